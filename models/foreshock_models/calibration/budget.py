@@ -1,0 +1,55 @@
+"""The one threshold that users set: how many false alerts they can live with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from foreshock_models.errors import ConfigError, allowed
+
+__all__ = ["Budget"]
+
+SECONDS = {"hour": 3600.0, "day": 86400.0, "week": 7 * 86400.0, "month": 30 * 86400.0, "year": 365 * 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """False alerts that are acceptable per entity and time.
+
+    >>> Budget.parse("1 per week").alerts_per_day
+    0.14285714285714285
+    """
+
+    alerts: float
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read ``"1 per week"``, ``"0.5 per day"``, ``"2 per month"``.
+
+        Raises
+        ------
+        ConfigError
+            Not of that form, an unknown unit, or a number that is not > 0.
+        """
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*([A-Za-z]+?)s?\s*", text)
+        if not match:
+            raise ConfigError(f"false_alerts: {text!r} is not a budget; write for example '1 per week'")
+        number, unit = float(match[1]), match[2].lower()
+        if unit not in SECONDS:
+            raise ConfigError(f"false_alerts: unknown unit {unit!r}; {allowed(unit, SECONDS)}")
+        if number <= 0:
+            raise ConfigError("false_alerts: the number must be > 0; a budget of 0 would never alert")
+        return cls(number, SECONDS[unit])
+
+    @property
+    def alerts_per_day(self) -> float:
+        return self.alerts / self.seconds * 86400.0
+
+    def rows_per_alert(self, step: float) -> float:
+        """How many rows of `step` seconds pass between two false alerts."""
+        return max(self.seconds / self.alerts / step, 2.0)
+
+    def __str__(self) -> str:
+        unit = next((name for name, s in SECONDS.items() if s == self.seconds), f"{self.seconds:g} s")
+        return f"{self.alerts:g} per {unit}"

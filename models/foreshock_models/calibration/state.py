@@ -1,0 +1,75 @@
+"""What a scorer remembers between two passes: small arrays, one row per entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from foreshock_models.errors import ArtifactError
+
+__all__ = ["State"]
+
+
+@dataclass(frozen=True)
+class State:
+    """Streaming state of a fitted detector: calibration and smoothing, per entity.
+
+    Parameters
+    ----------
+    entities
+        One name per row of every array.
+    arrays
+        Name to array ``(n_entities, ...)``. Names are paths: ``iforest/tail``.
+    """
+
+    entities: tuple[str, ...] = ()
+    arrays: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+
+    def select(self, entities: Sequence[str]) -> State:
+        """Keep some entities, in the order asked for; unknown ones are left out."""
+        at = {name: i for i, name in enumerate(self.entities)}
+        known = tuple(name for name in entities if name in at)
+        rows = [at[name] for name in known]
+        return State(known, {key: value[rows] for key, value in self.arrays.items()})
+
+    @classmethod
+    def merge(cls, states: Iterable[State]) -> State:
+        """Put states of different entities together; a later one replaces an earlier one of the same name."""
+        parts = [state for state in states if state.entities]
+        if not parts:
+            return cls()
+        names: dict[str, tuple[int, int]] = {}
+        for p, part in enumerate(parts):
+            names.update({name: (p, i) for i, name in enumerate(part.entities)})
+        starts = np.cumsum([0, *(len(part.entities) for part in parts)])
+        rows = np.array([starts[p] + i for p, i in names.values()])
+        arrays = {key: np.concatenate([part.arrays[key] for part in parts])[rows] for key in parts[0].arrays}
+        return cls(tuple(names), arrays)
+
+    def under(self, prefix: str) -> State:
+        """The part whose names begin with ``prefix/``, that prefix taken off."""
+        cut = f"{prefix}/"
+        return State(
+            self.entities,
+            {key.removeprefix(cut): value for key, value in self.arrays.items() if key.startswith(cut)},
+        )
+
+    def to_bytes(self) -> bytes:
+        """Safetensors bytes; `from_bytes` gives the same state back, bit for bit."""
+        names = np.frombuffer("\n".join(self.entities).encode(), dtype=np.uint8)
+        data: bytes = save({"": names, **{k: np.ascontiguousarray(v) for k, v in self.arrays.items()}})
+        return data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> State:
+        try:
+            arrays = dict(load(data))
+            names = arrays.pop("").tobytes().decode()
+        except Exception as exc:  # safetensors raises its own, undocumented types on damaged bytes
+            raise ArtifactError(f"the saved scoring state is damaged: {exc}") from exc
+        entities = tuple(names.split("\n")) if names or arrays else ()
+        return cls(entities, arrays)

@@ -1,0 +1,166 @@
+"""What every detector has in common: validation, PyOD's conventions, calibration, explanation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.calibration.state import State
+from foreshock_models.errors import NotFitted
+from foreshock_models.explain.explanation import Explanation
+from foreshock_models.panel import Panel
+
+__all__ = ["Detector", "Expectation", "Scores"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Calibrated scores of the rows that were asked for.
+
+    ``score`` ``(n_rows,)``: 1.0 is the alert line. ``raw`` ``(n_rows,)``: before calibration.
+    ``panel``: the rows themselves. ``warming`` ``(n_rows,)``: true while the entity's own calibration does
+    not hold yet. ``members``: score of each detector of an ensemble. ``state``: what to hand to the next call.
+    ``new_normal``: ``(entity, timestamp)`` of each regime that was accepted as the new normal.
+    """
+
+    panel: Panel
+    score: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    warming: NDArray[np.bool_]
+    state: State
+    members: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    new_normal: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a detector expected of each feature: three arrays ``(n_rows, n_features)``, NaN where it cannot say."""
+
+    expected: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
+class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of all detectors: public methods validate, a subclass writes the hooks below.
+
+    A higher raw score is more anomalous. Rows are in time order, entity by entity; a raw score looks at its
+    own row and at the `context` rows before it, never at one after it.
+
+    Attributes
+    ----------
+    decision_scores_ : (n_rows,) raw scores of the training rows
+    threshold_ : raw score above which `predict` says 1 (the `contamination` quantile, as in PyOD)
+    labels_ : (n_rows,) 0 or 1 for the training rows
+    features_in_ : names of the features, in order
+    state_ : `State` at the end of training, where `score` begins
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, *, contamination: float = 0.01, random_state: int = 0) -> None:
+        self.contamination = contamination
+        self.random_state = random_state
+
+    # -- hooks -----------------------------------------------------------------------------------------
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """Rows before a row that its raw score looks at."""
+
+    @abstractmethod
+    def _fit(self, panel: Panel) -> None:
+        """Learn from `panel`; gaps are NaN."""
+
+    @abstractmethod
+    def _decision(self, panel: Panel) -> NDArray[np.float64]:
+        """Raw score ``(n_rows,)``, finite, of every row; a row without any value gets the lowest."""
+
+    @abstractmethod
+    def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+        """Attributions of the raw score of ``rows``."""
+
+    def _expect(self, panel: Panel) -> Expectation | None:
+        """What was expected of each feature, where the detector can say."""
+        return None
+
+    @abstractmethod
+    def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
+        """What was learnt: JSON values, and arrays. With the parameters, enough for `_from_arrays`."""
+
+    @abstractmethod
+    def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Take back what `_to_arrays` gave."""
+
+    # -- PyOD's conventions ----------------------------------------------------------------------------
+    def fit(self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None) -> Self:
+        """Learn what is normal, and calibrate the score to a budget of false alerts.
+
+        Parameters
+        ----------
+        X
+            Rows, ``(n_rows, n_features)``: a window, a `Panel`, a DataFrame or an array.
+        y
+            Not used; there for PyOD's and scikit-learn's tools.
+        entities
+            ``(n_rows,)`` entity of each row, where `X` does not carry it.
+        budget
+            False alerts per entity and time; default 1 per week.
+        """
+        raise NotImplementedError  # the owner of calibration writes this
+
+    def decision_function(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Raw score ``(n_rows,)`` of each row; higher is more anomalous."""
+        return self._decision(self._panel(X, entities))
+
+    def predict(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.int64]:
+        """1 for an outlier, 0 for an inlier, ``(n_rows,)``."""
+        return (self.decision_function(X, entities=entities) > self.threshold_).astype(np.int64)
+
+    # -- Foreshock's own ------------------------------------------------------------------------------
+    def score(
+        self,
+        X: Any,
+        *,
+        entities: ArrayLike | None = None,
+        since: int | None = None,
+        state: State | None = None,
+    ) -> Scores:
+        """Calibrated scores; 1.0 is the alert line.
+
+        Parameters
+        ----------
+        since
+            Milliseconds since the epoch: rows before it are context only, neither calibrated nor returned.
+        state
+            Where calibration stands for each entity; default the end of training. An entity that is not in
+            it starts from the shared state and is `warming`.
+
+        Scoring a series in one call or in consecutive calls (with `context` rows before `since`, and the
+        state of the call before) gives the same scores.
+        """
+        raise NotImplementedError  # the owner of calibration writes this
+
+    def explain(self, X: Any, rows: ArrayLike | None = None, *, entities: ArrayLike | None = None) -> Explanation:
+        """Attribution of the raw score to each feature, by SHAP.
+
+        `rows`: numbers of the rows to explain (default: all); the rows before them are their context.
+        """
+        panel = self._panel(X, entities)
+        chosen = np.arange(panel.n_rows) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        return self._explain(panel, chosen)
+
+    def expect(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation | None:
+        """Expected value and its band for each feature, or None if this detector does not predict values."""
+        return self._expect(self._panel(X, entities))
+
+    def _panel(self, X: Any, entities: ArrayLike | None) -> Panel:
+        if not hasattr(self, "features_in_"):
+            raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit(windows) first")
+        return Panel.of(X, entities=entities).require(self.features_in_)

@@ -1,0 +1,106 @@
+"""Every error that Foreshock raises on purpose.
+
+::
+
+    ForeshockError
+    ├── ConfigError             a job file or a setting is wrong
+    ├── SourceError             windows cannot be read
+    │   ├── SourceUnavailable   the source is down, refuses, or is too slow
+    │   └── QueryError          the query is wrong, or its result cannot become a window
+    ├── DataError               windows that a model cannot use: shape, order, features
+    │   └── NotEnoughData       too few usable rows
+    ├── NotFitted               a model was asked before it was fitted
+    ├── ArtifactError           a saved model is damaged, or from a newer version
+    ├── RegistryError           no such model, version or alias; a publish that failed
+    ├── StoreError              the store of alerts, runs and scores
+    ├── JobError                a train, tune, score, backtest or forecast job failed
+    └── NotifyError             a notification could not be delivered
+
+Errors of other libraries are translated once, at the boundary, with ``from exc``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ArtifactError",
+    "ConfigError",
+    "DataError",
+    "ForeshockError",
+    "JobError",
+    "NotEnoughData",
+    "NotFitted",
+    "NotifyError",
+    "QueryError",
+    "RegistryError",
+    "SourceError",
+    "SourceUnavailable",
+    "StoreError",
+    "allowed",
+]
+
+
+class ForeshockError(Exception):
+    """Base of all errors of this project. Its text says what was wrong, what is allowed, what to do."""
+
+
+class ConfigError(ForeshockError):
+    """A job file or a setting is wrong."""
+
+
+class SourceError(ForeshockError):
+    """Windows could not be read from a source."""
+
+
+class SourceUnavailable(SourceError):
+    """The source is down, refuses the connection or the credentials, or is too slow."""
+
+
+class QueryError(SourceError):
+    """A query is wrong, or its result cannot become a window."""
+
+
+class DataError(ForeshockError):
+    """Windows that a model cannot use: wrong shape, order or features."""
+
+
+class NotEnoughData(DataError):
+    """Too few usable rows to do what was asked."""
+
+
+class NotFitted(ForeshockError):
+    """A model was used before it was fitted."""
+
+
+class ArtifactError(ForeshockError):
+    """A saved model is damaged, incomplete, or of a newer format."""
+
+
+class RegistryError(ForeshockError):
+    """No such model, version or alias, or a publish that could not be completed."""
+
+
+class StoreError(ForeshockError):
+    """The store could not be read or written."""
+
+
+class JobError(ForeshockError):
+    """A train, tune, score, backtest or forecast job failed."""
+
+
+class NotifyError(ForeshockError):
+    """A notification could not be delivered."""
+
+
+def allowed(word: str, words: Iterable[str]) -> str:
+    """Say what was allowed in place of `word`, the nearest one first.
+
+    >>> allowed("ifrest", ["iforest", "lstm"])
+    "did you mean 'iforest'? Allowed: iforest, lstm"
+    """
+    options = sorted(set(words))
+    near = difflib.get_close_matches(word, options, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Allowed: {', '.join(options) or 'nothing'}"

@@ -1,0 +1,180 @@
+"""The array form of a window: what every model on this floor takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foreshock_models.errors import DataError, allowed
+
+__all__ = ["Panel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Rows of one or many entities, sorted by entity and then by time, on a regular grid.
+
+    Parameters
+    ----------
+    values
+        ``(n_rows, n_features)`` float64, C order. NaN is a gap; ±Inf is not allowed.
+    offsets
+        ``(n_entities + 1,)`` int64: entity ``i`` owns the rows ``offsets[i]:offsets[i + 1]``.
+    entities
+        One name per entity, each once, in the order of the blocks.
+    features
+        One name per column.
+    timestamps
+        ``(n_rows,)`` int64, milliseconds since the epoch (UTC), strictly increasing within an entity.
+        Without real times, ``step`` times the row number.
+    step
+        Seconds between two rows.
+    """
+
+    values: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    entities: tuple[str, ...]
+    features: tuple[str, ...]
+    timestamps: NDArray[np.int64]
+    step: float = 60.0
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def n_entities(self) -> int:
+        return len(self.entities)
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """``(n_rows,)``: the number of the entity that each row belongs to."""
+        return np.repeat(np.arange(self.n_entities), np.diff(self.offsets))
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """``(n_rows,)``: the number of each row within its entity, from 0."""
+        return np.arange(self.n_rows) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+
+    @classmethod
+    def of(
+        cls,
+        X: Any,
+        *,
+        entities: ArrayLike | None = None,
+        features: Sequence[str] | None = None,
+        step: float = 60.0,
+    ) -> Panel:
+        """Make a panel of what users have at hand.
+
+        Parameters
+        ----------
+        X
+            A `Panel`; anything with a ``to_panel()`` method (a window); a pandas DataFrame of numeric
+            columns; or an array ``(n_rows, n_features)`` (one dimension counts as one feature).
+        entities
+            ``(n_rows,)`` name of the entity of each row; rows of one entity stand together. Default: one
+            entity.
+
+        Raises
+        ------
+        DataError
+            Not two-dimensional, not numeric, infinite, empty, or an entity in two separate blocks.
+        """
+        if isinstance(X, Panel):
+            return X
+        if hasattr(X, "to_panel"):
+            panel: Panel = X.to_panel()
+            return panel
+        if hasattr(X, "columns") and features is None:
+            features = [str(name) for name in X.columns]
+        try:
+            values = np.ascontiguousarray(np.asarray(X, dtype=np.float64))
+        except (TypeError, ValueError) as exc:
+            raise DataError(f"rows must be numbers, one column per feature: {exc}") from exc
+        if values.ndim == 1:
+            values = values[:, None]
+        if values.ndim != 2 or 0 in values.shape:
+            raise DataError(f"rows must have the shape (n_rows, n_features), both > 0; got {values.shape}")
+        if np.isinf(values).any():
+            raise DataError("rows hold an infinite value; use NaN for a gap")
+        if features is not None and len(features) != values.shape[1]:
+            raise DataError(f"{len(features)} feature names for {values.shape[1]} columns")
+        names, offsets = _blocks(entities, len(values))
+        positions = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
+        return cls(
+            values=values,
+            offsets=offsets,
+            entities=names,
+            features=tuple(features or (f"feature_{i}" for i in range(values.shape[1]))),
+            timestamps=(positions * round(step * 1000)).astype(np.int64),
+            step=float(step),
+        )
+
+    def __iter__(self) -> Iterator[tuple[str, slice]]:
+        """Yield each entity with the slice of its rows."""
+        for name, a, b in zip(self.entities, self.offsets[:-1], self.offsets[1:], strict=True):
+            yield name, slice(int(a), int(b))
+
+    def take(self, mask: NDArray[np.bool_]) -> Panel:
+        """Keep the rows where `mask` ``(n_rows,)`` is true; entities left without rows are dropped."""
+        counts = np.bincount(self.codes[mask], minlength=self.n_entities)
+        kept = counts > 0
+        return Panel(
+            values=np.ascontiguousarray(self.values[mask]),
+            offsets=np.concatenate([[0], np.cumsum(counts[kept])]).astype(np.int64),
+            entities=tuple(name for name, keep in zip(self.entities, kept, strict=True) if keep),
+            features=self.features,
+            timestamps=self.timestamps[mask],
+            step=self.step,
+        )
+
+    def select(self, entities: Sequence[str]) -> Panel:
+        """Keep some entities, in the panel's own order."""
+        unknown = set(entities) - set(self.entities)
+        if unknown:
+            name = min(unknown)
+            raise DataError(f"no entity {name!r} in these rows; {allowed(name, self.entities)}")
+        wanted = np.array([name in set(entities) for name in self.entities])
+        return self.take(wanted[self.codes])
+
+    def require(self, features: Sequence[str]) -> Panel:
+        """The same rows with exactly `features` as columns, in that order.
+
+        Unnamed columns (``feature_0`` ...) are matched by position.
+        """
+        if self.features == tuple(features):
+            return self
+        unnamed = self.features == tuple(f"feature_{i}" for i in range(self.n_features))
+        if unnamed and self.n_features == len(features):
+            values = self.values
+        else:
+            missing = [name for name in features if name not in self.features]
+            if missing:
+                raise DataError(
+                    f"feature {missing[0]!r} is missing from the rows; the model was fitted on "
+                    f"{', '.join(features)}; the rows have {', '.join(self.features)}"
+                )
+            values = np.ascontiguousarray(self.values[:, [self.features.index(f) for f in features]])
+        return Panel(values, self.offsets, self.entities, tuple(features), self.timestamps, self.step)
+
+
+def _blocks(entities: ArrayLike | None, n_rows: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    if entities is None:
+        return ("",), np.array([0, n_rows], dtype=np.int64)
+    labels = np.asarray(entities).astype(str)
+    if labels.shape != (n_rows,):
+        raise DataError(f"entities must name each of the {n_rows} rows; got the shape {labels.shape}")
+    starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
+    names = tuple(str(name) for name in labels[starts])
+    if len(set(names)) != len(names):
+        raise DataError("rows of one entity must stand together: sort by entity, then by time")
+    return names, np.concatenate([starts, [n_rows]]).astype(np.int64)
