@@ -1,0 +1,28 @@
+"""The job file: one YAML file that says what is watched and how."""
+
+from __future__ import annotations
+
+from foreshock_pipelines.jobfile.durations import Amount, Duration, format_duration, parse_duration
+from foreshock_pipelines.jobfile.job import AlertConfig, Exhaustion, Job, NotifierConfig, Query, Schedule
+from foreshock_pipelines.jobfile.load import load_job, load_jobs, parse_job
+from foreshock_pipelines.jobfile.source import BasicAuth, HttpConfig, SourceConfig, TlsConfig
+
+__all__ = [
+    "AlertConfig",
+    "Amount",
+    "BasicAuth",
+    "Duration",
+    "Exhaustion",
+    "HttpConfig",
+    "Job",
+    "NotifierConfig",
+    "Query",
+    "Schedule",
+    "SourceConfig",
+    "TlsConfig",
+    "format_duration",
+    "load_job",
+    "load_jobs",
+    "parse_duration",
+    "parse_job",
+]

@@ -1,0 +1,241 @@
+"""A job: which metrics, how often, which detectors, what alert policy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
+
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile.base import Model
+from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
+from foreshock_pipelines.jobfile.source import HttpConfig, SourceConfig
+
+__all__ = ["AlertConfig", "Exhaustion", "Job", "NotifierConfig", "Query", "Schedule"]
+
+NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+FEATURE = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+LABEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
+RESERVED = {"timestamp"}
+
+
+class Exhaustion(Model):
+    """Predict when a value reaches its limit."""
+
+    limit: Amount = Field(description="the value at which the resource is used up: 95% or 0.95")
+    within: Duration = Field(parse_duration("24h"), description="how far ahead a predicted alert looks")
+    probability: float = Field(0.8, gt=0, lt=1, description="open a predicted alert from this probability on")
+
+
+class Query(Model):
+    """One feature: its PromQL, and what counts as a deviation of it."""
+
+    query: str = Field(min_length=1, description="PromQL; gives one series per entity")
+    direction: Literal["both", "up", "down"] = Field("both", description="which deviations may alert")
+    min_deviation: Amount | None = Field(
+        None,
+        description="smaller deviations from the expected value never alert: 0.05, or 5% of the expected value",
+    )
+    valid_range: tuple[float | None, float | None] | None = Field(
+        None, description="[lowest, highest] possible value; samples outside are gaps"
+    )
+    unit: str = Field("", description="for axes and messages")
+    exhaustion: Exhaustion | None = None
+
+    @field_validator("valid_range")
+    @classmethod
+    def _ordered(
+        cls, value: tuple[float | None, float | None] | None
+    ) -> tuple[float | None, float | None] | None:
+        if value and value[0] is not None and value[1] is not None and value[0] >= value[1]:
+            raise ValueError("valid_range: the first number must be below the second")
+        return value
+
+
+def _query(value: Any) -> Any:
+    return {"query": value} if isinstance(value, str) else value
+
+
+class Votes(Model):
+    """``3 of 5``: so many of the last so many rows must be anomalous."""
+
+    needed: int = Field(ge=1)
+    of: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.needed > self.of:
+            raise ValueError(
+                f"{self.needed} of {self.of} can never happen; the first number must not be above the second"
+            )
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.needed} of {self.of}"
+
+
+def _votes(value: Any) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*of\s*(\d+)\s*", value)
+        if not match:
+            raise ValueError(f"{value!r} is not of the form 'N of M'; write for example '3 of 5'")
+        return {"needed": int(match[1]), "of": int(match[2])}
+    return value
+
+
+class AlertConfig(Model):
+    """When scores become an alert. It applies after scoring: changing it needs no training."""
+
+    for_: Annotated[
+        Votes,
+        BeforeValidator(_votes),
+        PlainSerializer(str, return_type=str),
+        WithJsonSchema({"type": "string", "pattern": r"^\d+ of \d+$", "examples": ["3 of 5"]}),
+    ] = Field(Votes(needed=3, of=5), alias="for", description="open when N of the last M rows score >= 1")
+    resolve_after: Duration = Field(
+        parse_duration("10m"), description="resolve after so long without an anomalous row"
+    )
+    absent_after: Duration | None = Field(
+        parse_duration("5m"), description="alert when an entity has sent nothing for so long; null never"
+    )
+    forget_after: Duration = Field(
+        parse_duration("7d"), description="an entity that is absent for so long is taken as decommissioned"
+    )
+
+
+class Schedule(Model):
+    """Cron lines (``0 3 * * *``) or intervals (``1h``); null never."""
+
+    score: Duration | None = Field(None, description="default: the job's step")
+    train: str | None = Field("0 3 * * *")
+    tune: str | None = None
+    forecast: str | None = None
+    timezone: str = Field("UTC", description="for cron lines")
+
+    @field_validator("train", "tune", "forecast")
+    @classmethod
+    def _cron_or_interval(cls, value: str | None) -> str | None:
+        if value is not None and len(value.split()) != 5:
+            parse_duration(value)
+        return value
+
+
+class NotifierConfig(HttpConfig):
+    """Where alerts go: one `type`, with what that type needs."""
+
+    type: str = Field(description="log, webhook, alertmanager, or the name of a plugin")
+    url: str | None = None
+
+
+Detectors = dict[str, dict[str, Any]]
+
+
+def _detectors(value: Any) -> Any:
+    if value == "auto":
+        return {"auto": {}}
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, list):
+        merged: Detectors = {}
+        for item in value:
+            merged.update({item: {}} if isinstance(item, str) else item)
+        return merged
+    return value
+
+
+def _nulls_to_empty(value: Detectors) -> Detectors:
+    return {name: params or {} for name, params in value.items()}
+
+
+class Job(Model):
+    """One job file."""
+
+    name: Annotated[str, Field(pattern=NAME, description="names the job in models, alerts and URLs")]
+    source: SourceConfig
+    queries: dict[
+        Annotated[str, Field(pattern=FEATURE)],
+        Annotated[Query, BeforeValidator(_query, json_schema_input_type=str | Query)],
+    ] = Field(
+        min_length=1, description="feature name to PromQL, or to {query, direction, min_deviation, ...}"
+    )
+    entity: list[Annotated[str, Field(pattern=LABEL)]] = Field(
+        min_length=1, description="labels that name one monitored thing"
+    )
+    step: Duration = Field(parse_duration("60s"), description="distance of two rows")
+    history: Duration = Field(parse_duration("14d"), description="how much training reads")
+    detectors: Annotated[
+        Detectors,
+        BeforeValidator(_nulls_to_empty),
+        BeforeValidator(_detectors),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"const": "auto"},
+                    {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+                    {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
+                ],
+                "examples": [["iforest", "lstm", "vae"], {"lstm": {"hidden": 64}}, ["pyod:ECOD"]],
+            }
+        ),
+    ] = Field(default_factory=dict, description="default: what suits the number of features")
+    per_entity: bool = Field(False, description="one model for each entity in place of one for all")
+    false_alerts: str = Field("1 per week", description="the budget per entity: the only threshold")
+    schedule: Schedule = Field(default_factory=Schedule)
+    alerts: AlertConfig = Field(default_factory=AlertConfig)
+    notify: list[NotifierConfig] = Field(default_factory=lambda: [NotifierConfig(type="log")])
+    labels: Path | None = Field(
+        None, description="CSV or Parquet of known anomalies: start, end and the entity labels"
+    )
+    holidays: str | None = Field(None, description="country code for forecasts, as in DE or US")
+    seed: int = 0
+
+    @field_validator("false_alerts")
+    @classmethod
+    def _budget(cls, value: str) -> str:
+        try:
+            Budget.parse(value)
+        except ConfigError as exc:
+            raise ValueError(str(exc).removeprefix("false_alerts: ")) from exc
+        return value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        clash = (set(self.queries) & set(self.entity)) | (RESERVED & (set(self.queries) | set(self.entity)))
+        if clash:
+            raise ValueError(
+                f"{min(clash)!r} cannot name a feature: it is an entity label or reserved; rename the query"
+            )
+        if len(set(self.entity)) != len(self.entity):
+            raise ValueError("entity names a label twice")
+        if self.history < 10 * self.step:
+            raise ValueError("history must span at least 10 steps")
+        return self
+
+    @property
+    def budget(self) -> Budget:
+        return Budget.parse(self.false_alerts)
+
+    @property
+    def step_seconds(self) -> float:
+        return self.step.total_seconds()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(self.queries)
+
+    @property
+    def detector_params(self) -> Detectors:
+        """The detectors to fit, with their parameters: the job's own, or the defaults for its features."""
+        if self.detectors:
+            return self.detectors
+        from foreshock_models.detectors import default_detectors
+
+        return {name: {} for name in default_detectors(len(self.queries))}
+
+    @property
+    def score_every(self) -> float:
+        """Seconds between two scoring passes."""
+        return (self.schedule.score or self.step).total_seconds()
