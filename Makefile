@@ -1,0 +1,56 @@
+# The commands that people type. Each makes the environment it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+DATA ?= ../shared/data
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-faults check format bench bench-% notebooks clean
+
+help: ## list these commands
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Foreshock needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[postgres]' --group dev
+	touch $@
+
+demo: $(READY) ## the whole path on a made-up fleet: train, serve, score, explain, alert
+	$(BIN)/foreshock demo $(ARGS)
+
+test: $(READY) ## all tests, against real servers where they are installed
+	sh tests/servers/install.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(READY) ## kill everything, many times, and count what was lost
+	sh tests/servers/install.sh
+	$(BIN)/python -m tests.faults $(ARGS)
+
+check: $(READY) ## lint, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy platform pipelines models
+	$(BIN)/lint-imports
+
+format: $(READY) ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## speed, beside the peers, in one table
+	$(BIN)/python -m bench $(ARGS)
+
+bench-quality: $(READY) ## detection quality, beside the peers (DATA=folder)
+	$(BIN)/python bench/quality.py --data $(DATA) $(ARGS)
+
+bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naive
+	$(BIN)/python bench/forecast.py --data $(DATA) $(ARGS)
+
+bench-%: $(READY)
+	$(BIN)/python -m bench $* $(ARGS)
+
+clean: ## remove what make made here
+	rm -rf $(VENV) build dist bench-out
