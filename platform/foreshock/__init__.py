@@ -1,0 +1,82 @@
+"""Foreshock: anomaly detection for Prometheus metrics, on Ray.
+
+The names that notebooks and scripts use; each is imported when it is first touched, so that
+``import foreshock`` costs nothing.
+
+>>> import foreshock
+>>> windows = foreshock.demo_fleet(hosts=3, days=2)[0]
+>>> windows.features
+('cpu', 'memory', 'disk_io', 'network', 'latency', 'errors')
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foreshock import plot
+    from foreshock.fetching import fetch
+    from foreshock_models.calibration.budget import Budget
+    from foreshock_models.detectors import LSTM, VAE, Ensemble, IForest, PyOD, Subspace
+    from foreshock_models.errors import ForeshockError
+    from foreshock_models.forecasters import ARIMA, Auto, Prophet, SeasonalNaive
+    from foreshock_pipelines.datasets.demo import demo_fleet
+    from foreshock_pipelines.datasets.windows import Windows
+    from foreshock_pipelines.jobfile import Job, load_job
+    from foreshock_pipelines.registry import Registry
+
+__all__ = [
+    "ARIMA",
+    "LSTM",
+    "VAE",
+    "Auto",
+    "Budget",
+    "Ensemble",
+    "ForeshockError",
+    "IForest",
+    "Job",
+    "Prophet",
+    "PyOD",
+    "Registry",
+    "SeasonalNaive",
+    "Subspace",
+    "Windows",
+    "demo_fleet",
+    "fetch",
+    "load_job",
+    "plot",
+]
+
+_HOME = {
+    "ARIMA": "foreshock_models.forecasters",
+    "Auto": "foreshock_models.forecasters",
+    "Budget": "foreshock_models.calibration.budget",
+    "Ensemble": "foreshock_models.detectors",
+    "ForeshockError": "foreshock_models.errors",
+    "IForest": "foreshock_models.detectors",
+    "Job": "foreshock_pipelines.jobfile",
+    "LSTM": "foreshock_models.detectors",
+    "Prophet": "foreshock_models.forecasters",
+    "PyOD": "foreshock_models.detectors",
+    "Registry": "foreshock_pipelines.registry",
+    "SeasonalNaive": "foreshock_models.forecasters",
+    "Subspace": "foreshock_models.detectors",
+    "VAE": "foreshock_models.detectors",
+    "Windows": "foreshock_pipelines.datasets.windows",
+    "demo_fleet": "foreshock_pipelines.datasets.demo",
+    "fetch": "foreshock.fetching",
+    "load_job": "foreshock_pipelines.jobfile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("foreshock.plot")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'foreshock' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
