@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, fi
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.base import Model
+from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
 from foreshock_pipelines.jobfile.source import HttpConfig, SourceConfig
 
@@ -115,11 +116,17 @@ class Schedule(Model):
     forecast: str | None = None
     timezone: str = Field("UTC", description="for cron lines")
 
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        parse_timezone(value)
+        return value
+
     @field_validator("train", "tune", "forecast")
     @classmethod
     def _cron_or_interval(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != 5:
-            parse_duration(value)
+        if value is not None:
+            parse_schedule(value)
         return value
 
 
