@@ -44,16 +44,33 @@ def test_import_platform_gives_the_standard_library_in_a_ray_worker(ray_cluster:
 @pytest.mark.slow
 def test_the_wheel_holds_the_three_packages_and_nothing_else(root: Path, tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, root],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            tmp_path,
+            root,
+        ],
         check=True,
     )
     (wheel,) = tmp_path.glob("foreshock-*.whl")
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"foreshock", "foreshock_pipelines", "foreshock_models"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {
+        "foreshock",
+        "foreshock_pipelines",
+        "foreshock_models",
+    }
 
 
 def test_nothing_in_the_sources_unpickles(root: Path) -> None:
-    forbidden = re.compile(r"\b(pickle|joblib|cloudpickle|dill|shelve)\b|torch\.(load|save)\b|allow_pickle\s*=\s*True")
+    forbidden = re.compile(
+        r"\b(pickle|joblib|cloudpickle|dill|shelve)\b|torch\.(load|save)\b|allow_pickle\s*=\s*True"
+    )
     for floor in ("platform", "pipelines", "models"):
         for file in (root / floor).rglob("*.py"):
             code = "\n".join(line.split("#")[0] for line in file.read_text().splitlines())

@@ -96,7 +96,9 @@ def timeline(
     axes[-1].xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
     axes[-1].set_xlabel("time (UTC)")
     _legend(figure, axes)
-    figure.suptitle(f"{windows.job or 'windows'}: {entity}", x=0.01, ha="left", fontsize="medium", weight="bold")
+    figure.suptitle(
+        f"{windows.job or 'windows'}: {entity}", x=0.01, ha="left", fontsize="medium", weight="bold"
+    )
     return figure
 
 
@@ -132,5 +134,10 @@ def _legend(figure: Figure, axes: list[Axes]) -> None:
         handles, labels = axis.get_legend_handles_labels()
         entries.update(zip(labels, handles, strict=True))
     figure.legend(
-        list(entries.values()), list(entries), loc="upper right", ncols=len(entries), frameon=False, fontsize="small"
+        list(entries.values()),
+        list(entries),
+        loc="upper right",
+        ncols=len(entries),
+        frameon=False,
+        fontsize="small",
     )

@@ -6,11 +6,11 @@ import pytest
 
 matplotlib.use("agg")
 
-from foreshock import plot  # noqa: E402 - the backend is chosen first
-from foreshock_models.calibration.state import State  # noqa: E402
-from foreshock_models.detectors._base import Scores  # noqa: E402
-from foreshock_models.errors import DataError  # noqa: E402
-from foreshock_pipelines.datasets.demo import demo_fleet  # noqa: E402
+from foreshock import plot
+from foreshock_models.calibration.state import State
+from foreshock_models.detectors._base import Scores
+from foreshock_models.errors import DataError
+from foreshock_pipelines.datasets.demo import demo_fleet
 
 
 def test_the_timeline_has_a_panel_for_each_feature_and_one_for_the_score() -> None:

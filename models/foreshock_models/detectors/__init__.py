@@ -1,0 +1,88 @@
+"""Detectors: one algorithm a file, by name."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import entry_points
+from typing import Any
+
+from foreshock_models.detectors._base import Detector, Expectation, Scores
+from foreshock_models.detectors.ensemble import Ensemble
+from foreshock_models.detectors.iforest import IForest
+from foreshock_models.detectors.lstm import LSTM
+from foreshock_models.detectors.pyod import PyOD
+from foreshock_models.detectors.subspace import Subspace
+from foreshock_models.detectors.vae import VAE
+from foreshock_models.errors import ConfigError, allowed
+
+__all__ = [
+    "DETECTORS",
+    "LSTM",
+    "VAE",
+    "Detector",
+    "Ensemble",
+    "Expectation",
+    "IForest",
+    "PyOD",
+    "Scores",
+    "Subspace",
+    "check_params",
+    "default_detectors",
+    "find",
+    "make",
+]
+
+DETECTORS: dict[str, type[Detector]] = {
+    "iforest": IForest,
+    "lstm": LSTM,
+    "vae": VAE,
+    "subspace": Subspace,
+    "ensemble": Ensemble,
+}
+ENTRY_POINTS = "foreshock.detectors"
+PYOD = "pyod:"
+
+
+def default_detectors(n_features: int) -> tuple[str, ...]:
+    """What a job gets that names none: on a single feature, one that sees sub-sequences too."""
+    return ("iforest", "lstm", "vae", "subspace") if n_features == 1 else ("iforest", "lstm", "vae")
+
+
+def find(name: str) -> type[Detector]:
+    """The class of a detector: built in, or from an entry point of the group ``foreshock.detectors``.
+
+    Raises
+    ------
+    ConfigError
+        No detector of that name; says the nearest one.
+    """
+    if name in DETECTORS:
+        return DETECTORS[name]
+    plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name in plugins:
+        loaded: type[Detector] = plugins[name].load()
+        return loaded
+    raise ConfigError(f"no detector {name!r}; {allowed(name, [*DETECTORS, *plugins, 'pyod:NAME'])}")
+
+
+def make(name: str, **params: Any) -> Detector:
+    """A detector by its name in a job file: ``iforest``, ``pyod:ECOD`` ...
+
+    >>> make("iforest", n_trees=10).n_trees
+    10
+    """
+    check_params(name, params)
+    if name.startswith(PYOD):
+        return PyOD(name.removeprefix(PYOD), **params)
+    return find(name)(**params)
+
+
+def check_params(name: str, params: dict[str, Any]) -> None:
+    """Raise ConfigError for a detector or a parameter that does not exist."""
+    if name.startswith(PYOD):
+        PyOD(name.removeprefix(PYOD)).check(params)
+        return
+    known = [p for p in inspect.signature(find(name)).parameters if p not in {"members", "self"}]
+    for param in params:
+        if param not in known:
+            raise ConfigError(f"{name} has no parameter {param!r}; {allowed(param, known)}")

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from foreshock_models.calibration.budget import Budget
+from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.calibration.state import State
-from foreshock_models.errors import NotFitted
+from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 
@@ -45,6 +46,12 @@ class Expectation:
     expected: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
+
+
+HOLD_BACK = 0.25
+"""Share of the training rows, the newest, that calibration is learnt from and the model never sees."""
+MIN_ROWS = 50
+"""Fewer rows with a sample than this cannot be called a history."""
 
 
 class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
@@ -99,7 +106,9 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         """Take back what `_to_arrays` gave."""
 
     # -- PyOD's conventions ----------------------------------------------------------------------------
-    def fit(self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None) -> Self:
+    def fit(
+        self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None
+    ) -> Self:
         """Learn what is normal, and calibrate the score to a budget of false alerts.
 
         Parameters
@@ -113,11 +122,29 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         budget
             False alerts per entity and time; default 1 per week.
         """
-        raise NotImplementedError  # the owner of calibration writes this
+        panel = Panel.of(X, entities=entities)
+        self._check_enough(panel)
+        self.features_in_ = panel.features
+        self.n_features_in_ = panel.n_features
+        head, tail = _hold_back(panel, HOLD_BACK, self.context)
+        self._fit(head)
+        self._calibrate(panel, tail, budget or Budget.parse("1 per week"))
+        self.decision_scores_ = self._decision(panel)
+        self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
+        self.labels_ = (self.decision_scores_ > self.threshold_).astype(np.int64)
+        self._remember_range()
+        return self
 
     def decision_function(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
         """Raw score ``(n_rows,)`` of each row; higher is more anomalous."""
         return self._decision(self._panel(X, entities))
+
+    def predict_proba(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Probability of being normal and of being an outlier ``(n_rows, 2)``: the raw score, scaled as in PyOD."""
+        low, high = self._range_
+        share = (self.decision_function(X, entities=entities) - low) / max(high - low, 1e-12)
+        outlier = np.clip(share, 0.0, 1.0)
+        return np.column_stack([1 - outlier, outlier])
 
     def predict(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.int64]:
         """1 for an outlier, 0 for an inlier, ``(n_rows,)``."""
@@ -145,9 +172,13 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         Scoring a series in one call or in consecutive calls (with `context` rows before `since`, and the
         state of the call before) gives the same scores.
         """
-        raise NotImplementedError  # the owner of calibration writes this
+        panel = self._panel(X, entities)
+        keep = np.ones(panel.n_rows, np.bool_) if since is None else panel.timestamps >= since
+        return self._score(panel, keep, self.state_ if state is None else state)
 
-    def explain(self, X: Any, rows: ArrayLike | None = None, *, entities: ArrayLike | None = None) -> Explanation:
+    def explain(
+        self, X: Any, rows: ArrayLike | None = None, *, entities: ArrayLike | None = None
+    ) -> Explanation:
         """Attribution of the raw score to each feature, by SHAP.
 
         `rows`: numbers of the rows to explain (default: all); the rows before them are their context.
@@ -160,7 +191,44 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         """Expected value and its band for each feature, or None if this detector does not predict values."""
         return self._expect(self._panel(X, entities))
 
+    def recalibrate(self, budget: Budget) -> Self:
+        """Move the alert line to another budget, without training."""
+        self.calibrator_.budget = budget
+        return self
+
+    # -- inside ----------------------------------------------------------------------------------------
+    def _calibrate(self, panel: Panel, tail: NDArray[np.bool_], budget: Budget) -> None:
+        """Fit the calibration on the held-back rows, whose scores may look at the rows before them."""
+        raw = self._decision(panel)
+        self.calibrator_ = Calibrator(budget).fit(raw[tail], panel.take(tail))
+        self.state_ = self.calibrator_.state
+
+    def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
+        raw = self._decision(panel)[keep]
+        rows = panel if keep.all() else panel.take(keep)
+        done = self.calibrator_.apply(raw, rows, state)
+        return Scores(rows, done.score, raw, done.warming, done.state, new_normal=done.new_normal)
+
+    def _remember_range(self) -> None:
+        self._range_ = (float(self.decision_scores_.min()), float(self.decision_scores_.max()))
+
+    def _check_enough(self, panel: Panel) -> None:
+        filled = int((~np.isnan(panel.values)).any(axis=1).sum())
+        if filled < MIN_ROWS:
+            raise NotEnoughData(
+                f"{filled} rows with a sample are too few to fit {self.name}: it needs at least {MIN_ROWS}; "
+                "take a longer history or a smaller step"
+            )
+
     def _panel(self, X: Any, entities: ArrayLike | None) -> Panel:
         if not hasattr(self, "features_in_"):
             raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit(windows) first")
         return Panel.of(X, entities=entities).require(self.features_in_)
+
+
+def _hold_back(panel: Panel, share: float, context: int) -> tuple[Panel, NDArray[np.bool_]]:
+    """The older rows to fit on, and a mask ``(n_rows,)`` of the newer ones to calibrate on."""
+    lengths = np.diff(panel.offsets)
+    cut = np.repeat(lengths - np.floor(lengths * share).astype(np.int64), lengths)
+    tail: NDArray[np.bool_] = panel.positions >= cut
+    return panel.take(~tail), tail

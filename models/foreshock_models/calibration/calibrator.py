@@ -1,0 +1,167 @@
+"""From raw scores to calibrated ones: 1.0 is the alert line, set by a budget of false alerts.
+
+A score is ``log p / log p*``: p is the rate, per row, at which normal data of that entity bring an alert with a
+raw score at least as high; p* is the rate that the budget allows. p comes from peaks over threshold [1]_: the
+N-of-M filtered raw scores are declustered into events, and the excess of their peaks follows a generalised
+Pareto tail. Because raw scores drift, location and spread are tracked causally, and a small integral controller
+[2]_ holds the long-run rate of alerts at the budget.
+
+.. [1] Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017.
+.. [2] Gibbs and Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock_models.calibration._stream import COLUMNS, FRESH, advance
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.calibration.state import State
+from foreshock_models.calibration.tail import Tail, fit_tail, nth_largest
+from foreshock_models.panel import Panel
+
+__all__ = ["Calibrated", "Calibrator"]
+
+TRACK_DAYS = 2.0
+"""Location and spread of raw scores follow over about so long."""
+NEW_NORMAL_DAYS = 1.0
+"""An entity that alerts nearly all the time for so long has a new normal."""
+WARM_ROWS = 200
+"""Rows after which an entity's own location and spread hold."""
+GAIN = 0.15
+"""How far one alert moves the line: fraction of the distance between threshold and line."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Scores ``(n_rows,)``, which rows are of entities still warming, the new state, and new normals."""
+
+    score: NDArray[np.float64]
+    warming: NDArray[np.bool_]
+    state: State
+    new_normal: tuple[tuple[str, int], ...]
+
+
+@dataclass
+class Calibrator:
+    """Calibration of one detector for the entities of a job.
+
+    Parameters
+    ----------
+    budget
+        False alerts per entity and time.
+    votes
+        ``(N, M)``: the alert policy opens when N of M rows score at least 1; the budget counts such alerts.
+
+    Attributes
+    ----------
+    unit : scale of the raw scores, so that calibration does not depend on it
+    tail : the tail shared by all entities, in units of each entity's own spread
+    state : where each entity stands at the end of training
+    """
+
+    budget: Budget = field(default_factory=lambda: Budget.parse("1 per week"))
+    votes: tuple[int, int] = (3, 5)
+    unit: float = 1.0
+    step: float = 60.0
+    tail: Tail = field(default_factory=Tail)
+    state: State = field(default_factory=State)
+
+    def fit(self, raw: NDArray[np.float64], panel: Panel) -> Self:
+        """Learn from the raw scores ``(n_rows,)`` of held-back normal rows."""
+        self.step = panel.step
+        positive = np.abs(raw[np.isfinite(raw)])
+        self.unit = float(np.median(positive[positive > 0])) if (positive > 0).any() else 1.0
+        x = self._squash(raw)
+        center = np.empty(panel.n_entities)
+        spread = np.empty(panel.n_entities)
+        for i, (_, rows) in enumerate(panel):
+            center[i], spread[i] = _center_and_spread(x[rows])
+        floor = max(float(np.median(spread)) * 0.1, 1e-3)
+        spread = np.maximum(spread, floor)
+        z = [(x[rows] - c) / s for (_, rows), c, s in zip(panel, center, spread, strict=True)]
+        filtered = [nth_largest(values, *self.votes) for values in z]
+        self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
+        rows = np.tile(FRESH, (panel.n_entities, 1))
+        rows[:, COLUMNS["center"]] = center
+        rows[:, COLUMNS["spread"]] = spread
+        rows[:, COLUMNS["shift"]] = [self.tail.own_shift(values) for values in filtered]
+        rows[:, COLUMNS["seen"]] = np.diff(panel.offsets)
+        self.state = State(panel.entities, {"calibration": rows})
+        return self
+
+    def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
+        """Score rows in time order, each with what was known before it."""
+        table = self._rows((self.state if state is None else state), panel.entities)
+        x = np.ascontiguousarray(self._squash(raw))
+        day = 86400.0 / panel.step
+        score, normal = advance(
+            x,
+            panel.offsets,
+            table,
+            np.array([self.tail.threshold, self.tail.rate, self.tail.scale, self.tail.shape]),
+            float(np.log(1.0 / self.budget.rows_per_alert(panel.step))),
+            1.0 / max(TRACK_DAYS * day, WARM_ROWS),
+            1.0 / max(NEW_NORMAL_DAYS * day, WARM_ROWS / 4),
+            GAIN,
+            *self.votes,
+        )
+        entity_rows = np.diff(panel.offsets)
+        warming = np.repeat(table[:, COLUMNS["seen"]] - entity_rows < WARM_ROWS, entity_rows)
+        shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
+        return Calibrated(score, warming, State(panel.entities, {"calibration": table}), shifts)
+
+    def _rows(self, state: State, entities: tuple[str, ...]) -> NDArray[np.float64]:
+        """The state of `entities`, copied; an unknown one starts from the median of those known in training."""
+        known = self.state.arrays["calibration"]
+        start = FRESH.copy()
+        for name in ("center", "spread", "shift"):
+            start[COLUMNS[name]] = np.median(known[:, COLUMNS[name]])
+        at = {name: i for i, name in enumerate(state.entities)}
+        fallback = {name: i for i, name in enumerate(self.state.entities)}
+        rows = np.tile(start, (len(entities), 1))
+        for i, name in enumerate(entities):
+            if name in at:
+                rows[i] = state.arrays["calibration"][at[name]]
+            elif name in fallback:
+                rows[i] = known[fallback[name]]
+        return rows
+
+    def _squash(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Linear for usual scores, logarithmic for huge ones; free of the raw scale; finite."""
+        return np.arcsinh(np.nan_to_num(raw, nan=0.0, posinf=1e300, neginf=-1e300) / self.unit)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
+        """JSON values and arrays, for `from_arrays`."""
+        values = {
+            "alerts": self.budget.alerts,
+            "seconds": self.budget.seconds,
+            "votes": list(self.votes),
+            "unit": self.unit,
+            "step": self.step,
+            "tail": self.tail.as_dict(),
+            "entities": list(self.state.entities),
+        }
+        return values, {"calibration.state": self.state.arrays["calibration"]}
+
+    @classmethod
+    def from_arrays(cls, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        return cls(
+            budget=Budget(values["alerts"], values["seconds"]),
+            votes=(values["votes"][0], values["votes"][1]),
+            unit=values["unit"],
+            step=values["step"],
+            tail=Tail(**values["tail"]),
+            state=State(tuple(values["entities"]), {"calibration": arrays["calibration.state"]}),
+        )
+
+
+def _center_and_spread(x: NDArray[np.float64]) -> tuple[float, float]:
+    if len(x) == 0:
+        return 0.0, 0.0
+    middle = float(np.median(x))
+    return middle, float(np.mean(np.minimum(np.abs(x - middle), 4 * np.median(np.abs(x - middle)) + 1e-12)))

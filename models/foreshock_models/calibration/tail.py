@@ -1,0 +1,98 @@
+"""The tail of normal scores: peaks over threshold with a generalised Pareto distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+__all__ = ["Tail", "fit_tail", "nth_largest"]
+
+QUANTILE = 0.98
+GAP = 5
+"""Peaks closer than so many rows belong to one event."""
+SHAPES = (0.0, 0.35)
+"""Bounds of the tail's shape: normal scores are at least exponential, and no heavier than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """``rate`` events per row exceed ``threshold``; their excess is generalised Pareto (``scale``, ``shape``)."""
+
+    threshold: float = 2.0
+    rate: float = 0.005
+    scale: float = 1.0
+    shape: float = 0.1
+
+    def quantile(self, log_rate: float) -> float:
+        """The level that events exceed at ``exp(log_rate)`` per row."""
+        ratio = np.log(self.rate) - log_rate
+        if self.shape < 1e-6:
+            return float(self.threshold + self.scale * ratio)
+        return float(self.threshold + self.scale / self.shape * np.expm1(self.shape * ratio))
+
+    def own_shift(self, filtered: NDArray[np.float64]) -> float:
+        """How much higher one entity's threshold is than the shared one, in its own spread."""
+        if len(filtered) < 100:
+            return 0.0
+        own = float(np.quantile(filtered, QUANTILE))
+        return float(np.clip(own - self.threshold, -self.threshold, 4 * self.scale)) * min(1.0, len(filtered) / 2000)
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def nth_largest(values: NDArray[np.float64], n: int, of: int) -> NDArray[np.float64]:
+    """The n-th largest of the last `of` values at each row ``(n_rows,)``: what "n of m" looks at."""
+    if len(values) == 0:
+        return values
+    padded = np.concatenate([np.full(of - 1, -np.inf), values])
+    windows = sliding_window_view(padded, of)
+    out = np.partition(windows, of - n, axis=1)[:, of - n]
+    return np.where(np.isfinite(out), out, values.min())
+
+
+def fit_tail(filtered: Sequence[NDArray[np.float64]], rows_per_alert: float) -> Tail:
+    """Fit the tail of the filtered scores of all entities together.
+
+    Parameters
+    ----------
+    filtered
+        One array per entity, in units of that entity's spread.
+    """
+    everything = np.concatenate(filtered) if filtered else np.zeros(0)
+    if len(everything) < 50 or np.ptp(everything) == 0:
+        return Tail()
+    quantile = min(QUANTILE, 1 - 10 / len(everything))
+    threshold = float(np.quantile(everything, quantile))
+    peaks = np.concatenate([_peaks(values, threshold) for values in filtered])
+    if len(peaks) < 5:
+        return Tail(threshold, max(len(peaks), 1) / len(everything), 1.0, 0.1)
+    excess = peaks - threshold
+    scale, shape = _fit_pareto(excess)
+    return Tail(threshold, len(peaks) / len(everything), scale, shape)
+
+
+def _peaks(values: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """The highest value of each run above the threshold; runs at most `GAP` rows apart are one."""
+    above = np.flatnonzero(values > threshold)
+    if len(above) == 0:
+        return np.zeros(0)
+    starts = np.flatnonzero(np.r_[True, np.diff(above) > GAP])
+    return np.maximum.reduceat(values[above], starts)
+
+
+def _fit_pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
+    """Probability-weighted moments (Hosking and Wallis, 1987), the shape bounded; winsorised at the top."""
+    x = np.sort(np.minimum(excess, np.quantile(excess, 0.99) * 1.5))
+    n = len(x)
+    mean = float(x.mean())
+    weighted = float(np.sum((n - 1 - np.arange(n)) / max(n - 1, 1) * x) / n)
+    if mean <= 0:
+        return 1e-6, 0.0
+    shape = 2 - mean / max(mean - 2 * weighted, 1e-12) if mean > 2 * weighted else 0.0
+    shape = float(np.clip(shape, *SHAPES)) if n >= 20 else 0.1
+    return max(mean * (1 - shape), 1e-6), shape
