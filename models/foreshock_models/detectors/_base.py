@@ -17,7 +17,7 @@ from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 
-__all__ = ["Detector", "Expectation", "Scores"]
+__all__ = ["HOLD_BACK", "Detector", "Expectation", "Scores", "hold_back"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         self._check_enough(panel)
         self.features_in_ = panel.features
         self.n_features_in_ = panel.n_features
-        head, tail = _hold_back(panel, HOLD_BACK, self.context)
+        head, tail = hold_back(panel, HOLD_BACK)
         self._fit(head)
         self._calibrate(panel, tail, budget or Budget.parse("1 per week"))
         self.decision_scores_ = self._decision(panel)
@@ -226,7 +226,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         return Panel.of(X, entities=entities).require(self.features_in_)
 
 
-def _hold_back(panel: Panel, share: float, context: int) -> tuple[Panel, NDArray[np.bool_]]:
+def hold_back(panel: Panel, share: float) -> tuple[Panel, NDArray[np.bool_]]:
     """The older rows to fit on, and a mask ``(n_rows,)`` of the newer ones to calibrate on."""
     lengths = np.diff(panel.offsets)
     cut = np.repeat(lengths - np.floor(lengths * share).astype(np.int64), lengths)

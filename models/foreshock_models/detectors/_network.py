@@ -1,0 +1,273 @@
+"""What the network detectors share: windows, gaps, training, residuals, expected gradients."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foreshock_models.detectors._base import Detector, Expectation
+from foreshock_models.detectors._windows import smooth
+from foreshock_models.explain.explanation import Explanation
+from foreshock_models.explain.gradients import expected_gradients
+from foreshock_models.panel import Panel
+from foreshock_models.scaling import Scaler
+
+__all__ = ["NetworkDetector"]
+
+BATCH = 4096
+CLIP = 6.0
+"""Scaled inputs beyond this say no more: a network extrapolates badly."""
+EXCESS = 8.0
+"""A feature's residual counts at most so many times its usual size."""
+BACKGROUND = 32
+
+
+class NetworkDetector(Detector):
+    """A network that says what each feature should be, from a window of rows; residuals make the score.
+
+    Residuals are scaled feature by feature with those of rows that the weights were not trained on, so that a
+    feature that is hard to predict does not drown the others. The raw score is the mean over the features of
+    how far the scaled residual exceeds its usual size, averaged over the last `smoothing` rows.
+
+    Parameters
+    ----------
+    window
+        Rows that the network sees.
+    hidden
+        Width of its layers.
+    epochs, patience
+        At most so many passes over the training windows; stop after `patience` passes without gain on the
+        held-back tail, and take the best weights.
+    max_windows
+        Training windows per epoch, drawn at random from all.
+    learning_rate, batch_size
+        Of the optimiser (Adam).
+    smoothing
+        Rows over which the score is averaged.
+    device
+        ``"auto"`` takes a GPU where there is one.
+    """
+
+    net_: nn.Module
+
+    def __init__(
+        self,
+        *,
+        window: int,
+        hidden: int,
+        epochs: int,
+        patience: int,
+        max_windows: int,
+        learning_rate: float,
+        batch_size: int,
+        smoothing: int,
+        device: str,
+        contamination: float,
+        random_state: int,
+    ) -> None:
+        super().__init__(contamination=contamination, random_state=random_state)
+        self.window = window
+        self.hidden = hidden
+        self.epochs = epochs
+        self.patience = patience
+        self.max_windows = max_windows
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.smoothing = smoothing
+        self.device = device
+
+    # -- hooks of a subclass ---------------------------------------------------------------------------
+    @abstractmethod
+    def _build(self, n_features: int) -> nn.Module:
+        """The network, untrained."""
+
+    @abstractmethod
+    def _predict(self, windows: Tensor) -> Tensor:
+        """``(B, window, F)`` scaled, gaps filled -> ``(B, F)``: what the last row should be."""
+
+    @abstractmethod
+    def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
+        """Training loss of a batch; ``known`` ``(B, window, F)`` is 0 where a sample is missing."""
+
+    # -- Detector's hooks ------------------------------------------------------------------------------
+    @property
+    def context(self) -> int:
+        return self.window + self.smoothing - 2
+
+    def _fit(self, panel: Panel) -> None:
+        self.scaler_ = Scaler.fit(panel)
+        x, known = self._inputs(panel)
+        windows, masks = self._stack(x, panel), self._stack(known, panel)
+        order = panel.positions
+        lengths = np.repeat(np.diff(panel.offsets), np.diff(panel.offsets))
+        late = order >= 0.85 * lengths
+        with torch.random.fork_rng():
+            torch.manual_seed(self.random_state)
+            self.net_ = self._build(panel.n_features).to(self._device())
+            self._train(windows, masks, np.flatnonzero(~late), np.flatnonzero(late))
+        late_rows = late if late.any() else np.ones_like(late)
+        residual = np.abs(self._residuals(windows, x, known))
+        seen = np.where(known > 0, residual, np.nan)
+        self.usual_ = np.maximum(_usual(seen[late_rows]), _usual(seen))
+        spread = np.sqrt(_mean_square(seen[late_rows]))
+        self.band_ = np.where(np.isfinite(spread), spread, 1.0)
+        rng = np.random.default_rng(self.random_state)
+        span = self.window + self.smoothing - 1
+        wide = self._stack(x, panel, span)
+        self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)].copy()
+
+    def _decision(self, panel: Panel) -> NDArray[np.float64]:
+        x, known = self._inputs(panel)
+        residual = np.abs(self._residuals(self._stack(x, panel), x, known))
+        parts = np.clip(residual / self.usual_ - 1.0, 0.0, EXCESS) * known
+        return smooth(parts.mean(axis=1, keepdims=True), panel.offsets, self.smoothing)[:, 0]
+
+    def _expect(self, panel: Panel) -> Expectation:
+        x, _ = self._inputs(panel)
+        predicted = self._forward(self._stack(x, panel))
+        width = 3.0 * self.band_
+        return Expectation(
+            self.scaler_.inverse(predicted, panel),
+            self.scaler_.inverse(predicted - width, panel),
+            self.scaler_.inverse(predicted + width, panel),
+        )
+
+    def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+        x, known = self._inputs(panel)
+        span = self.window + self.smoothing - 1
+        inputs = self._stack(x, panel, span)[rows]
+        masks = self._stack(known, panel, span)[rows]
+        used = np.minimum(panel.positions[rows] + 1, self.smoothing)
+        raw = self._decision(panel)[rows]
+        attributions, base = expected_gradients(
+            self._score_of, inputs, masks, used, self.background_, self._device(), self.random_state
+        )
+        return Explanation(panel.features, attributions, base, raw)
+
+    def _score_of(self, x: Tensor, known: Tensor, used: Tensor) -> Tensor:
+        """The raw score as a differentiable function: ``(B, window + smoothing - 1, F)`` -> ``(B,)``."""
+        windows = x.unfold(1, self.window, 1).transpose(2, 3)  # (B, smoothing, window, F)
+        b, k = windows.shape[:2]
+        expected = self._predict(windows.reshape(b * k, self.window, -1)).reshape(b, k, -1)
+        usual = torch.as_tensor(self.usual_, dtype=x.dtype, device=x.device)
+        residual = (x[:, self.window - 1 :] - expected).abs() / usual
+        parts = (residual - 1.0).clamp(0.0, EXCESS) * known[:, self.window - 1 :]
+        rows = torch.arange(k, device=x.device)
+        late = (rows[None, :] >= k - used[:, None]).to(x.dtype)  # the rows that exist, the newest last
+        return (parts.mean(dim=2) * late).sum(dim=1) / used
+
+    def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
+        entities, arrays = self.scaler_.to_arrays()
+        weights = {f"net.{name}": value.detach().cpu().numpy() for name, value in self.net_.state_dict().items()}
+        own = {"usual": self.usual_, "band": self.band_, "background": self.background_}
+        values = {"entities": entities, "losses": self.losses_, "n_features": len(self.usual_)}
+        return values, {**arrays, **weights, **own}
+
+    def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
+        self.losses_ = values["losses"]
+        self.usual_, self.band_, self.background_ = arrays["usual"], arrays["band"], arrays["background"]
+        self.net_ = self._build(values["n_features"]).to(self._device())
+        weights = {k.removeprefix("net."): torch.from_numpy(v.copy()) for k, v in arrays.items() if k.startswith("net.")}
+        self.net_.load_state_dict(weights)
+        self.net_.eval()
+
+    # -- inside ----------------------------------------------------------------------------------------
+    def _device(self) -> torch.device:
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def _inputs(self, panel: Panel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scaled rows with gaps carried forward, at most a window long, then 0; and which samples are known."""
+        scaled = self.scaler_.transform(panel)
+        known = ~np.isnan(scaled)
+        last = np.where(known, np.arange(panel.n_rows)[:, None], -1)
+        for _, rows in panel:
+            last[rows] = np.maximum.accumulate(last[rows], axis=0)
+        usable = (last >= 0) & (np.arange(panel.n_rows)[:, None] - last < self.window)
+        filled = np.where(usable, np.take_along_axis(scaled, np.maximum(last, 0), axis=0), 0.0)
+        return np.clip(filled, -CLIP, CLIP).astype(np.float32), known.astype(np.float32)
+
+    def _stack(self, x: NDArray[np.float32], panel: Panel, span: int | None = None) -> NDArray[np.float32]:
+        """The window that ends at each row, ``(n_rows, span, F)``, a view where one entity is given.
+
+        Before an entity's first row, that row is repeated.
+        """
+        span = span or self.window
+        parts = []
+        for _, rows in panel:
+            block = x[rows]
+            padded = np.concatenate([np.repeat(block[:1], span - 1, axis=0), block])
+            parts.append(sliding_window_view(padded, span, axis=0).transpose(0, 2, 1))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _train(
+        self, windows: NDArray[np.float32], known: NDArray[np.float32], early: NDArray[Any], late: NDArray[Any]
+    ) -> None:
+        """Adam with early stopping on the newest rows; the best weights are kept."""
+        rng = np.random.default_rng(self.random_state)
+        late = rng.permutation(late)[: self.max_windows // 2]
+        optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.learning_rate)
+        best, best_weights, waited = math.inf, None, 0
+        self.losses_: list[float] = []
+        for _ in range(self.epochs):
+            self.net_.train()
+            chosen = rng.permutation(early)[: self.max_windows]
+            for part in np.array_split(chosen, max(1, len(chosen) // self.batch_size)):
+                loss = self._loss(self._tensor(windows[part]), self._tensor(known[part]))
+                optimiser.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.net_.parameters(), 1.0)
+                optimiser.step()
+            self.net_.eval()
+            with torch.inference_mode():
+                rows = late if len(late) else chosen
+                held = float(self._loss(self._tensor(windows[rows]), self._tensor(known[rows])))
+            self.losses_.append(held)
+            if held < best * 0.995:
+                best, waited = held, 0
+                best_weights = {k: v.detach().clone() for k, v in self.net_.state_dict().items()}
+            elif (waited := waited + 1) >= self.patience:
+                break
+        if best_weights is not None:
+            self.net_.load_state_dict(best_weights)
+        self.net_.eval()
+
+    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device())
+
+    def _forward(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the last row of each window should be, ``(n_rows, F)`` scaled."""
+        with torch.inference_mode():
+            parts = [
+                self._predict(self._tensor(windows[i : i + BATCH])).cpu().numpy() for i in range(0, len(windows), BATCH)
+            ]
+        return np.concatenate(parts).astype(np.float64)
+
+    def _residuals(
+        self, windows: NDArray[np.float32], x: NDArray[np.float32], known: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        return (x - self._forward(windows)) * known
+
+
+def _usual(residual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The usual size of each feature's residual: its 95% quantile, NaN being no residual."""
+    out = np.empty(residual.shape[1])
+    for j, column in enumerate(residual.T):
+        values = column[~np.isnan(column)]
+        out[j] = np.quantile(values, 0.95) if len(values) else 1.0
+    return np.maximum(out, 0.02)
+
+
+def _mean_square(residual: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = np.maximum((~np.isnan(residual)).sum(axis=0), 1)
+    mean: NDArray[np.float64] = np.nansum(residual**2, axis=0) / count
+    return mean

@@ -1,0 +1,95 @@
+"""LSTM that predicts the next value of each feature [1]_.
+
+.. [1] Malhotra et al., "Long short term memory networks for anomaly detection in time series", ESANN 2015.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from foreshock_models.detectors._network import NetworkDetector
+
+__all__ = ["LSTM"]
+
+
+class _Net(nn.Module):
+    """The last rows -> the next one, as a change of the last."""
+
+    def __init__(self, n_features: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(n_features, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, n_features)
+        self.keep = nn.Parameter(torch.zeros(n_features))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        states, _ = self.lstm(rows)  # (B, L, F) -> (B, L, H)
+        last: Tensor = self.head(states[:, -1]) + torch.sigmoid(self.keep) * rows[:, -1]
+        return last
+
+
+class LSTM(NetworkDetector):
+    """Predicts each row from the ones before it; what it did not expect is anomalous.
+
+    See `NetworkDetector` for how residuals become the score. `expect` gives the predicted value of each
+    feature, with a band of three standard deviations of its usual error.
+
+    Parameters
+    ----------
+    window
+        Rows that are seen, the predicted one included.
+    hidden
+        Width of the LSTM.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.sin(np.arange(600) / 8)[:, None] + np.random.default_rng(0).normal(0, 0.05, (600, 1))
+    >>> x[500:520] = 0.0
+    >>> scores = LSTM(epochs=5).fit(x[:400]).decision_function(x)
+    >>> bool(scores[500:520].max() > scores[:490].max())
+    True
+    """
+
+    name = "lstm"
+
+    def __init__(
+        self,
+        *,
+        window: int = 17,
+        hidden: int = 48,
+        epochs: int = 12,
+        patience: int = 2,
+        max_windows: int = 12_000,
+        learning_rate: float = 4e-3,
+        batch_size: int = 256,
+        smoothing: int = 10,
+        device: str = "auto",
+        contamination: float = 0.01,
+        random_state: int = 0,
+    ) -> None:
+        super().__init__(
+            window=window,
+            hidden=hidden,
+            epochs=epochs,
+            patience=patience,
+            max_windows=max_windows,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            smoothing=smoothing,
+            device=device,
+            contamination=contamination,
+            random_state=random_state,
+        )
+
+    def _build(self, n_features: int) -> nn.Module:
+        return _Net(n_features, self.hidden)
+
+    def _predict(self, windows: Tensor) -> Tensor:
+        predicted: Tensor = self.net_(windows[:, :-1])
+        return predicted
+
+    def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
+        error = nn.functional.smooth_l1_loss(self._predict(windows), windows[:, -1], reduction="none")
+        weight = known[:, -1]
+        return (error * weight).sum() / weight.sum().clamp(min=1.0)
