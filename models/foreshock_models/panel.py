@@ -137,6 +137,18 @@ class Panel:
             step=self.step,
         )
 
+    def rows(self, start: int, stop: int) -> Panel:
+        """The rows ``start:stop`` of one entity, without a copy."""
+        entity = int(np.searchsorted(self.offsets, start, side="right")) - 1
+        return Panel(
+            self.values[start:stop],
+            np.array([0, stop - start], dtype=np.int64),
+            (self.entities[entity],),
+            self.features,
+            self.timestamps[start:stop],
+            self.step,
+        )
+
     def select(self, entities: Sequence[str]) -> Panel:
         """Keep some entities, in the panel's own order."""
         unknown = set(entities) - set(self.entities)

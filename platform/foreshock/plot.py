@@ -96,9 +96,7 @@ def timeline(
     axes[-1].xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
     axes[-1].set_xlabel("time (UTC)")
     _legend(figure, axes)
-    figure.suptitle(
-        f"{windows.job or 'windows'}: {entity}", x=0.01, ha="left", fontsize="medium", weight="bold"
-    )
+    figure.suptitle(f"{windows.job or 'windows'}: {entity}", x=0.01, ha="left", fontsize="medium", weight="bold")
     return figure
 
 

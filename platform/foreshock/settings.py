@@ -26,9 +26,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=_home, description="folder of everything that is kept")
     store_url: str | None = Field(None, description="SQLAlchemy URL of the store; default SQLite under home")
-    registry_uri: str | None = Field(
-        None, description="folder or filesystem URI of models; default under home"
-    )
+    registry_uri: str | None = Field(None, description="folder or filesystem URI of models; default under home")
     api_token: SecretStr | None = Field(
         None, description="bearer token of the HTTP API; default: made on first start"
     )

@@ -27,7 +27,7 @@ FRESH[COLUMNS["spread"]] = 1.0
 CENTER, SPREAD, SHIFT, OFFSET, SEEN, BUSY, FAST_CENTER, FAST_SPREAD, ALERTING, VOTES = range(10)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def advance(
     x: NDArray[np.float64],
     offsets: NDArray[np.int64],

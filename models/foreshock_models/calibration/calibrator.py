@@ -86,12 +86,12 @@ class Calibrator:
         z = [(x[rows] - c) / s for (_, rows), c, s in zip(panel, center, spread, strict=True)]
         filtered = [nth_largest(values, *self.votes) for values in z]
         self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
-        rows = np.tile(FRESH, (panel.n_entities, 1))
-        rows[:, COLUMNS["center"]] = center
-        rows[:, COLUMNS["spread"]] = spread
-        rows[:, COLUMNS["shift"]] = [self.tail.own_shift(values) for values in filtered]
-        rows[:, COLUMNS["seen"]] = np.diff(panel.offsets)
-        self.state = State(panel.entities, {"calibration": rows})
+        table = np.tile(FRESH, (panel.n_entities, 1))
+        table[:, COLUMNS["center"]] = center
+        table[:, COLUMNS["spread"]] = spread
+        table[:, COLUMNS["shift"]] = [self.tail.own_shift(values) for values in filtered]
+        table[:, COLUMNS["seen"]] = np.diff(panel.offsets)
+        self.state = State(panel.entities, {"calibration": table})
         return self
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:

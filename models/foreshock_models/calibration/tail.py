@@ -39,7 +39,9 @@ class Tail:
         if len(filtered) < 100:
             return 0.0
         own = float(np.quantile(filtered, QUANTILE))
-        return float(np.clip(own - self.threshold, -self.threshold, 4 * self.scale)) * min(1.0, len(filtered) / 2000)
+        return float(np.clip(own - self.threshold, -self.threshold, 4 * self.scale)) * min(
+            1.0, len(filtered) / 2000
+        )
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)

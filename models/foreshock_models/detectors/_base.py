@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -176,16 +177,22 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         keep = np.ones(panel.n_rows, np.bool_) if since is None else panel.timestamps >= since
         return self._score(panel, keep, self.state_ if state is None else state)
 
-    def explain(
-        self, X: Any, rows: ArrayLike | None = None, *, entities: ArrayLike | None = None
-    ) -> Explanation:
+    def explain(self, X: Any, rows: ArrayLike | None = None, *, entities: ArrayLike | None = None) -> Explanation:
         """Attribution of the raw score to each feature, by SHAP.
 
         `rows`: numbers of the rows to explain (default: all); the rows before them are their context.
         """
         panel = self._panel(X, entities)
         chosen = np.arange(panel.n_rows) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
-        return self._explain(panel, chosen)
+        order = np.argsort(chosen, kind="stable")
+        parts = [self._explain(*part) for part in _segments(panel, chosen[order], self.context)]
+        back = np.argsort(order)
+        return Explanation(
+            panel.features,
+            np.concatenate([part.attributions for part in parts])[back],
+            np.concatenate([part.base for part in parts])[back],
+            np.concatenate([part.raw for part in parts])[back],
+        )
 
     def expect(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation | None:
         """Expected value and its band for each feature, or None if this detector does not predict values."""
@@ -224,6 +231,14 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         if not hasattr(self, "features_in_"):
             raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit(windows) first")
         return Panel.of(X, entities=entities).require(self.features_in_)
+
+
+def _segments(panel: Panel, rows: NDArray[np.int64], context: int) -> Iterator[tuple[Panel, NDArray[np.int64]]]:
+    """Stretches of `panel` that hold sorted `rows` and what their scores look at; rows as numbered in each."""
+    firsts = np.maximum(rows - context, panel.offsets[panel.codes[rows]])
+    starts = np.flatnonzero(np.r_[True, (firsts[1:] > rows[:-1]) | np.diff(panel.codes[rows]).astype(bool)])
+    for a, b in zip(starts, [*starts[1:], len(rows)], strict=True):
+        yield panel.rows(int(firsts[a]), int(rows[b - 1]) + 1), rows[a:b] - firsts[a]
 
 
 def hold_back(panel: Panel, share: float) -> tuple[Panel, NDArray[np.bool_]]:

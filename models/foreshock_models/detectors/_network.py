@@ -56,6 +56,7 @@ class NetworkDetector(Detector):
     """
 
     net_: nn.Module
+    losses_: list[float]
 
     def __init__(
         self,
@@ -175,7 +176,9 @@ class NetworkDetector(Detector):
         self.losses_ = values["losses"]
         self.usual_, self.band_, self.background_ = arrays["usual"], arrays["band"], arrays["background"]
         self.net_ = self._build(values["n_features"]).to(self._device())
-        weights = {k.removeprefix("net."): torch.from_numpy(v.copy()) for k, v in arrays.items() if k.startswith("net.")}
+        weights = {
+            k.removeprefix("net."): torch.from_numpy(v.copy()) for k, v in arrays.items() if k.startswith("net.")
+        }
         self.net_.load_state_dict(weights)
         self.net_.eval()
 
@@ -210,14 +213,18 @@ class NetworkDetector(Detector):
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _train(
-        self, windows: NDArray[np.float32], known: NDArray[np.float32], early: NDArray[Any], late: NDArray[Any]
+        self,
+        windows: NDArray[np.float32],
+        known: NDArray[np.float32],
+        early: NDArray[Any],
+        late: NDArray[Any],
     ) -> None:
         """Adam with early stopping on the newest rows; the best weights are kept."""
         rng = np.random.default_rng(self.random_state)
         late = rng.permutation(late)[: self.max_windows // 2]
         optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.learning_rate)
         best, best_weights, waited = math.inf, None, 0
-        self.losses_: list[float] = []
+        self.losses_ = []
         for _ in range(self.epochs):
             self.net_.train()
             chosen = rng.permutation(early)[: self.max_windows]
@@ -248,7 +255,8 @@ class NetworkDetector(Detector):
         """What the last row of each window should be, ``(n_rows, F)`` scaled."""
         with torch.inference_mode():
             parts = [
-                self._predict(self._tensor(windows[i : i + BATCH])).cpu().numpy() for i in range(0, len(windows), BATCH)
+                self._predict(self._tensor(windows[i : i + BATCH])).cpu().numpy()
+                for i in range(0, len(windows), BATCH)
             ]
         return np.concatenate(parts).astype(np.float64)
 

@@ -52,7 +52,10 @@ def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int
         forest = IsolationForest(n_estimators=n_trees, max_samples=size, random_state=seed + f).fit(rows)
         starts = []
         for estimator, depths, lengths in zip(
-            forest.estimators_, forest._decision_path_lengths, forest._average_path_length_per_tree, strict=True
+            forest.estimators_,
+            forest._decision_path_lengths,
+            forest._average_path_length_per_tree,
+            strict=True,
         ):
             tree = estimator.tree_
             leaf = tree.children_left < 0
@@ -70,10 +73,11 @@ def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int
         roots.append(starts)
         normal.append(float(_average_path_length(np.array([size]))[0]))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Forest(*columns, roots=np.array(roots, np.int32), normal=np.array(normal))
+    feature, threshold, left, right, depth = columns
+    return Forest(feature, threshold, left, right, depth, np.array(roots, np.int32), np.array(normal))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _score(
     x: NDArray[np.float32],
     feature: NDArray[np.int32],

@@ -11,7 +11,7 @@ __all__ = ["N_WINDOW_FEATURES", "smooth", "window_features"]
 N_WINDOW_FEATURES = 4
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def window_features(
     z: NDArray[np.float64], offsets: NDArray[np.int64], short: int, long: int
 ) -> NDArray[np.float32]:
@@ -53,10 +53,10 @@ def window_features(
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def smooth(values: NDArray[np.float64], offsets: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
     """Mean over the last `rows` rows of each entity: ``(n_rows, n_columns)`` -> the same shape."""
-    n, f = values.shape
+    _n, f = values.shape
     out = np.empty_like(values)
     for e in range(len(offsets) - 1):
         a = offsets[e]

@@ -130,8 +130,8 @@ class Ensemble(Detector):
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         """Each member's attributions as shares of their own sum, weighted by the member's score.
 
-        Members measure in units of their own, so that only shares can be put together. They add up to the
-        ensemble's raw score.
+        Members measure in units of their own, so that only shares can be put together. They add up to how
+        far the ensemble's raw score lies above the lowest one.
         """
         raw, scores = self._mean(panel, np.ones(panel.n_rows, np.bool_), self.state_)
         total = np.zeros((len(rows), panel.n_features))
@@ -139,10 +139,10 @@ class Ensemble(Detector):
             parts = np.maximum(member._explain(panel, rows).attributions, 0.0)
             share = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)
             total += share * np.maximum(scores[name].score[rows], 0.05)[:, None]
-        total /= np.maximum(total.sum(axis=1, keepdims=True), 1e-12)
-        empty = total.sum(axis=1) == 0
-        total[empty] = 1.0 / panel.n_features
-        return Explanation(panel.features, total * raw[rows, None], np.zeros(len(rows)), raw[rows])
+        size = total.sum(axis=1, keepdims=True)
+        total = np.where(size > 0, total / np.maximum(size, 1e-12), 1.0 / panel.n_features)
+        lowest = np.full(len(rows), BOUNDS[0])
+        return Explanation(panel.features, total * (raw[rows] - lowest)[:, None], lowest, raw[rows])
 
     def _expect(self, panel: Panel) -> Expectation | None:
         """What the first member that predicts values expects."""

@@ -115,7 +115,13 @@ class IForest(Detector):
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         entities, scaler = self.scaler_.to_arrays()
-        arrays = {**scaler, **self.forest_.to_arrays(), "floor": self.floor_, "weight": self.weight_, "base": self.base_}
+        arrays = {
+            **scaler,
+            **self.forest_.to_arrays(),
+            "floor": self.floor_,
+            "weight": self.weight_,
+            "base": self.base_,
+        }
         return {"entities": entities}, arrays
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:

@@ -22,6 +22,9 @@ __all__ = ["PyOD"]
 
 MAX_ROWS = 5_000
 BACKGROUND = 16
+BATCHED = {"ecod", "copod"}
+"""These rank the rows of one call among each other; each row is given alone, so that no row sees a later one."""
+MAX_ROWS_OF_BATCHED = 1_000
 
 
 class PyOD(Detector):
@@ -79,7 +82,8 @@ class PyOD(Detector):
         self.scaler_ = Scaler.fit(panel)
         x = self._rows(panel)
         rng = np.random.default_rng(self.random_state)
-        chosen = np.sort(rng.choice(len(x), size=min(len(x), MAX_ROWS), replace=False))
+        limit = MAX_ROWS_OF_BATCHED if self.model.lower() in BATCHED else MAX_ROWS
+        chosen = np.sort(rng.choice(len(x), size=min(len(x), limit), replace=False))
         self.sample_ = x[chosen]
         self._fit_sample()
 
@@ -98,8 +102,11 @@ class PyOD(Detector):
     def _raw(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # see _fit_sample
-            scores = np.asarray(self.model_.decision_function(x), dtype=np.float64)
-        return np.nan_to_num(scores)
+            if self.model.lower() in BATCHED:
+                scores = np.concatenate([self.model_.decision_function(row[None]) for row in x])
+            else:
+                scores = self.model_.decision_function(x)
+        return np.nan_to_num(np.asarray(scores, dtype=np.float64))
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._raw(self._rows(panel))
@@ -109,7 +116,9 @@ class PyOD(Detector):
 
         x = self._rows(panel)[rows]
         step = max(1, len(self.sample_) // BACKGROUND)
-        explainer = shap.explainers.Permutation(self._raw, self.sample_[::step][:BACKGROUND], seed=self.random_state)
+        explainer = shap.explainers.Permutation(
+            self._raw, self.sample_[::step][:BACKGROUND], seed=self.random_state
+        )
         found = explainer(x, max_evals=max(2 * x.shape[1] + 1, 100), silent=True)
         return Explanation(panel.features, found.values, np.broadcast_to(found.base_values, len(x)), self._raw(x))
 

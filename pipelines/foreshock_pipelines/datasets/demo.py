@@ -61,7 +61,7 @@ def demo_fleet(
     end = end or datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
     n = round(days * 86400 / step)
     last = round(end.timestamp() / step)
-    seconds = (last - n + 1 + np.arange(n)) * step
+    seconds = (last - n + 1 + np.arange(n, dtype=np.float64)) * step
     names = [f"host-{i:02d}" for i in range(1, hosts + 1)]
     fleet = {name: _host(rng, seconds, step) for name in names}
     for name in names:

@@ -297,9 +297,7 @@ class Windows:
         return f"<p>{escape(repr(self))}</p>{head}"
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Windows) and self._meta == other._meta and bool(self.table.equals(other.table))
-        )
+        return isinstance(other, Windows) and self._meta == other._meta and bool(self.table.equals(other.table))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -376,12 +374,12 @@ def _strings(values: Any) -> Any:
         return pd.Categorical.from_codes(
             values.indices.to_numpy(zero_copy_only=False), values.dictionary.to_pylist()
         )
-    return pd.array(np.asarray(values).astype(str), dtype=object)
+    return np.asarray(values).astype(str).astype(object)
 
 
 def _lonely(table: pa.Table, labels: Sequence[str], some: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """One row of each entity that has no sample at all, so that it stays in the result."""
-    codes, names = _codes({name: table.column(name) for name in labels}, table.num_rows)
+    codes, _names = _codes({name: table.column(name) for name in labels}, table.num_rows)
     keep = np.zeros(table.num_rows, bool)
     silent = np.setdiff1d(codes, codes[some])
     _, firsts = np.unique(codes, return_index=True)

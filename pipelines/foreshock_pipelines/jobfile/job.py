@@ -48,9 +48,7 @@ class Query(Model):
 
     @field_validator("valid_range")
     @classmethod
-    def _ordered(
-        cls, value: tuple[float | None, float | None] | None
-    ) -> tuple[float | None, float | None] | None:
+    def _ordered(cls, value: tuple[float | None, float | None] | None) -> tuple[float | None, float | None] | None:
         if value and value[0] is not None and value[1] is not None and value[0] >= value[1]:
             raise ValueError("valid_range: the first number must be below the second")
         return value
@@ -165,9 +163,7 @@ class Job(Model):
     queries: dict[
         Annotated[str, Field(pattern=FEATURE)],
         Annotated[Query, BeforeValidator(_query, json_schema_input_type=str | Query)],
-    ] = Field(
-        min_length=1, description="feature name to PromQL, or to {query, direction, min_deviation, ...}"
-    )
+    ] = Field(min_length=1, description="feature name to PromQL, or to {query, direction, min_deviation, ...}")
     entity: list[Annotated[str, Field(pattern=LABEL)]] = Field(
         min_length=1, description="labels that name one monitored thing"
     )

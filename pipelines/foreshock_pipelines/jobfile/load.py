@@ -39,9 +39,7 @@ def load_jobs(path: str | Path, *, env: Mapping[str, str] | None = None) -> dict
     for file in files:
         job = load_job(file, env=env)
         if job.name in jobs:
-            raise ConfigError(
-                f"{file}: a job named {job.name!r} exists already in this folder; names must differ"
-            )
+            raise ConfigError(f"{file}: a job named {job.name!r} exists already in this folder; names must differ")
         jobs[job.name] = job
     return jobs
 
@@ -67,7 +65,7 @@ def parse_job(
         One line per mistake: file, key, what was wrong, what is allowed.
     """
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as exc:
         raise ConfigError(f"{name}: not valid YAML: {exc}") from exc
     if not isinstance(data, dict):
@@ -94,9 +92,7 @@ def expand(value: Any, env: Mapping[str, str], name: str = "job") -> Any:
         variable, default = match[1], match[2]
         found = env.get(variable) or default
         if found is None:
-            raise ConfigError(
-                f"{name}: ${{{variable}}} is not set; set it, or write ${{{variable}:-default}}"
-            )
+            raise ConfigError(f"{name}: ${{{variable}}} is not set; set it, or write ${{{variable}:-default}}")
         return found
 
     return VARIABLE.sub(one, value)

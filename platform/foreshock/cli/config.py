@@ -17,9 +17,7 @@ app.add_typer(config, name="config")
 @config.command()
 def validate(
     paths: Annotated[list[Path], typer.Argument(help="Job files, or folders of them.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the jobs, defaults filled in, as JSON.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the jobs, defaults filled in, as JSON.")] = False,
 ) -> None:
     """Check job files; says every mistake with file, key and what is allowed."""
     from foreshock_models.errors import ConfigError
@@ -35,9 +33,7 @@ def validate(
     if wrong:
         raise ConfigError("\n".join(wrong))
     if as_json:
-        typer.echo(
-            json.dumps([job.model_dump(mode="json", by_alias=True) for job in jobs.values()], indent=2)
-        )
+        typer.echo(json.dumps([job.model_dump(mode="json", by_alias=True) for job in jobs.values()], indent=2))
         return
     for where, job in jobs.items():
         file = where.rpartition(":")[0]

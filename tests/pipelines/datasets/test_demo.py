@@ -27,8 +27,7 @@ def test_each_incident_changes_the_feature_that_caused_it() -> None:
     assert {cause for incident in incidents for cause in incident.causes} == set(FEATURES)
     for incident in incidents:
         hit, quiet = (
-            w.select([incident.entity]).between(incident.start, incident.end).to_pandas()
-            for w in (windows, calm)
+            w.select([incident.entity]).between(incident.start, incident.end).to_pandas() for w in (windows, calm)
         )
         for cause in incident.causes:
             assert not np.allclose(hit[cause], quiet[cause], equal_nan=True)

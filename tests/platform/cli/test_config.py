@@ -33,9 +33,7 @@ def test_a_good_job_file_passes(root: Path) -> None:
         ("schedule: {timezone: Mars}", "no time zone"),
     ],
 )
-def test_a_mistake_is_named_with_file_key_and_what_is_allowed(
-    tmp_path: Path, line: str, message: str
-) -> None:
+def test_a_mistake_is_named_with_file_key_and_what_is_allowed(tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(
         f"name: j\nsource: {{prometheus: 'http://x'}}\nqueries: {{cpu: up}}\nentity: [instance]\n{line}\n"
