@@ -24,6 +24,7 @@ from safetensors.numpy import save as to_safetensors
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.errors import ArtifactError, ForeshockError, NotFitted
+from foreshock_models.policy.profile import Profile
 
 __all__ = ["FORMAT", "load", "read_manifest", "save"]
 
@@ -127,7 +128,8 @@ def _pack(detector: Detector, path: str, tensors: dict[str, bytes]) -> dict[str,
     values, arrays = detector._to_arrays()
     calibration, own = detector.calibrator_.to_arrays()
     file = f"{path}.safetensors"
-    tensors[file] = to_safetensors({k: np.ascontiguousarray(v) for k, v in {**arrays, **own}.items()})
+    known, profile = detector.profile_.to_arrays()
+    tensors[file] = to_safetensors({k: np.ascontiguousarray(v) for k, v in {**arrays, **own, **profile}.items()})
     params = {k: v for k, v in detector.get_params(deep=False).items() if k != "members"}
     packed = {
         "detector": detector.name,
@@ -137,6 +139,7 @@ def _pack(detector: Detector, path: str, tensors: dict[str, bytes]) -> dict[str,
         "calibration": calibration,
         "threshold": detector.threshold_,
         "range": list(detector._range_),
+        "profile": known,
         "file": file,
     }
     if isinstance(detector, Ensemble):
@@ -158,6 +161,7 @@ def _unpack(packed: dict[str, Any], tensors: dict[str, dict[str, NDArray[np.gene
     detector._range_ = (packed["range"][0], packed["range"][1])
     detector.calibrator_ = Calibrator.from_arrays(packed["calibration"], arrays)
     detector.state_ = detector.calibrator_.state
+    detector.profile_ = Profile.from_arrays(packed["profile"], arrays)
     if isinstance(detector, Ensemble):
         detector.members_ = {name: _unpack(member, tensors) for name, member in packed["members"].items()}
     detector._from_arrays(packed["values"], arrays)

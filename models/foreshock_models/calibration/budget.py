@@ -22,9 +22,11 @@ class Budget:
 
     alerts: float
     seconds: float
+    votes: tuple[int, int] = (3, 5)
+    """What an alert is: N of M rows with a score of at least 1."""
 
     @classmethod
-    def parse(cls, text: str) -> Budget:
+    def parse(cls, text: str, votes: tuple[int, int] = (3, 5)) -> Budget:
         """Read ``"1 per week"``, ``"0.5 per day"``, ``"2 per month"``.
 
         Raises
@@ -40,7 +42,7 @@ class Budget:
             raise ConfigError(f"false_alerts: unknown unit {unit!r}; {allowed(unit, SECONDS)}")
         if number <= 0:
             raise ConfigError("false_alerts: the number must be > 0; a budget of 0 would never alert")
-        return cls(number, SECONDS[unit])
+        return cls(number, SECONDS[unit], votes)
 
     @property
     def alerts_per_day(self) -> float:

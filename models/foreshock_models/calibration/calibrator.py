@@ -54,8 +54,6 @@ class Calibrator:
     ----------
     budget
         False alerts per entity and time.
-    votes
-        ``(N, M)``: the alert policy opens when N of M rows score at least 1; the budget counts such alerts.
 
     Attributes
     ----------
@@ -65,7 +63,6 @@ class Calibrator:
     """
 
     budget: Budget = field(default_factory=lambda: Budget.parse("1 per week"))
-    votes: tuple[int, int] = (3, 5)
     unit: float = 1.0
     step: float = 60.0
     tail: Tail = field(default_factory=Tail)
@@ -84,7 +81,7 @@ class Calibrator:
         floor = max(float(np.median(spread)) * 0.1, 1e-3)
         spread = np.maximum(spread, floor)
         z = [(x[rows] - c) / s for (_, rows), c, s in zip(panel, center, spread, strict=True)]
-        filtered = [nth_largest(values, *self.votes) for values in z]
+        filtered = [nth_largest(values, *self.budget.votes) for values in z]
         self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
         table = np.tile(FRESH, (panel.n_entities, 1))
         table[:, COLUMNS["center"]] = center
@@ -108,7 +105,7 @@ class Calibrator:
             1.0 / max(TRACK_DAYS * day, WARM_ROWS),
             1.0 / max(NEW_NORMAL_DAYS * day, WARM_ROWS / 4),
             GAIN,
-            *self.votes,
+            *self.budget.votes,
         )
         entity_rows = np.diff(panel.offsets)
         warming = np.repeat(table[:, COLUMNS["seen"]] - entity_rows < WARM_ROWS, entity_rows)
@@ -140,7 +137,7 @@ class Calibrator:
         values = {
             "alerts": self.budget.alerts,
             "seconds": self.budget.seconds,
-            "votes": list(self.votes),
+            "votes": list(self.budget.votes),
             "unit": self.unit,
             "step": self.step,
             "tail": self.tail.as_dict(),
@@ -151,8 +148,7 @@ class Calibrator:
     @classmethod
     def from_arrays(cls, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
         return cls(
-            budget=Budget(values["alerts"], values["seconds"]),
-            votes=(values["votes"][0], values["votes"][1]),
+            budget=Budget(values["alerts"], values["seconds"], (values["votes"][0], values["votes"][1])),
             unit=values["unit"],
             step=values["step"],
             tail=Tail(**values["tail"]),

@@ -17,6 +17,7 @@ from foreshock_models.calibration.state import State
 from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
+from foreshock_models.policy.profile import Profile
 
 __all__ = ["HOLD_BACK", "Detector", "Expectation", "Scores", "hold_back"]
 
@@ -68,6 +69,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
     labels_ : (n_rows,) 0 or 1 for the training rows
     features_in_ : names of the features, in order
     state_ : `State` at the end of training, where `score` begins
+    profile_ : `Profile` of usual values by hour of the day
     """
 
     name: ClassVar[str]
@@ -129,6 +131,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         self.n_features_in_ = panel.n_features
         head, tail = hold_back(panel, HOLD_BACK)
         self._fit(head)
+        self.profile_ = Profile.fit(panel)
         self._calibrate(panel, tail, budget or Budget.parse("1 per week"))
         self.decision_scores_ = self._decision(panel)
         self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
@@ -197,6 +200,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
     def expect(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation | None:
         """Expected value and its band for each feature, or None if this detector does not predict values."""
         return self._expect(self._panel(X, entities))
+
+    def usual(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation:
+        """What each feature is on a usual day at that hour, and its band; NaN where the entity is unknown."""
+        lower, middle, upper = self.profile_.at(self._panel(X, entities))
+        return Expectation(middle, lower, upper)
 
     def recalibrate(self, budget: Budget) -> Self:
         """Move the alert line to another budget, without training."""

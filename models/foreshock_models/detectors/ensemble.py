@@ -80,6 +80,7 @@ class Ensemble(Detector):
         self.members_ = dict(fitted)
         self.features_in_ = panel.features
         self.n_features_in_ = panel.n_features
+        self.profile_ = next(iter(fitted.values())).profile_
         _, tail = hold_back(panel, HOLD_BACK)
         states = {name: member.state_ for name, member in fitted.items()}
         raw, _ = self._mean(panel, np.ones(panel.n_rows, np.bool_), _put_together(states))

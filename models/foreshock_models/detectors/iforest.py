@@ -19,12 +19,16 @@ from foreshock_models.scaling import Scaler
 
 __all__ = ["IForest"]
 
+FAR = 8.0
+"""A row counts at most so many times for lying far out, in units of the 99% quantile of the training rows."""
+
 
 class IForest(Detector):
     """A forest per feature isolates level, trend and spread of that feature over causal windows.
 
     The raw score is the mean over the features of how far each one's isolation score lies above what its
-    forest gave to nearly all training rows. As a sum of functions of one feature each, its Shapley values are
+    forest gave to nearly all training rows, times how far the row lies out: isolation alone is bounded, and
+    calls a little and a lot beyond the training rows the same. As a sum of functions of one feature each, its Shapley values are
     known in closed form, and add up to the score.
 
     Parameters
@@ -89,19 +93,22 @@ class IForest(Detector):
         # a forest that saw a single value tells everything else apart by nothing: it has no say
         moving = np.ptp(x[:, sample, 0], axis=1) > 0
         self.weight_ = np.where(moving, 1.0, 0.0) / panel.n_features
-        self.base_ = self._parts(isolation).mean(axis=0)
+        self.size_ = np.maximum(np.quantile(np.abs(x[:, sample]), 0.99, axis=1), 0.1)  # (n_features, 4)
+        self.base_ = self._parts(isolation, x[:, sample]).mean(axis=0)
 
     def _features(self, panel: Panel) -> NDArray[np.float32]:
         z = np.ascontiguousarray(self.scaler_.transform(panel))
         x: NDArray[np.float32] = window_features(z, panel.offsets, self.short, self.long)
         return x
 
-    def _parts(self, isolation: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _parts(self, isolation: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.float64]:
         """What each feature adds to the raw score ``(n_rows, n_features)``."""
-        return np.maximum(isolation - self.floor_, 0.0) * self.weight_
+        far = np.clip((np.abs(x) / self.size_[:, None, :]).max(axis=2).T, 1.0, FAR)
+        return np.maximum(isolation - self.floor_, 0.0) * far * self.weight_
 
     def _contributions(self, panel: Panel) -> NDArray[np.float64]:
-        parts = self._parts(score_forests(self.forest_, self._features(panel)))
+        x = self._features(panel)
+        parts = self._parts(score_forests(self.forest_, x), x)
         smoothed: NDArray[np.float64] = smooth(parts, panel.offsets, self.smoothing)
         return smoothed
 
@@ -119,6 +126,7 @@ class IForest(Detector):
             **scaler,
             **self.forest_.to_arrays(),
             "floor": self.floor_,
+            "size": self.size_,
             "weight": self.weight_,
             "base": self.base_,
         }
@@ -127,4 +135,5 @@ class IForest(Detector):
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
         self.forest_ = Forest.from_arrays(arrays)
-        self.floor_, self.weight_, self.base_ = arrays["floor"], arrays["weight"], arrays["base"]
+        self.floor_, self.size_ = arrays["floor"], arrays["size"]
+        self.weight_, self.base_ = arrays["weight"], arrays["base"]

@@ -234,7 +234,7 @@ class Windows:
 
     def _times(self) -> NDArray[np.int64]:
         column = self.table.column("timestamp").cast(pa.int64())
-        return column.to_numpy()  # type: ignore[no-any-return]
+        return column.to_numpy()
 
     def _offsets(self) -> NDArray[np.int64]:
         """``(n_entities + 1,)``: every entity has the same number of rows, so time tells the blocks."""

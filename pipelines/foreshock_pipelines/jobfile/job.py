@@ -62,7 +62,7 @@ class Votes(Model):
     """``3 of 5``: so many of the last so many rows must be anomalous."""
 
     needed: int = Field(ge=1)
-    of: int = Field(ge=1, le=1000)
+    of: int = Field(ge=1, le=32)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -219,7 +219,7 @@ class Job(Model):
 
     @property
     def budget(self) -> Budget:
-        return Budget.parse(self.false_alerts)
+        return Budget.parse(self.false_alerts, (self.alerts.for_.needed, self.alerts.for_.of))
 
     @property
     def step_seconds(self) -> float:
