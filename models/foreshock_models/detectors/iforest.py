@@ -28,8 +28,8 @@ class IForest(Detector):
 
     The raw score is the mean over the features of how far each one's isolation score lies above what its
     forest gave to nearly all training rows, times how far the row lies out: isolation alone is bounded, and
-    calls a little and a lot beyond the training rows the same. As a sum of functions of one feature each, its Shapley values are
-    known in closed form, and add up to the score.
+    calls a little and a lot beyond the training rows the same. As a sum of functions of one feature each, its
+    Shapley values are known in closed form, and add up to the score.
 
     Parameters
     ----------

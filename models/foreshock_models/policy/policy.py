@@ -33,9 +33,6 @@ class Step(IntEnum):
     RESOLVED = 5
 
 
-
-
-
 @dataclass(frozen=True)
 class Walk:
     """``step`` ``(n_rows,)`` of `Step`; ``peak`` ``(n_rows,)`` highest score of the alert so far; new state."""
@@ -159,7 +156,7 @@ def _walk(
                 s[SEEN] = timestamps[i]
             count = 0
             for k in range(of):
-                count += (bits >> k) & 1
+                count += int((bits >> k) & 1)
             if s[OPEN] == 1.0:
                 if vote:
                     s[LAST] = timestamps[i]

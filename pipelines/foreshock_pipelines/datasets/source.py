@@ -42,6 +42,9 @@ class Source(Protocol):
     def check(self) -> None:
         """Raise `SourceUnavailable` if the source cannot be used at present."""
 
+    def discover(self) -> dict[str, int]:
+        """Feature to number of entities that have it at present, without reading samples."""
+
 
 def open_source(job: Job) -> Source:
     """The source that a job names."""

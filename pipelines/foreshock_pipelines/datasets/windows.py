@@ -92,20 +92,53 @@ class Windows:
         at = grid - first // size
         inside = (at >= 0) & (at < n_steps)
         slots = codes[inside] * n_steps + at[inside]
-        columns: dict[str, Any] = {}
         n_entities = len(names[0]) if names else 1
+        dense: dict[str, NDArray[np.float64]] = {}
+        for name, column in features.items():
+            values = np.full(n_entities * n_steps, np.nan)
+            values[slots] = np.asarray(column, dtype=np.float64)[inside]
+            dense[name] = values
+        return cls.dense(
+            dict(zip(labels, names, strict=True)), dense, first=first, n_steps=n_steps,
+            step=step, job=job, queries=queries,
+        )  # fmt: skip
+
+    @classmethod
+    def dense(
+        cls,
+        entities: Mapping[str, Any],
+        features: Mapping[str, NDArray[np.float64]],
+        *,
+        first: int,
+        n_steps: int,
+        step: float,
+        job: str = "",
+        queries: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Make windows of values that stand on the grid already.
+
+        Parameters
+        ----------
+        entities
+            Label to its value per entity ``(n_entities,)``, the entities sorted.
+        features
+            Name to values ``(n_entities * n_steps,)``, entity by entity; NaN is a gap.
+        first
+            First point of the grid, ms since the epoch.
+        """
+        n_entities = len(next(iter(entities.values()))) if entities else 1
+        size = round(step * 1000)
         times = np.tile(first + np.arange(n_steps) * size, n_entities)
-        columns["timestamp"] = pa.array(times, pa.int64()).cast(TIMESTAMP)
-        for name, values in zip(labels, names, strict=True):
-            unique, inverse = np.unique(values, return_inverse=True)
+        columns: dict[str, Any] = {"timestamp": pa.array(times, pa.int64()).cast(TIMESTAMP)}
+        for name, values in entities.items():
+            unique, inverse = np.unique(np.asarray(values, dtype=str), return_inverse=True)
             columns[name] = pa.DictionaryArray.from_arrays(
                 pa.array(np.repeat(inverse, n_steps), pa.int32()),
                 pa.array(unique.astype(object), pa.string()),
             )
         for name, column in features.items():
-            dense = np.full(n_entities * n_steps, np.nan)
-            dense[slots] = np.asarray(column, dtype=np.float64)[inside]
-            columns[name] = pa.array(dense, pa.float64(), from_pandas=True)
+            columns[name] = pa.array(column, pa.float64(), from_pandas=True)
+        meta = {"job": job, "step": step, "entity": list(entities), "queries": dict(queries or {})}
         return cls(pa.table(columns).replace_schema_metadata({METADATA: json.dumps(meta)}))
 
     @classmethod
@@ -273,6 +306,13 @@ class Windows:
         if end is not None:
             keep &= times <= _ms(end)
         return Windows(self.table.filter(pa.array(keep)))
+
+    def keep(self, features: Sequence[str], *, job: str | None = None) -> Windows:
+        """The same rows with these features, in that order; under another job's name, if given."""
+        queries = {name: text for name, text in self.queries.items() if name in features}
+        meta = {**self._meta, "queries": queries, "job": self.job if job is None else job}
+        table = self.table.select(["timestamp", *self.labels, *features])
+        return Windows(table.replace_schema_metadata({METADATA: json.dumps(meta)}))
 
     def select(self, entities: Iterable[str]) -> Windows:
         """Keep some entities, by key."""

@@ -1,0 +1,105 @@
+"""What sources share: the grid of a job, possible values, Ray read tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from foreshock_models.errors import DataError
+from foreshock_pipelines.datasets.windows import Windows
+
+if TYPE_CHECKING:
+    import ray.data
+
+    from foreshock_pipelines.jobfile import Job
+
+__all__ = ["from_dataset", "grid", "in_range", "read_tasks"]
+
+ROWS_PER_TASK = 5_000
+"""Steps of the grid in one Ray read task; below Prometheus' limit of 11,000 points."""
+
+
+def grid(start: datetime, end: datetime, step: float) -> tuple[int, int]:
+    """First and last point of the grid within ``[start, end]``, ms since the epoch.
+
+    Raises
+    ------
+    DataError
+        No point lies between them.
+    """
+    size = round(step * 1000)
+    first = math.ceil(round(start.timestamp() * 1000) / size) * size
+    last = math.floor(round(end.timestamp() * 1000) / size) * size
+    if last < first:
+        raise DataError(
+            f"no step of {step:g} s lies between {start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S}; "
+            "the start must be before the end"
+        )
+    return first, last
+
+
+def in_range(windows: Windows, job: Job) -> Windows:
+    """Samples outside a query's ``valid_range`` become gaps."""
+    table = windows.table
+    for name, query in job.queries.items():
+        if query.valid_range is None:
+            continue
+        low, high = query.valid_range
+        column = table.column(name)
+        bad = pa.scalar(False)
+        if low is not None:
+            bad = pc.or_kleene(bad, pc.less(column, low))
+        if high is not None:
+            bad = pc.or_kleene(bad, pc.greater(column, high))
+        cleaned = pc.if_else(pc.fill_null(bad, False), pa.scalar(None, pa.float64()), column)
+        table = table.set_column(table.column_names.index(name), name, cleaned)
+    return Windows(table)
+
+
+def read_tasks(job: Job, start: datetime, end: datetime) -> ray.data.Dataset:
+    """A Ray dataset of windows, each read task a stretch of time; blocks are Arrow."""
+    import ray.data
+    from ray.data import Datasource, ReadTask
+    from ray.data.block import BlockMetadata
+
+    first, last = grid(start, end, job.step_seconds)
+    size = round(job.step_seconds * 1000)
+    edges = np.arange(first, last + 1, ROWS_PER_TASK * size).tolist()
+    spans = [(a, min(a + (ROWS_PER_TASK - 1) * size, last)) for a in edges]
+
+    class WindowsDatasource(Datasource):
+        def __init__(self) -> None:
+            super().__init__()
+
+        def estimate_inmemory_data_size(self) -> int | None:
+            return None
+
+        def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[ReadTask]:
+            unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+            return [ReadTask(_reader(job, *span), unknown) for span in spans]
+
+    return ray.data.read_datasource(WindowsDatasource(), override_num_blocks=len(spans))
+
+
+def _reader(job: Job, first: int, last: int) -> Any:
+    def read() -> Iterable[pa.Table]:
+        from foreshock_pipelines.datasets.source import open_source
+
+        span = [datetime.fromtimestamp(ms / 1000, UTC) for ms in (first, last)]
+        yield open_source(job).read(*span).table
+
+    return read
+
+
+def from_dataset(dataset: ray.data.Dataset) -> Windows:
+    """Windows of the blocks of a dataset that a source gave."""
+    import ray
+
+    parts = [Windows(block) for block in ray.get(dataset.to_arrow_refs()) if block.num_rows]
+    return parts[0] if len(parts) == 1 else Windows.concat(parts)

@@ -1,0 +1,182 @@
+"""Prometheus as a source of windows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from foreshock_models.errors import QueryError, allowed
+from foreshock_pipelines.datasets.reading import grid, in_range, read_tasks
+from foreshock_pipelines.datasets.source import Progress
+from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.prometheus.client import PrometheusClient
+from foreshock_pipelines.prometheus.decode import Series, decode
+
+if TYPE_CHECKING:
+    import ray.data
+
+    from foreshock_pipelines.jobfile import Job
+
+__all__ = ["PrometheusSource"]
+
+MAX_POINTS = 10_000
+"""Per series and request; the server refuses more than 11,000."""
+TOO_MANY = ("too many samples", "exceeded maximum resolution", "cannot select more than")
+"""What servers say when a request should be split."""
+
+Entity = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Samples of one feature: entity numbers, points of the grid (from 0) and values, each ``(n,)``."""
+
+    entities: list[Entity]
+    code: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class PrometheusSource:
+    """Reads the windows of one job with range queries, several at once, each below the server's limits."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def read(self, start: datetime, end: datetime, *, progress: Progress | None = None) -> Windows:
+        job = self.job
+        first, last = grid(start, end, job.step_seconds)
+        size = round(job.step_seconds * 1000)
+        spans = [
+            (name, a, min(a + (MAX_POINTS - 1) * size, last))
+            for name in job.features
+            for a in range(first, last + 1, MAX_POINTS * size)
+        ]
+        client = PrometheusClient(job.source, deadline=time.monotonic() + job.source.deadline.total_seconds())
+        parts: dict[str, list[_Samples]] = {name: [] for name in job.features}
+        stop = threading.Event()
+        with ThreadPoolExecutor(min(job.source.parallel, len(spans)), "prometheus") as pool:
+            futures = {pool.submit(self._fetch, client, span, first, stop): span for span in spans}
+            try:
+                for done, future in enumerate(as_completed(futures), 1):
+                    parts[futures[future][0]] += future.result()
+                    if progress is not None:
+                        progress(done, len(spans))
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        return self._join(parts, first, (last - first) // size + 1)
+
+    def dataset(self, start: datetime, end: datetime) -> ray.data.Dataset:
+        return read_tasks(self.job, start, end)
+
+    def latest(self) -> datetime:
+        return datetime.now(UTC)
+
+    def check(self) -> None:
+        PrometheusClient(self.job.source).query("vector(1)")
+
+    def discover(self) -> dict[str, int]:
+        client = PrometheusClient(self.job.source)
+        found = {}
+        for name, query in self.job.queries.items():
+            body = orjson.loads(client.query(f"count(count by ({', '.join(self.job.entity)}) ({query.query}))"))
+            result = body["data"]["result"]
+            found[name] = int(float(result[0]["value"][1])) if result else 0
+        return found
+
+    def _fetch(
+        self, client: PrometheusClient, span: tuple[str, int, int], first: int, stop: threading.Event
+    ) -> list[_Samples]:
+        """One query over one stretch of time; split where the server says that it is too much."""
+        name, a, b = span
+        size = round(self.job.step_seconds * 1000)
+        if stop.is_set():
+            return []
+        try:
+            body = client.query_range(self.job.queries[name].query, a, b, self.job.step_seconds)
+        except QueryError as exc:
+            if a == b or not any(words in str(exc) for words in TOO_MANY):
+                raise
+            middle = a + (b - a) // size // 2 * size
+            halves = [(name, a, middle), (name, middle + size, b)]
+            return [part for half in halves for part in self._fetch(client, half, first, stop)]
+        return [self._place(name, decode(body), first)]
+
+    def _place(self, name: str, series: Series, first: int) -> _Samples:
+        """Put samples on the grid by entity; one entity must have one series at a time."""
+        size = round(self.job.step_seconds * 1000)
+        owners = [self._entity(name, labels) for labels in series.labels]
+        entities = sorted(set(owners))
+        number = {entity: i for i, entity in enumerate(entities)}
+        code = np.repeat([number[owner] for owner in owners], series.counts).astype(np.int64)
+        slot = (series.timestamps - first) // size
+        if len(owners) > len(entities):
+            self._refuse_twins(name, series, code, slot)
+        return _Samples(entities, code, slot, series.values)
+
+    def _entity(self, name: str, labels: dict[str, str]) -> Entity:
+        for label in self.job.entity:
+            if label not in labels:
+                there = [key for key in labels if key != "__name__"]
+                raise QueryError(
+                    f"the query of {name!r} gives a series without the entity label {label!r}: {labels}; "
+                    f"keep it in the query (as in 'sum by ({', '.join(self.job.entity)}) (...)'); "
+                    f"{allowed(label, there)}"
+                )
+        return tuple(labels[label] for label in self.job.entity)
+
+    def _refuse_twins(self, name: str, series: Series, code: NDArray[np.int64], slot: NDArray[np.int64]) -> None:
+        owner = np.repeat(np.arange(len(series.labels)), series.counts)
+        order = np.lexsort((owner, slot, code))
+        same = (np.diff(code[order]) == 0) & (np.diff(slot[order]) == 0) & (np.diff(owner[order]) != 0)
+        if same.any():
+            at = int(np.flatnonzero(same)[0])
+            one, two = series.labels[owner[order[at]]], series.labels[owner[order[at + 1]]]
+            differ = sorted(key for key in {*one, *two} if one.get(key) != two.get(key))
+            by = ", ".join(self.job.entity)
+            raise QueryError(
+                f"the query of {name!r} gives several series for one entity: they differ in {', '.join(differ)} "
+                f"({one} and {two}); aggregate, as in 'sum by ({by}) (...)', or add the label to entity"
+            )
+
+    def _join(self, parts: dict[str, list[_Samples]], first: int, n_steps: int) -> Windows:
+        job = self.job
+        entities = sorted({entity for found in parts.values() for part in found for entity in part.entities})
+        if not entities:
+            raise QueryError(
+                f"no query of the job {job.name!r} gave a series in that time range; "
+                f"try one in the web page of {PrometheusClient(job.source).shown}"
+            )
+        number = {entity: i for i, entity in enumerate(entities)}
+        features = {name: _dense(found, number, len(entities), n_steps) for name, found in parts.items()}
+        labels = {label: [entity[i] for entity in entities] for i, label in enumerate(job.entity)}
+        queries = {name: query.query for name, query in job.queries.items()}
+        windows = Windows.dense(
+            labels, features, first=first, n_steps=n_steps, step=job.step_seconds, job=job.name, queries=queries
+        )
+        return in_range(windows, job)
+
+
+def _dense(
+    parts: Sequence[_Samples], number: dict[Entity, int], n_entities: int, n_steps: int
+) -> NDArray[np.float64]:
+    """Values on the grid ``(n_entities * n_steps,)``; of samples on one point, the last sent counts."""
+    out = np.full(n_entities * n_steps, np.nan)
+    for part in parts:
+        if not part.entities:
+            continue
+        rows = np.array([number[entity] for entity in part.entities], dtype=np.int64)
+        inside = (part.slot >= 0) & (part.slot < n_steps)
+        out[rows[part.code[inside]] * n_steps + part.slot[inside]] = part.values[inside]
+    return out
