@@ -36,7 +36,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: Path, url: str | None = None, env: dict[str, str] | None = None) -> Iterator[int]:
+def running(
+    command: Sequence[str], log: Path, url: str | None = None, env: dict[str, str] | None = None
+) -> Iterator[int]:
     """A process in a group of its own, until `url` answers 200; gives its pid."""
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -74,14 +76,20 @@ def write_openmetrics(windows: Windows, path: Path) -> None:
                 keep = ~np.isnan(values)
                 prefix = f'{feature}{{{label}="{entity}"}} '
                 out.writelines(
-                    f"{prefix}{v!r} {t:.3f}\n" for t, v in zip(times[keep].tolist(), values[keep].tolist(), strict=True)
+                    f"{prefix}{v!r} {t:.3f}\n"
+                    for t, v in zip(times[keep].tolist(), values[keep].tolist(), strict=True)
                 )
         out.write("# EOF\n")
 
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, *, windows: Windows | None = None, scrape: str | None = None, config: str = "", args: Sequence[str] = ()
+    folder: Path,
+    *,
+    windows: Windows | None = None,
+    scrape: str | None = None,
+    config: str = "",
+    args: Sequence[str] = (),
 ) -> Iterator[str]:
     """URL of a Prometheus that holds `windows`, or scrapes the target `scrape` every second."""
     program, promtool = need("prometheus", PROMETHEUS), need("promtool", PROMETHEUS)
@@ -170,10 +178,23 @@ def postgres(folder: Path) -> Iterator[str]:
         check=True, capture_output=True, cwd="/",
     )  # fmt: skip
     port = free_port()
-    command = [*as_user, str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), "-k", "", "-h", "127.0.0.1"]
+    command = [
+        *as_user,
+        str(bin_folder / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-k",
+        "",
+        "-h",
+        "127.0.0.1",
+    ]
     with running(command, folder / "postgres.log"):
         for _ in range(100):
-            ready = subprocess.run([bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True)
+            ready = subprocess.run(
+                [bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True
+            )
             if ready.returncode == 0:
                 break
             time.sleep(0.1)

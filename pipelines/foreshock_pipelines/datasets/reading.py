@@ -75,7 +75,7 @@ def read_tasks(job: Job, start: datetime, end: datetime) -> ray.data.Dataset:
 
     class WindowsDatasource(Datasource):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
 
         def estimate_inmemory_data_size(self) -> int | None:
             return None

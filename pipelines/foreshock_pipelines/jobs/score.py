@@ -1,0 +1,210 @@
+"""Score: one pass over the rows that came since the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock_models.calibration.state import State
+from foreshock_models.detectors import Detector
+from foreshock_models.panel import Panel
+from foreshock_models.policy import Policy, Rule
+from foreshock_pipelines.datasets.source import Source
+from foreshock_pipelines.jobfile import Job
+
+__all__ = ["Cause", "Scored", "policy_of", "score_panel", "score_pass", "spans"]
+
+MAX_ROWS = 1440
+"""Steps of the grid in one pass: a long outage is caught up in so many rows at a time."""
+MAX_EXPLAINED = 200
+"""Rows explained in one pass; if more are anomalous, those with the highest scores."""
+CAUSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A feature that drove a score: its share of the attributions, and what it was beside what is usual."""
+
+    feature: str
+    share: float
+    observed: float | None
+    expected: float | None
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scored rows of one pass.
+
+    Attributes
+    ----------
+    panel : the rows, without context
+    score, warming, permitted : ``(n_rows,)``
+    causes : row number to the causes at that row, for rows that were explained
+    state : of the detector, after the last row
+    new_normal : entity and time of each regime accepted as the new normal
+    """
+
+    version: str
+    panel: Panel
+    score: NDArray[np.float64]
+    warming: NDArray[np.bool_]
+    permitted: NDArray[np.bool_]
+    causes: dict[int, list[Cause]]
+    state: State
+    members: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    new_normal: tuple[tuple[str, int], ...] = ()
+
+
+def policy_of(job: Job) -> Policy:
+    """The alert policy of a job file."""
+    rules = {
+        name: Rule(
+            query.direction,
+            query.min_deviation.fraction if query.min_deviation else 0.0,
+            bool(query.min_deviation and query.min_deviation.percent),
+        )
+        for name, query in job.queries.items()
+    }
+    votes = job.alerts.for_
+    return Policy(votes.needed, votes.of, job.alerts.resolve_after.total_seconds(), rules=rules)
+
+
+def spans(since_ms: int, until_ms: int, step: float, max_rows: int = MAX_ROWS) -> Iterator[tuple[int, int]]:
+    """Stretches ``(first, last)`` of the grid after `since_ms` up to `until_ms`, in order."""
+    size = round(step * 1000)
+    first = since_ms // size * size + size
+    last = until_ms // size * size
+    while first <= last:
+        end = min(last, first + (max_rows - 1) * size)
+        yield first, end
+        first = end + size
+
+
+def score_pass(
+    detector: Detector,
+    version: str,
+    source: Source,
+    job: Job,
+    span: tuple[int, int],
+    state: State | None = None,
+) -> Scored:
+    """Read the rows of a span with their context, score and explain them.
+
+    Raises
+    ------
+    SourceError
+        The rows cannot be read; nothing was changed.
+    """
+    first, last = span
+    start = first - round(detector.context * job.step_seconds * 1000)
+    windows = source.read(_time(start), _time(last))
+    return score_panel(detector, version, windows.to_panel(), policy_of(job), since=first, state=state)
+
+
+def score_panel(
+    detector: Detector,
+    version: str,
+    panel: Panel,
+    policy: Policy,
+    *,
+    since: int | None = None,
+    state: State | None = None,
+) -> Scored:
+    """Score rows from `since` on, say which may alert, and why the anomalous ones are."""
+    scores = detector.score(panel, since=since, state=state)
+    rows = scores.panel
+    explained = _rows_to_explain(rows, scores.score, policy)
+    permitted = np.ones(rows.n_rows, np.bool_)
+    causes: dict[int, list[Cause]] = {}
+    if len(explained):
+        shift = _positions_in(panel, rows)
+        attributions = detector.explain(panel, shift[explained]).attributions
+        chosen = Panel.require(rows, detector.features_in_)
+        usual = detector.usual(rows)
+        for row, values in zip(explained.tolist(), attributions, strict=True):
+            causes[row] = _causes(
+                chosen.features, values, chosen.values[row],
+                usual.expected[row], usual.lower[row], usual.upper[row],
+            )  # fmt: skip
+        if policy.selective:
+            at = _latest_explained(rows, explained, scores.score)
+            some = at >= 0
+            permitted[some] = policy.permitted(
+                attributions[at[some]], chosen.values[some], usual.expected[some], chosen.features
+            )
+    return Scored(
+        version,
+        rows,
+        scores.score,
+        scores.warming,
+        permitted,
+        causes,
+        scores.state,
+        scores.members,
+        scores.new_normal,
+    )
+
+
+def _rows_to_explain(rows: Panel, score: NDArray[np.float64], policy: Policy) -> NDArray[np.int64]:
+    """In each run of anomalous rows: the first, the one that can open an alert, then one in M."""
+    over = np.flatnonzero(score >= 1.0)
+    if len(over) == 0:
+        return over
+    codes = rows.codes[over]
+    begins = np.r_[True, (np.diff(over) > policy.of) | (np.diff(codes) != 0)]
+    starts = np.flatnonzero(begins)
+    place = np.arange(len(over)) - np.repeat(starts, np.diff(np.r_[starts, len(over)]))
+    wanted = (place == 0) | ((place >= policy.needed - 1) & ((place - policy.needed + 1) % policy.of == 0))
+    chosen = over[wanted]
+    if len(chosen) > MAX_EXPLAINED:
+        chosen = np.sort(chosen[np.argsort(-score[chosen], kind="stable")[:MAX_EXPLAINED]])
+    return chosen
+
+
+def _latest_explained(rows: Panel, explained: NDArray[np.int64], score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For each row, which explained row of its entity was the last not after it; -1 for none ``(n_rows,)``."""
+    at = np.searchsorted(explained, np.arange(rows.n_rows), side="right") - 1
+    same = rows.codes[explained[np.maximum(at, 0)]] == rows.codes
+    latest: NDArray[np.int64] = np.where((at >= 0) & same & (score >= 0.5), at, -1)
+    return latest
+
+
+def _positions_in(panel: Panel, rows: Panel) -> NDArray[np.int64]:
+    """Where the kept rows stand in the panel with context: the last ones of each entity ``(n_kept,)``."""
+    if rows.n_rows == panel.n_rows:
+        return np.arange(panel.n_rows)
+    ends = dict(zip(panel.entities, panel.offsets[1:].tolist(), strict=True))
+    parts = [np.arange(ends[name] - (s.stop - s.start), ends[name]) for name, s in rows]
+    return np.concatenate(parts)
+
+
+def _causes(
+    features: tuple[str, ...],
+    attributions: NDArray[np.float64],
+    observed: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+) -> list[Cause]:
+    positive = np.maximum(attributions, 0.0)
+    share = positive / max(float(positive.sum()), 1e-12)
+    order = np.argsort(-share, kind="stable")[:CAUSES]
+    return [
+        Cause(features[j], round(float(share[j]), 4), *(_number(x[j]) for x in (observed, expected, lower, upper)))
+        for j in order
+        if share[j] > 0.01
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,263 @@
+"""Train: read windows, fit each detector in a Ray task, calibrate them together, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.detectors import Detector, Ensemble, make
+from foreshock_models.detectors._base import MIN_ROWS
+from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
+from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.reading import from_dataset
+from foreshock_pipelines.datasets.source import open_source
+from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.registry import CHAMPION, Registry
+
+__all__ = ["Exclusion", "Fitted", "TrainReport", "fit", "read_history", "train"]
+
+Progress = Callable[[str], None]
+"""Called with a line when a stage begins or ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Rows that must not be learnt from: an entity (None: all) from `start` to `end`, ms since the epoch."""
+
+    entity: str | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What was trained on what, how long, and how it does on the held-back rows."""
+
+    job: str
+    version: str
+    aliases: tuple[str, ...]
+    start: datetime
+    end: datetime
+    rows: int
+    entities: int
+    skipped: dict[str, str]
+    empty_features: tuple[str, ...]
+    detectors: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model, and seconds and scores of each of its detectors."""
+
+    detector: Detector
+    detectors: list[dict[str, Any]]
+
+
+def train(
+    job: Job,
+    registry: Registry,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    detectors: Mapping[str, Mapping[str, Any]] | None = None,
+    exclude: Sequence[Exclusion] = (),
+    alias: str | None = CHAMPION,
+    progress: Progress = lambda line: None,
+) -> TrainReport:
+    """Train the job's detectors and publish them as one model.
+
+    Parameters
+    ----------
+    start, end
+        Default: the job's `history`, up to the newest row of its source.
+    detectors
+        Name to parameters, in place of the job's own.
+    alias
+        What the new version is called at once.
+
+    Raises
+    ------
+    NotEnoughData
+        No entity has enough rows.
+    JobError
+        A detector could not be fitted; says which and why.
+    """
+    source = open_source(job)
+    end = end or source.latest()
+    start = start or end - job.history
+    progress(f"reading {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
+    windows = read_history(job, start, end)
+    panel, skipped = usable(without(windows.to_panel(), exclude))
+    progress(f"{panel.n_entities} entities x {panel.n_rows // panel.n_entities} rows x {panel.n_features} features")
+    for entity, reason in skipped.items():
+        progress(f"skipped {entity}: {reason}")
+    fitted = fit(panel, detectors or job.detector_params, job.budget, seed=job.seed, progress=progress)
+    empty = tuple(
+        name for name, column in zip(panel.features, panel.values.T, strict=True) if np.isnan(column).all()
+    )
+    extra = {
+        "job": job.name,
+        "step": panel.step,
+        "entity": list(job.entity),
+        "queries": windows.queries,
+        "training": {
+            "start": start.isoformat(),
+            "end": end.isoformat(),
+            "rows": panel.n_rows,
+            "entities": panel.n_entities,
+            "fingerprint": fingerprint(panel),
+        },
+        "budget": str(job.budget),
+        "metrics": fitted.detectors,
+    }
+    model = registry.publish(fitted.detector, job.name, extra, alias=alias)
+    registry.prune(job.name)
+    progress(f"published {job.name} {model.version}" + (f" as {alias}" if alias else ""))
+    return TrainReport(
+        job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, skipped, empty,
+        fitted.detectors,
+    )  # fmt: skip
+
+
+def read_history(job: Job, start: datetime, end: datetime) -> Windows:
+    """The job's windows: by Ray tasks where Ray runs, else in this process."""
+    import ray
+
+    source = open_source(job)
+    source.check()
+    if not ray.is_initialized():
+        return source.read(start, end)
+    try:
+        return from_dataset(source.dataset(start, end))
+    except ray.exceptions.RayTaskError as exc:
+        cause = exc.cause
+        if isinstance(cause, ForeshockError):
+            raise cause from None
+        raise JobError(f"reading the windows of {job.name} failed: {cause}") from exc
+
+
+def usable(panel: Panel) -> tuple[Panel, dict[str, str]]:
+    """Entities with enough rows, and why each other one is left out."""
+    filled = ~np.isnan(panel.values).all(axis=1)
+    skipped = {}
+    for entity, rows in panel:
+        count = int(filled[rows].sum())
+        if count < MIN_ROWS:
+            skipped[entity] = f"{count} rows with a sample, {MIN_ROWS} are needed"
+    if len(skipped) == panel.n_entities:
+        raise NotEnoughData(
+            f"none of {panel.n_entities} entities has the {MIN_ROWS} rows that training needs; "
+            "take a longer history or a smaller step"
+        )
+    kept = [entity for entity in panel.entities if entity not in skipped]
+    return panel if not skipped else panel.select(kept), skipped
+
+
+def without(panel: Panel, exclude: Sequence[Exclusion]) -> Panel:
+    """The same rows, those that must not be learnt from emptied."""
+    if not exclude:
+        return panel
+    values = panel.values.copy()
+    for rule in exclude:
+        for entity, rows in panel:
+            if rule.entity in (None, entity):
+                times = panel.timestamps[rows]
+                values[rows][(times >= rule.start) & (times <= rule.end)] = np.nan
+    return Panel(values, panel.offsets, panel.entities, panel.features, panel.timestamps, panel.step)
+
+
+def fit(
+    panel: Panel,
+    detectors: Mapping[str, Mapping[str, Any]],
+    budget: Budget,
+    *,
+    seed: int = 0,
+    progress: Progress = lambda line: None,
+) -> Fitted:
+    """Fit detectors on the same rows, in Ray tasks where Ray runs; several become an ensemble."""
+    import ray
+
+    made = {name: _make(name, params, seed) for name, params in detectors.items()}
+    if ray.is_initialized():
+        results = _fit_on_ray(made, panel, budget, progress)
+    else:
+        results = {}
+        for name, detector in made.items():
+            results[name] = _fit_one(detector, panel, budget)
+            progress(f"fitted {name} in {results[name][1]:.1f} s")
+    order = {name: results[name] for name in made}
+    rows = [_row(name, detector, seconds) for name, (detector, seconds) in order.items()]
+    if len(order) == 1:
+        return Fitted(next(iter(order.values()))[0], rows)
+    began = time.perf_counter()
+    ensemble = Ensemble(random_state=seed).join({name: d for name, (d, _) in order.items()}, panel, budget)
+    rows.append(_row("ensemble", ensemble, time.perf_counter() - began))
+    progress(f"calibrated the ensemble in {rows[-1]['seconds']:.1f} s")
+    return Fitted(ensemble, rows)
+
+
+def _make(name: str, params: Mapping[str, Any], seed: int) -> Detector:
+    return make(name, **{"random_state": seed, **params})
+
+
+def _fit_one(detector: Detector, panel: Panel, budget: Budget) -> tuple[Detector, float]:
+    began = time.perf_counter()
+    detector.fit(panel, budget=budget)
+    return detector, time.perf_counter() - began
+
+
+def _fit_on_ray(
+    made: Mapping[str, Detector], panel: Panel, budget: Budget, progress: Progress
+) -> dict[str, tuple[Detector, float]]:
+    """A task for each detector; one whose worker died is run again."""
+    import ray
+
+    task = ray.remote(num_cpus=0.5, max_retries=3)(_fit_one)
+    shared = ray.put(panel)
+    waiting = {task.options(name=f"fit {name}").remote(d, shared, budget): name for name, d in made.items()}
+    results: dict[str, tuple[Detector, float]] = {}
+    while waiting:
+        (done,), _ = ray.wait(list(waiting), num_returns=1)
+        name = waiting.pop(done)
+        try:
+            results[name] = ray.get(done)
+        except ray.exceptions.RayError as exc:
+            for other in waiting:
+                ray.cancel(other, force=True)
+            cause = getattr(exc, "cause", None)
+            if isinstance(cause, ForeshockError):
+                raise cause from None
+            raise JobError(f"the detector {name} could not be fitted: {cause or exc}") from exc
+        progress(f"fitted {name} in {results[name][1]:.1f} s")
+    return results
+
+
+def _row(name: str, detector: Detector, seconds: float) -> dict[str, Any]:
+    line = detector.calibrator_.tail.quantile(-float(np.log(detector.calibrator_.budget.rows_per_alert(60.0))))
+    return {
+        "detector": name,
+        "seconds": round(seconds, 3),
+        "median_raw": float(np.median(detector.decision_scores_)),
+        "line_in_spreads": round(line, 3),
+    }
+
+
+def fingerprint(panel: Panel) -> str:
+    """Tells whether two models saw the same rows."""
+    digest = hashlib.sha256()
+    for part in (panel.values, panel.timestamps, panel.offsets):
+        digest.update(np.ascontiguousarray(part).data)
+    digest.update("\0".join((*panel.entities, *panel.features)).encode())
+    return digest.hexdigest()

@@ -1,0 +1,278 @@
+"""A folder of model versions, on local disk or any filesystem that pyarrow has a URI for.
+
+::
+
+    <root>/<job>/<version>/manifest.json, *.safetensors
+    <root>/<job>/aliases.json
+
+A version is there from the moment its manifest is: locally the whole folder appears by one rename, elsewhere the
+manifest is uploaded last. Aliases change by replacing one small file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from foreshock_models.artifacts import load, read_manifest, save
+from foreshock_models.detectors import Detector
+from foreshock_models.errors import ArtifactError, RegistryError, allowed
+
+__all__ = ["CHALLENGER", "CHAMPION", "Model", "Registry"]
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+ALIASES = "aliases.json"
+HISTORY = 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version of a job's model."""
+
+    job: str
+    version: str
+    aliases: tuple[str, ...]
+    manifest: dict[str, Any]
+
+    @property
+    def detector(self) -> str:
+        return str(self.manifest["model"]["detector"])
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the detectors in it."""
+        return tuple(self.manifest["model"].get("members", {})) or (self.detector,)
+
+
+class Registry:
+    """Models of all jobs.
+
+    Parameters
+    ----------
+    uri
+        A folder, or a URI such as ``s3://bucket/models``.
+    """
+
+    def __init__(self, uri: str | Path) -> None:
+        self.uri = str(uri)
+        try:
+            if "://" in self.uri:
+                self._fs, self.root = fs.FileSystem.from_uri(self.uri)
+            else:
+                self._fs, self.root = fs.LocalFileSystem(), str(Path(self.uri).expanduser().absolute())
+        except (pa.ArrowInvalid, OSError) as exc:
+            raise RegistryError(f"{self.uri}: not a folder or filesystem URI of models: {exc}") from exc
+        self._local = isinstance(self._fs, fs.LocalFileSystem)
+
+    # -- reading ---------------------------------------------------------------------------------------
+    def jobs(self) -> list[str]:
+        """Names of the jobs that have a folder here."""
+        return self._folders(self.root)
+
+    def models(self, job: str) -> list[Model]:
+        """All versions of a job's model, the newest first; damaged ones are left out."""
+        aliases = self._aliases(job)
+        found = []
+        for version in sorted(self._folders(f"{self.root}/{job}"), reverse=True):
+            with contextlib.suppress(ArtifactError):
+                found.append(self._model(job, version, aliases))
+        return found
+
+    def get(self, job: str, which: str = CHAMPION) -> Model:
+        """One version, by alias or name.
+
+        Raises
+        ------
+        RegistryError
+            The job has no model, or none of that name.
+        """
+        aliases = self._aliases(job)
+        version = aliases.get(which, which)
+        try:
+            return self._model(job, version, aliases)
+        except ArtifactError as exc:
+            versions = sorted(self._folders(f"{self.root}/{job}"))
+            if version in versions:
+                raise RegistryError(str(exc)) from exc
+        if not versions:
+            raise RegistryError(f"the job {job!r} has no model in {self.uri} yet: run foreshock train -c JOB.yaml")
+        raise RegistryError(f"the job {job!r} has no model {which!r}; {allowed(which, [*versions, *aliases])}")
+
+    def champion(self, job: str) -> str | None:
+        """Version that serves, or None: cheap enough to ask often."""
+        return self._aliases(job).get(CHAMPION)
+
+    def load(self, job: str, which: str = CHAMPION) -> tuple[Detector, Model]:
+        """A model, checked byte for byte. Errors: see `get`, and ArtifactError for a damaged one."""
+        model = self.get(job, which)
+        with self._folder(job, model.version) as folder:
+            return load(folder), model
+
+    # -- writing ---------------------------------------------------------------------------------------
+    def publish(
+        self, detector: Detector, job: str, extra: dict[str, Any] | None = None, *, alias: str | None = CHAMPION
+    ) -> Model:
+        """Add a version; nobody sees it before it is complete.
+
+        Parameters
+        ----------
+        alias
+            What to call it at once; None for no name.
+        """
+        version = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + f"-{secrets.token_hex(2)}"
+        home = f"{self.root}/{job}"
+        try:
+            self._fs.create_dir(home, recursive=True)
+            if self._local:
+                part = Path(home) / f".part-{version}"
+                save(detector, part, extra)
+                os.rename(part, Path(home) / version)
+                _sync(Path(home))
+            else:
+                self._upload(detector, extra, f"{home}/{version}")
+        except (OSError, pa.ArrowException) as exc:
+            raise RegistryError(f"{self.uri}: the model of {job!r} could not be published: {exc}") from exc
+        if alias is not None:
+            self._point(job, alias, version)
+        return self.get(job, version)
+
+    def promote(self, job: str, which: str = CHALLENGER) -> Model:
+        """Make a version the champion; the one before is kept for `rollback`."""
+        model = self.get(job, which)
+        self._point(job, CHAMPION, model.version)
+        return self.get(job)
+
+    def rollback(self, job: str) -> Model:
+        """Make the champion before this one the champion again.
+
+        Raises
+        ------
+        RegistryError
+            There was none, or it was removed.
+        """
+        with self._lock(job):
+            document = self._document(job)
+            past = [v for v in document["history"] if v in self._folders(f"{self.root}/{job}")]
+            if not past:
+                raise RegistryError(f"the job {job!r} has no earlier champion to go back to")
+            now = document["aliases"][CHAMPION]
+            document["aliases"][CHAMPION] = past[-1]
+            document["history"] = [v for v in past[:-1] if v != now]
+            self._write(job, document)
+        return self.get(job)
+
+    def prune(self, job: str, keep: int = 10) -> list[str]:
+        """Remove old versions that no alias names; gives their names. Leftovers of dead publishes go too."""
+        aliases = set(self._aliases(job).values())
+        gone = [m.version for m in self.models(job)[keep:] if m.version not in aliases]
+        for version in gone:
+            self._fs.delete_dir(f"{self.root}/{job}/{version}")
+        if self._local:
+            for part in Path(self.root, job).glob(".part-*"):
+                if datetime.now().timestamp() - part.stat().st_mtime > 86400:
+                    shutil.rmtree(part, ignore_errors=True)
+        return gone
+
+    # -- inside ----------------------------------------------------------------------------------------
+    def _folders(self, path: str) -> list[str]:
+        found = self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return [f.base_name for f in found if f.type == fs.FileType.Directory and not f.base_name.startswith(".")]
+
+    def _model(self, job: str, version: str, aliases: dict[str, str]) -> Model:
+        with self._folder(job, version, only_manifest=True) as folder:
+            manifest = read_manifest(folder)
+        return Model(job, version, tuple(a for a, v in aliases.items() if v == version), manifest)
+
+    @contextlib.contextmanager
+    def _folder(self, job: str, version: str, *, only_manifest: bool = False) -> Iterator[Path]:
+        """A local folder with the files of a version."""
+        path = f"{self.root}/{job}/{version}"
+        if self._local:
+            yield Path(path)
+            return
+        with tempfile.TemporaryDirectory() as name:
+            for file in self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+                if not only_manifest or file.base_name.startswith("manifest"):
+                    with self._fs.open_input_file(file.path) as source:
+                        (Path(name) / file.base_name).write_bytes(source.readall())
+            yield Path(name)
+
+    def _upload(self, detector: Detector, extra: dict[str, Any] | None, to: str) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            save(detector, Path(name), extra)
+            files = sorted(Path(name).iterdir(), key=lambda file: file.name == "manifest.json")
+            for file in files:
+                with self._fs.open_output_stream(f"{to}/{file.name}") as out:
+                    out.write(file.read_bytes())
+
+    def _aliases(self, job: str) -> dict[str, str]:
+        return dict(self._document(job)["aliases"])
+
+    def _document(self, job: str) -> dict[str, Any]:
+        try:
+            with self._fs.open_input_file(f"{self.root}/{job}/{ALIASES}") as file:
+                document: dict[str, Any] = json.loads(file.readall())
+        except FileNotFoundError:
+            return {"aliases": {}, "history": []}
+        except (OSError, ValueError) as exc:
+            raise RegistryError(f"{self.uri}/{job}/{ALIASES} cannot be read: {exc}") from exc
+        return document
+
+    def _point(self, job: str, alias: str, version: str) -> None:
+        with self._lock(job):
+            document = self._document(job)
+            before = document["aliases"].get(alias)
+            if alias == CHAMPION and before not in (None, version):
+                document["history"] = [*document["history"], before][-HISTORY:]
+            document["aliases"][alias] = version
+            if alias == CHAMPION and document["aliases"].get(CHALLENGER) == version:
+                del document["aliases"][CHALLENGER]
+            self._write(job, document)
+
+    def _write(self, job: str, document: dict[str, Any]) -> None:
+        data = json.dumps(document, indent=1).encode()
+        path = f"{self.root}/{job}/{ALIASES}"
+        if self._local:
+            part = Path(f"{path}.part")
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        else:
+            with self._fs.open_output_stream(path) as out:
+                out.write(data)
+
+    @contextlib.contextmanager
+    def _lock(self, job: str) -> Iterator[None]:
+        """One writer of aliases at a time, on local disk; elsewhere the last one wins."""
+        if not self._local:
+            yield
+            return
+        Path(self.root, job).mkdir(parents=True, exist_ok=True)
+        with Path(self.root, job, ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _sync(folder: Path) -> None:
+    """Force a rename to disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
