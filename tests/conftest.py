@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
-from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.datasets.windows import Windows, entity_labels
 
 PROMETHEUS = "prometheus"
 
@@ -57,51 +58,57 @@ def running(
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):  # what it started may have outlived it
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+        process.wait(10)
 
 
-def write_openmetrics(windows: Windows, path: Path) -> None:
-    """All samples of windows as OpenMetrics text, one metric for each feature."""
+def openmetrics(windows: Windows) -> str:
+    """All samples of windows as OpenMetrics text, one metric for each feature; a gap is no sample."""
     panel = windows.to_panel()
-    label = windows.labels[0]
-    with path.open("w") as out:
-        for j, feature in enumerate(panel.features):
-            out.write(f"# TYPE {feature} gauge\n")
-            for entity, rows in panel:
-                times, values = panel.timestamps[rows] / 1000, panel.values[rows, j]
-                keep = ~np.isnan(values)
-                prefix = f'{feature}{{{label}="{entity}"}} '
-                out.writelines(
-                    f"{prefix}{v!r} {t:.3f}\n"
-                    for t, v in zip(times[keep].tolist(), values[keep].tolist(), strict=True)
-                )
-        out.write("# EOF\n")
+    lines = []
+    for j, feature in enumerate(panel.features):
+        lines.append(f"# TYPE {feature} gauge")
+        for entity, rows in panel:
+            labels = ",".join(
+                f"{name}={json.dumps(value)}" for name, value in entity_labels(entity, windows.labels).items()
+            )
+            times, values = panel.timestamps[rows] / 1000, panel.values[rows, j]
+            keep = ~np.isnan(values)
+            samples = zip(times[keep].tolist(), values[keep].tolist(), strict=True)
+            lines += [f"{feature}{{{labels}}} {value!r} {time:.3f}" for time, value in samples]
+    return "\n".join([*lines, "# EOF\n"])
+
+
+def backfill(source: Windows | str, folder: Path) -> Path:
+    """Write windows, or OpenMetrics text, as Prometheus' own blocks; gives the data folder."""
+    promtool = need("promtool", PROMETHEUS)
+    text, data = folder / "metrics.om", folder / "data"
+    text.write_text(source if isinstance(source, str) else openmetrics(source))
+    done = subprocess.run(
+        [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    text.unlink()
+    return data
 
 
 @contextlib.contextmanager
 def prometheus(
     folder: Path,
     *,
-    windows: Windows | None = None,
+    windows: Windows | str | None = None,
     scrape: str | None = None,
     config: str = "",
     args: Sequence[str] = (),
 ) -> Iterator[str]:
-    """URL of a Prometheus that holds `windows`, or scrapes the target `scrape` every second."""
-    program, promtool = need("prometheus", PROMETHEUS), need("promtool", PROMETHEUS)
+    """URL of a Prometheus that holds `windows` (or OpenMetrics text), or scrapes `scrape` every second."""
+    program = need("prometheus", PROMETHEUS)
     folder.mkdir(parents=True, exist_ok=True)
     if windows is not None:
-        text = folder / "metrics.om"
-        write_openmetrics(windows, text)
-        subprocess.run(
-            [promtool, "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        text.unlink()
+        backfill(windows, folder)
     job = f"- job_name: node\n  static_configs: [{{targets: ['{scrape}']}}]" if scrape else "[]"
     (folder / "prometheus.yml").write_text(
         f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n{config}\nscrape_configs:\n{job}\n".replace(
@@ -119,10 +126,15 @@ def prometheus(
 
 
 @contextlib.contextmanager
-def alertmanager(folder: Path) -> Iterator[str]:
+def alertmanager(folder: Path, *, receiver_url: str | None = None) -> Iterator[str]:
+    """URL of an Alertmanager that sends each alert on to the webhook `receiver_url` at once."""
     program = need("prometheus-alertmanager", "prometheus-alertmanager")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "alertmanager.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
+    hooks = f", webhook_configs: [{{url: '{receiver_url}', send_resolved: true}}]" if receiver_url else ""
+    (folder / "alertmanager.yml").write_text(
+        "route: {receiver: test, group_wait: 0s, group_interval: 1s, group_by: ['...']}\n"
+        f"receivers: [{{name: test{hooks}}}]\n"
+    )
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
@@ -137,13 +149,15 @@ def alertmanager(folder: Path) -> Iterator[str]:
 def node_exporter(folder: Path) -> Iterator[str]:
     """Address (host:port) of a node_exporter."""
     program = need("prometheus-node-exporter", "prometheus-node-exporter")
+    folder.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
     with running([program, f"--web.listen-address={address}"], folder / "node.log", f"http://{address}/metrics"):
         yield address
 
 
 @contextlib.contextmanager
-def victoria_metrics(folder: Path) -> Iterator[str]:
+def victoria_metrics(folder: Path, *, windows: Windows | None = None) -> Iterator[str]:
+    """URL of a VictoriaMetrics that holds `windows`."""
     program = need("victoria-metrics", "victoria-metrics")
     folder.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
@@ -152,6 +166,12 @@ def victoria_metrics(folder: Path) -> Iterator[str]:
         "-search.latencyOffset=0s",
     ]  # fmt: skip
     with running(command, folder / "vm.log", f"http://{address}/health"):
+        if windows is not None:
+            lines = [line.split(" ") for line in openmetrics(windows).splitlines() if line[0] != "#"]
+            # this API counts milliseconds, OpenMetrics seconds
+            text = "\n".join(f"{series} {value} {round(float(time) * 1000)}" for series, value, time in lines)
+            httpx.post(f"http://{address}/api/v1/import/prometheus", content=text, timeout=60).raise_for_status()
+            httpx.get(f"http://{address}/internal/force_flush", timeout=60).raise_for_status()
         yield f"http://{address}"
 
 
@@ -179,23 +199,13 @@ def postgres(folder: Path) -> Iterator[str]:
     )  # fmt: skip
     port = free_port()
     command = [
-        *as_user,
-        str(bin_folder / "postgres"),
-        "-D",
-        str(data),
-        "-p",
-        str(port),
-        "-k",
-        "",
-        "-h",
-        "127.0.0.1",
-    ]
+        *as_user, str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), "-k", "", "-h", "127.0.0.1",
+    ]  # fmt: skip
+    is_ready = [bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
     with running(command, folder / "postgres.log"):
-        for _ in range(100):
-            ready = subprocess.run(
-                [bin_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True
-            )
-            if ready.returncode == 0:
-                break
+        deadline = time.monotonic() + 30
+        while subprocess.run(is_ready, capture_output=True).returncode != 0:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"postgres did not start: {(folder / 'postgres.log').read_text()[-2000:]}")
             time.sleep(0.1)
         yield f"postgresql+psycopg://foreshock@127.0.0.1:{port}/postgres"

@@ -10,7 +10,7 @@ __all__ = ["COLUMNS", "FRESH", "advance"]
 
 COLUMNS = {
     "center": 0,  # location of the squashed raw score
-    "spread": 1,  # its mean absolute deviation
+    "spread": 1,  # from there to its upper quantile, so that "above 1" is about as rare for every entity
     "shift": 2,  # this entity's threshold above the shared one, in spreads
     "offset": 3,  # the controller: moves the line so that alerts come at the budget's rate
     "seen": 4,  # rows so far
@@ -23,6 +23,11 @@ COLUMNS = {
 MAX_VOTES = 32
 FRESH: NDArray[np.float64] = np.zeros(COLUMNS["votes"] + MAX_VOTES)
 FRESH[COLUMNS["spread"]] = 1.0
+
+UPPER = 0.05
+"""Share of rows above centre plus spread."""
+UP = 4.0
+"""How fast the spread follows, against the centre."""
 
 CENTER, SPREAD, SHIFT, OFFSET, SEEN, BUSY, FAST_CENTER, FAST_SPREAD, ALERTING, VOTES = range(10)
 
@@ -39,6 +44,7 @@ def advance(
     gain: float,
     needed: int,
     of: int,
+    floor: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Score every row with the state before it, then learn from the row. Changes `table` in place.
 
@@ -87,9 +93,9 @@ def advance(
             s[FAST_CENTER] += max(fast, 1.0 / (1.0 + s[SEEN])) * (x[i] - s[FAST_CENTER])
             s[FAST_SPREAD] += max(fast, 1.0 / (1.0 + s[SEEN])) * (abs(x[i] - s[FAST_CENTER]) - s[FAST_SPREAD])
             if vote == 0.0:
-                s[CENTER] += pace * s[SPREAD] * min(max(z, -3.0), 3.0)
-                s[SPREAD] *= np.exp(pace * (min(abs(z), 4.0) - 1.0))
-                s[SPREAD] = max(s[SPREAD], 1e-3)
+                s[CENTER] += pace * s[SPREAD] * min(max(4.0 * z, -1.0), 1.0)
+                s[SPREAD] *= np.exp(pace * ((UP if z > 1.0 else 0.0) - UP * UPPER))
+                s[SPREAD] = max(s[SPREAD], floor)
             elif s[BUSY] > 0.6:
                 s[CENTER] = s[FAST_CENTER]
                 s[SPREAD] = max(s[SPREAD], s[FAST_SPREAD])

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration._stream import COLUMNS, FRESH, advance
+from foreshock_models.calibration._stream import COLUMNS, FRESH, UPPER, advance
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.state import State
 from foreshock_models.calibration.tail import Tail, fit_tail, nth_largest
@@ -54,16 +54,21 @@ class Calibrator:
     ----------
     budget
         False alerts per entity and time.
+    linear
+        The raw scores are logarithmic already, as an ensemble's are.
 
     Attributes
     ----------
     unit : scale of the raw scores, so that calibration does not depend on it
+    floor : lowest spread of an entity
     tail : the tail shared by all entities, in units of each entity's own spread
     state : where each entity stands at the end of training
     """
 
     budget: Budget = field(default_factory=lambda: Budget.parse("1 per week"))
     unit: float = 1.0
+    floor: float = 1e-3
+    linear: bool = False
     step: float = 60.0
     tail: Tail = field(default_factory=Tail)
     state: State = field(default_factory=State)
@@ -78,8 +83,8 @@ class Calibrator:
         spread = np.empty(panel.n_entities)
         for i, (_, rows) in enumerate(panel):
             center[i], spread[i] = _center_and_spread(x[rows])
-        floor = max(float(np.median(spread)) * 0.1, 1e-3)
-        spread = np.maximum(spread, floor)
+        self.floor = max(float(np.median(spread)) * 0.25, 1e-3)
+        spread = np.maximum(spread, self.floor)
         z = [(x[rows] - c) / s for (_, rows), c, s in zip(panel, center, spread, strict=True)]
         filtered = [nth_largest(values, *self.budget.votes) for values in z]
         self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
@@ -106,6 +111,7 @@ class Calibrator:
             1.0 / max(NEW_NORMAL_DAYS * day, WARM_ROWS / 4),
             GAIN,
             *self.budget.votes,
+            self.floor,
         )
         entity_rows = np.diff(panel.offsets)
         warming = np.repeat(table[:, COLUMNS["seen"]] - entity_rows < WARM_ROWS, entity_rows)
@@ -129,8 +135,9 @@ class Calibrator:
         return rows
 
     def _squash(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Linear for usual scores, logarithmic for huge ones; free of the raw scale; finite."""
-        return np.arcsinh(np.nan_to_num(raw, nan=0.0, posinf=1e300, neginf=-1e300) / self.unit)
+        """Linear for usual scores, logarithmic for huge ones unless they are so already; free of the raw scale."""
+        finite = np.nan_to_num(raw, nan=0.0, posinf=1e300, neginf=-1e300) / self.unit
+        return finite if self.linear else np.arcsinh(finite)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         """JSON values and arrays, for `from_arrays`."""
@@ -139,6 +146,8 @@ class Calibrator:
             "seconds": self.budget.seconds,
             "votes": list(self.budget.votes),
             "unit": self.unit,
+            "floor": self.floor,
+            "linear": self.linear,
             "step": self.step,
             "tail": self.tail.as_dict(),
             "entities": list(self.state.entities),
@@ -150,6 +159,8 @@ class Calibrator:
         return cls(
             budget=Budget(values["alerts"], values["seconds"], (values["votes"][0], values["votes"][1])),
             unit=values["unit"],
+            floor=values["floor"],
+            linear=values["linear"],
             step=values["step"],
             tail=Tail(**values["tail"]),
             state=State(tuple(values["entities"]), {"calibration": arrays["calibration.state"]}),
@@ -159,5 +170,5 @@ class Calibrator:
 def _center_and_spread(x: NDArray[np.float64]) -> tuple[float, float]:
     if len(x) == 0:
         return 0.0, 0.0
-    middle = float(np.median(x))
-    return middle, float(np.mean(np.minimum(np.abs(x - middle), 4 * np.median(np.abs(x - middle)) + 1e-12)))
+    middle, high = np.quantile(x, [0.5, 1 - UPPER])
+    return float(middle), float(high - middle)

@@ -84,7 +84,8 @@ class Ensemble(Detector):
         _, tail = hold_back(panel, HOLD_BACK)
         states = {name: member.state_ for name, member in fitted.items()}
         raw, _ = self._mean(panel, np.ones(panel.n_rows, np.bool_), _put_together(states))
-        self.calibrator_ = Calibrator(budget or Budget.parse("1 per week")).fit(raw[tail], panel.take(tail))
+        calibrator = Calibrator(budget or Budget.parse("1 per week"), linear=True)
+        self.calibrator_ = calibrator.fit(raw[tail], panel.take(tail))
         self.state_ = _put_together({**states, self.name: self.calibrator_.state})
         self.decision_scores_ = raw
         self.threshold_ = float(np.quantile(raw, 1 - self.contamination))

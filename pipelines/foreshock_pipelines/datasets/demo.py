@@ -115,8 +115,8 @@ def _slow(rng: np.random.Generator, n: int, rows: float) -> Array:
 
 
 def _restart(rng: np.random.Generator, host: Host, step: float, before: int) -> None:
-    """A few harmless restarts: load and memory fall for minutes, then come back."""
-    for at in rng.integers(0, before, size=4):
+    """At most one harmless restart: load and memory fall for minutes, then come back."""
+    for at in rng.integers(0, before, size=rng.integers(0, 2)):
         rows = slice(int(at), int(at + max(1, 180 // step)))
         for name in ("cpu", "network", "disk_io"):
             host[name][rows] *= 0.25

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import orjson
 import requests
 from prometheus_api_client import PrometheusConnect
-from urllib3.exceptions import InsecureRequestWarning
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_auth_from_url
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from urllib3.util.retry import Retry
 
 from foreshock_models.errors import QueryError, SourceUnavailable
@@ -20,16 +27,18 @@ from foreshock_pipelines.jobfile import HttpConfig, SourceConfig
 __all__ = ["PrometheusClient", "http_auth", "http_headers", "http_session"]
 
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
+NO_POST = {403, 405, 501}
+"""What gateways that let only GET through say to a POST."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-MAX_FORM = 4000
-"""Longer queries go in the body of a POST."""
+PIECE = 1 << 20
+"""Bytes of a response read at once; between two pieces the clock is looked at."""
 
 
 def http_session(config: HttpConfig) -> requests.Session:
     """A session with the TLS settings of a config."""
     session = requests.Session()
     tls = config.tls
-    session.verify = str(tls.ca_file) if tls.ca_file else not tls.insecure_skip_verify
+    session.verify = False if tls.insecure_skip_verify else str(tls.ca_file) if tls.ca_file else True
     if tls.cert_file and tls.key_file:
         session.cert = (str(tls.cert_file), str(tls.key_file))
     return session
@@ -37,7 +46,7 @@ def http_session(config: HttpConfig) -> requests.Session:
 
 def http_headers(config: HttpConfig) -> dict[str, str]:
     """Headers of one request; the bearer token is read anew, so that it may be rotated."""
-    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    headers = {name: _one_line(value.get_secret_value(), name) for name, value in config.headers.items()}
     if config.bearer_token_file is not None:
         headers["Authorization"] = f"Bearer {_secret(config.bearer_token_file)}"
     return headers
@@ -53,11 +62,35 @@ def http_auth(config: HttpConfig) -> tuple[str, str] | None:
     return basic.username, basic.password.get_secret_value() if basic.password else ""
 
 
-def _secret(path: Any) -> str:
+def _secret(path: Path) -> str:
     try:
-        return str(path.read_text()).strip()
-    except OSError as exc:
-        raise SourceUnavailable(f"{path}: cannot read the secret: {exc.strerror or exc}") from exc
+        return _one_line(path.read_text().strip(), str(path))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SourceUnavailable(f"{path}: cannot read the secret: {_reason(exc)}") from exc
+
+
+def _one_line(value: str, where: str) -> str:
+    # http.client would refuse it too, but with the secret in its message
+    if not value.isprintable():
+        raise SourceUnavailable(f"{where}: a secret is one line of printable text, and this is not")
+    return value
+
+
+class _Auth(AuthBase):
+    """Headers and secrets of a config, put on each request anew.
+
+    Given as `auth`, not as headers, because requests would put a password of ``~/.netrc`` in their place.
+    """
+
+    def __init__(self, config: HttpConfig) -> None:
+        self.config = config
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        login = http_auth(self.config) or get_auth_from_url(request.url or "")
+        if any(login):
+            request = HTTPBasicAuth(*login)(request)
+        request.headers.update(http_headers(self.config))
+        return request
 
 
 class PrometheusClient:
@@ -68,24 +101,39 @@ class PrometheusClient:
     config
         URL, how to authenticate, time limits and retries.
     deadline
-        Moment (``time.monotonic()``) after which nothing is tried any more.
+        Moment (``time.monotonic()``) after which nothing is tried any more; default: each call has the
+        `deadline` of the config.
+    stop
+        When set, from any thread, what is under way ends soon with `SourceUnavailable`.
+
+    Attributes
+    ----------
+    connect
+        The library's own client, authenticated in the same way, for all that is asked rarely: rules, targets,
+        label values.
     """
 
-    def __init__(self, config: SourceConfig, *, deadline: float | None = None) -> None:
+    def __init__(
+        self, config: SourceConfig, *, deadline: float | None = None, stop: threading.Event | None = None
+    ) -> None:
         assert config.prometheus is not None
         self.config = config
         self.url = config.prometheus
         self.deadline = deadline
+        self.stop = stop or threading.Event()
         self.connect = PrometheusConnect(
-            self.url, retry=Retry(0), session=http_session(config), timeout=config.timeout.total_seconds()
-        )
+            self.url, retry=Retry(0), session=http_session(config), timeout=config.timeout.total_seconds(),
+            auth=_Auth(config),
+        )  # fmt: skip
+        adapter = HTTPAdapter(max_retries=Retry(0), pool_maxsize=config.parallel)
+        self.connect._session.mount(self.url, adapter)
+        self._method = "POST"
 
     @property
     def shown(self) -> str:
         """The URL without user and password."""
         parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host))
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def query_range(self, query: str, start_ms: int, end_ms: int, step: float) -> bytes:
         """The response, as sent, to one range query.
@@ -93,7 +141,7 @@ class PrometheusClient:
         Raises
         ------
         SourceUnavailable
-            After all retries, or past the deadline; says URL and cause.
+            After all retries, or past the deadline; names URL and cause.
         QueryError
             The server refused the query.
         """
@@ -101,7 +149,7 @@ class PrometheusClient:
             "query": query,
             "start": f"{start_ms / 1000:.3f}",
             "end": f"{end_ms / 1000:.3f}",
-            "step": f"{step:g}",
+            "step": str(step),
         }
         return self._send("/api/v1/query_range", params, query)
 
@@ -111,54 +159,73 @@ class PrometheusClient:
 
     def _send(self, path: str, params: Mapping[str, str], query: str) -> bytes:
         wait = FIRST_WAIT
+        deadline = self.deadline or time.monotonic() + self.config.deadline.total_seconds()
         for attempt in range(self.config.retries + 1):
-            cause, after = "", None
+            pause = random.uniform(0, wait)  # full jitter, so that many clients do not come back together
             try:
-                response = self._request(path, params)
-                if response.status_code == 200:
-                    return response.content
-                cause = f"HTTP {response.status_code}: {_message(response)}"
-                if response.status_code not in RETRIED:
-                    raise self._refused(response.status_code, cause, query)
-                after = response.headers.get("Retry-After")
-            except requests.exceptions.SSLError as exc:
-                raise SourceUnavailable(f"{self.shown}: TLS failed: {_reason(exc)}") from exc
-            except requests.exceptions.RequestException as exc:
+                status, reply, after = self._request(path, params, deadline)
+            except _PASSING as exc:
                 cause = _reason(exc)
-            pause = min(float(after), LONGEST_WAIT) if after and after.isdigit() else random.uniform(0, wait)
+            else:
+                if status == 200 and reply.rstrip(b" \r\n").endswith(b"}"):
+                    return reply
+                cause = "the response was cut" if status == 200 else f"HTTP {status}: {_message(reply)}"
+                if status != 200 and status not in RETRIED:
+                    raise self._refused(status, cause, query)
+                pause = _seconds(after) or pause
             if attempt == self.config.retries:
                 break
-            if self.deadline is not None and time.monotonic() + pause > self.deadline:
+            if time.monotonic() + pause > deadline:
                 raise SourceUnavailable(f"{self.shown}: no answer before the deadline: {cause}")
-            time.sleep(pause)
+            if self.stop.wait(pause):
+                raise SourceUnavailable(f"{self.shown}: stopped waiting: {cause}")
             wait = min(wait * 2, LONGEST_WAIT)
         tries = self.config.retries + 1
         raise SourceUnavailable(f"{self.shown}: no answer after {tries} {'tries' if tries > 1 else 'try'}: {cause}")
 
-    def _request(self, path: str, params: Mapping[str, str]) -> requests.Response:
+    def _request(self, path: str, params: Mapping[str, str], deadline: float) -> tuple[int, bytes, str | None]:
+        """Status, body, and ``Retry-After`` of one request."""
         session = self.connect._session
-        long = sum(map(len, params.values())) > MAX_FORM
-        limit = self.config.timeout.total_seconds()
-        if self.deadline is not None:
-            limit = max(0.1, min(limit, self.deadline - time.monotonic()))
-        with warnings.catch_warnings():
-            # asked for by insecure_skip_verify
-            warnings.simplefilter("ignore", InsecureRequestWarning)
-            return session.request(
-                "POST" if long else "GET",
-                self.url + path,
-                params=None if long else dict(params),
-                data=dict(params) if long else None,
-                headers={
-                    "Accept-Encoding": "gzip" if self.config.compression else "identity",
-                    **http_headers(self.config),
-                },
-                auth=http_auth(self.config),
-                timeout=limit,
-                # explicit: a CA bundle named in the environment must not replace the configured one
-                verify=session.verify,
-                cert=session.cert,
-            )
+        until = min(time.monotonic() + self.config.timeout.total_seconds(), deadline)
+        post = self._method == "POST"
+        try:
+            with (
+                # asked for by insecure_skip_verify
+                warnings.catch_warnings(action="ignore", category=InsecureRequestWarning),
+                session.request(
+                    self._method,
+                    self.url + path,
+                    params=None if post else dict(params),
+                    data=dict(params) if post else None,
+                    headers={"Accept-Encoding": "gzip" if self.config.compression else "identity"},
+                    auth=self.connect.auth,
+                    timeout=max(0.1, until - time.monotonic()),
+                    # explicit: a CA bundle named in the environment must not replace the configured one
+                    verify=session.verify,
+                    cert=session.cert,
+                    stream=True,
+                ) as response,
+            ):
+                body = self._body(response, until)
+        except requests.exceptions.SSLError as exc:
+            raise SourceUnavailable(f"{self.shown}: TLS failed: {_reason(exc)}") from exc
+        except _PASSING:
+            raise
+        except (requests.exceptions.RequestException, OSError) as exc:  # OSError: no such certificate file
+            raise SourceUnavailable(f"{self.shown}: cannot be asked: {_reason(exc)}") from exc
+        if post and response.status_code in NO_POST:
+            self._method = "GET"
+            return self._request(path, params, deadline)
+        return response.status_code, body, response.headers.get("Retry-After")
+
+    def _body(self, response: requests.Response, until: float) -> bytes:
+        """All of a body; the socket's own limit notices a server that is silent, this one a server that drips."""
+        pieces = []
+        while piece := response.raw.read1(PIECE, decode_content=True):
+            pieces.append(piece)
+            if time.monotonic() > until or self.stop.is_set():
+                raise requests.exceptions.ReadTimeout("the response took too long")
+        return b"".join(pieces)
 
     def _refused(self, status: int, cause: str, query: str) -> Exception:
         if status in (400, 422):
@@ -168,12 +235,35 @@ class PrometheusClient:
         return SourceUnavailable(f"{self.shown}: {cause}")
 
 
-def _message(response: requests.Response) -> str:
+_PASSING = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    HTTPError,
+)
+"""What may be gone at the next try."""
+
+
+def _message(body: bytes) -> str:
     """What the server says went wrong."""
     try:
-        return str(response.json()["error"])
+        return str(orjson.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
-        return " ".join(response.text.split())[:200] or response.reason or "no message"
+        return " ".join(body.decode(errors="replace").split())[:200] or "no message"
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """How long a server asks to wait: it says seconds, or a date."""
+    if not retry_after:
+        return None
+    try:
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # TypeError: a date without a zone
+        return None
 
 
 def _reason(exc: BaseException) -> str:
