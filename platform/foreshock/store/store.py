@@ -1,0 +1,357 @@
+"""The store: SQLite by default, PostgreSQL by URL; migrated when it is opened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from foreshock.store import tables as t
+from foreshock_models.errors import StoreError, allowed
+
+__all__ = ["Alert", "Delivery", "Page", "ScorerState", "Store", "open_store"]
+
+LIVE = ("open", "acknowledged")
+STATES = (*LIVE, "resolved")
+KINDS = ("anomaly", "absent", "predicted", "notice")
+MIGRATION_LOCK = 7_351_001
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert, as people and receivers see it. Times are ms since the epoch."""
+
+    id: str
+    job: str
+    entity: str
+    labels: dict[str, str]
+    kind: str
+    state: str
+    severity: str
+    opened_ms: int
+    updated_ms: int
+    score: float
+    peak: float
+    summary: str
+    causes: list[dict[str, Any]]
+    resolved_ms: int | None = None
+    version: str | None = None
+    late: bool = False
+    warming: bool = False
+    acknowledged_by: str | None = None
+    silenced_by: str | None = None
+    seq: int = 0
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Alerts, the newest first, and where the next page begins (None: there is none)."""
+
+    alerts: list[Alert]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerState:
+    """Where scoring of a job stands: model version, last scored time, and states as bytes."""
+
+    version: str
+    scored_ms: int
+    model_state: bytes
+    policy_state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Something in the outbox; `key` is the same at every attempt."""
+
+    seq: int
+    key: str
+    notifier: str
+    payload: dict[str, Any]
+    attempts: int
+
+
+class Store:
+    """Reads and writes; every method is one transaction, unless `connection` is given one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: all of it, or nothing."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except sa_exc.DBAPIError as exc:
+            raise StoreError(f"{self.where}: {exc.orig}") from exc
+
+    @property
+    def where(self) -> str:
+        """The URL without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def insert(self, table: sa.Table) -> Any:
+        """An INSERT of this database that knows ON CONFLICT."""
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # -- scoring ---------------------------------------------------------------------------------------
+    def scorer(self, job: str, connection: Connection | None = None) -> ScorerState | None:
+        """Where scoring of a job stands, or None before its first pass."""
+        with self._use(connection) as c:
+            row = c.execute(sa.select(t.scorers).where(t.scorers.c.job == job)).one_or_none()
+        if row is None:
+            return None
+        return ScorerState(row.version, row.scored_ms, row.model_state, row.policy_state)
+
+    def save_scorer(self, c: Connection, job: str, state: ScorerState) -> None:
+        values = {
+            "version": state.version, "scored_ms": state.scored_ms,
+            "model_state": state.model_state, "policy_state": state.policy_state,
+        }  # fmt: skip
+        insert = self.insert(t.scorers).values(job=job, **values)
+        c.execute(insert.on_conflict_do_update(index_elements=["job"], set_=values))
+
+    def save_cursors(self, c: Connection, job: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Note entities: ``entity, first_ms, seen_ms, scored_ms``."""
+        if rows:
+            insert = self.insert(t.cursors)
+            update = {name: insert.excluded[name] for name in ("seen_ms", "scored_ms")}
+            c.execute(
+                insert.on_conflict_do_update(index_elements=["job", "entity"], set_=update),
+                [{"job": job, **row} for row in rows],
+            )
+
+    def entities(self, job: str) -> list[dict[str, Any]]:
+        with self.begin() as c:
+            found = c.execute(sa.select(t.cursors).where(t.cursors.c.job == job).order_by(t.cursors.c.entity))
+            return [dict(row) for row in found.mappings()]
+
+    def forget(self, c: Connection, job: str, entities: Sequence[str]) -> None:
+        c.execute(sa.delete(t.cursors).where(t.cursors.c.job == job, t.cursors.c.entity.in_(entities)))
+
+    # -- alerts ----------------------------------------------------------------------------------------
+    def alert(self, alert_id: str, connection: Connection | None = None) -> Alert:
+        """One alert.
+
+        Raises
+        ------
+        StoreError
+            None of that id.
+        """
+        with self._use(connection) as c:
+            row = c.execute(sa.select(t.alerts).where(t.alerts.c.id == alert_id)).mappings().one_or_none()
+        if row is None:
+            raise StoreError(f"no alert {alert_id!r}; see: foreshock alerts list")
+        return Alert(**row)
+
+    def alerts(
+        self,
+        *,
+        job: str | None = None,
+        entity: str | None = None,
+        state: str | None = None,
+        kind: str | None = None,
+        since_ms: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Alerts, the newest first.
+
+        Parameters
+        ----------
+        state
+            A state, or ``live`` for open and acknowledged ones.
+        before
+            `next` of the page before.
+        """
+        a = t.alerts.c
+        query = sa.select(t.alerts).order_by(a.seq.desc()).limit(limit + 1)
+        if state is not None:
+            if state not in (*STATES, "live"):
+                raise StoreError(f"no state {state!r}; {allowed(state, [*STATES, 'live'])}")
+            query = query.where(a.state.in_(LIVE) if state == "live" else a.state == state)
+        if kind is not None:
+            if kind not in KINDS:
+                raise StoreError(f"no kind {kind!r}; {allowed(kind, KINDS)}")
+            query = query.where(a.kind == kind)
+        for column, value in ((a.job, job), (a.entity, entity)):
+            if value is not None:
+                query = query.where(column == value)
+        if since_ms is not None:
+            query = query.where(a.updated_ms >= since_ms)
+        if before is not None:
+            query = query.where(a.seq < before)
+        with self.begin() as c:
+            found = [Alert(**row) for row in c.execute(query).mappings()]
+        more = len(found) > limit
+        return Page(found[:limit], found[limit - 1].seq if more else None)
+
+    def live_alerts(self, job: str, connection: Connection | None = None) -> dict[tuple[str, str], Alert]:
+        """Open and acknowledged alerts of a job by entity and kind."""
+        query = sa.select(t.alerts).where(t.alerts.c.job == job, t.alerts.c.state.in_(LIVE))
+        with self._use(connection) as c:
+            found = [Alert(**row) for row in c.execute(query).mappings()]
+        return {(alert.entity, alert.kind): alert for alert in found}
+
+    def last_resolved(self, c: Connection, job: str, entity: str, kind: str) -> Alert | None:
+        a = t.alerts.c
+        query = (
+            sa.select(t.alerts)
+            .where(a.job == job, a.entity == entity, a.kind == kind, a.state == "resolved")
+            .order_by(a.seq.desc())
+            .limit(1)
+        )
+        row = c.execute(query).mappings().one_or_none()
+        return Alert(**row) if row else None
+
+    def save_alert(self, c: Connection, alert: Alert, *, event: str, at_ms: int, who: str, why: str) -> bool:
+        """Write an alert with a line of its history; False if that alert is there already and `event` opens it."""
+        values = {name: getattr(alert, name) for name in Alert.__slots__ if name != "seq"}
+        if event == "opened":
+            done = c.execute(self.insert(t.alerts).values(**values).on_conflict_do_nothing(index_elements=["id"]))
+            if done.rowcount == 0:
+                return False
+        else:
+            c.execute(sa.update(t.alerts).where(t.alerts.c.id == alert.id).values(**values))
+        if event != "updated":
+            c.execute(sa.insert(t.history).values(alert=alert.id, at_ms=at_ms, event=event, who=who, why=why))
+        return True
+
+    def note(self, alert_id: str, event: str, *, who: str, why: str, at_ms: int, c: Connection) -> None:
+        """Add a line to an alert's history."""
+        c.execute(sa.insert(t.history).values(alert=alert_id, at_ms=at_ms, event=event, who=who, why=why))
+
+    def history(self, alert_id: str) -> list[dict[str, Any]]:
+        query = sa.select(t.history).where(t.history.c.alert == alert_id).order_by(t.history.c.seq)
+        with self.begin() as c:
+            return [dict(row) for row in c.execute(query).mappings()]
+
+    # -- outbox ----------------------------------------------------------------------------------------
+    def post(self, c: Connection, key: str, notifier: str, payload: dict[str, Any], due_ms: int) -> None:
+        """Put something into the outbox, once for each `key`."""
+        values = {"key": key, "notifier": notifier, "payload": payload, "due_ms": due_ms, "attempts": 0}
+        insert = self.insert(t.outbox).values(**values)
+        c.execute(insert.on_conflict_do_nothing(index_elements=["key"]))
+
+    def due(self, now_ms: int, limit: int = 100) -> list[Delivery]:
+        """What is to be sent now, in the order in which it was posted."""
+        o = t.outbox.c
+        query = sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts)
+        query = query.where(o.sent_ms.is_(None), o.due_ms <= now_ms).order_by(o.seq).limit(limit)
+        with self.begin() as c:
+            return [Delivery(*row) for row in c.execute(query)]
+
+    def sent(self, seq: int, now_ms: int) -> None:
+        with self.begin() as c:
+            c.execute(sa.update(t.outbox).where(t.outbox.c.seq == seq).values(sent_ms=now_ms, error=None))
+
+    def not_sent(self, seq: int, error: str, due_ms: int) -> None:
+        o = t.outbox
+        with self.begin() as c:
+            c.execute(
+                sa.update(o).where(o.c.seq == seq).values(attempts=o.c.attempts + 1, error=error, due_ms=due_ms)
+            )
+
+    def undelivered(self) -> int:
+        with self.begin() as c:
+            return int(c.execute(sa.select(sa.func.count()).where(t.outbox.c.sent_ms.is_(None))).scalar_one())
+
+    @contextmanager
+    def _use(self, connection: Connection | None) -> Iterator[Connection]:
+        if connection is not None:
+            yield connection
+        else:
+            with self.begin() as c:
+                yield c
+
+
+def open_store(url: str) -> Store:
+    """Open a store, making or migrating its tables.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL: ``sqlite:///path``, ``postgresql+psycopg://user@host/database``.
+
+    Raises
+    ------
+    StoreError
+        It cannot be reached, or is of a newer version.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(parsed, pool_pre_ping=True)
+    except (sa_exc.ArgumentError, ImportError, OSError) as exc:
+        raise StoreError(f"FORESHOCK_STORE_URL: cannot be used: {exc}") from exc
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _tune_sqlite)
+        sa.event.listen(engine, "begin", _begin_immediate)
+    elif engine.dialect.name != "postgresql":
+        raise StoreError(f"FORESHOCK_STORE_URL: {engine.dialect.name} cannot be used; allowed: sqlite, postgresql")
+    store = Store(engine)
+    _migrate(store)
+    return store
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    """Readers beside a writer; a second writer waits; the transaction is begun by `_begin_immediate`."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # a transaction that reads and then writes would fail, not wait, when another one wrote between
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(store: Store) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    for attempt in range(50):
+        try:
+            with store.begin() as connection:
+                if store.engine.dialect.name == "postgresql":  # two processes that start at once
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+            return
+        except StoreError:
+            # a database that is just starting
+            if attempt == 49 or store.engine.dialect.name == "sqlite":
+                raise
+            time.sleep(0.2)
+        except Exception as exc:
+            if type(exc).__module__.startswith("alembic"):
+                raise StoreError(f"{store.where}: of a newer Foreshock: {exc}") from exc
+            raise
+
+
+def with_changes(alert: Alert, **changes: Any) -> Alert:
+    """A copy of an alert with some fields changed."""
+    return replace(alert, **changes)

@@ -1,0 +1,151 @@
+"""Tables of the store. Times are milliseconds since the epoch (UTC): the same in SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)  # fmt: skip
+
+__all__ = [
+    "alerts", "cursors", "feedback", "history", "metadata", "outbox", "runs", "scorers", "served", "silences",
+]  # fmt: skip
+
+metadata = MetaData()
+
+scorers = Table(
+    "scorers", metadata,
+    Column("job", String(64), primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("scored_ms", BigInteger, nullable=False),
+    Column("model_state", LargeBinary, nullable=False),
+    Column("policy_state", LargeBinary, nullable=False),
+    comment="where scoring stands: written in one transaction with the alerts of a pass",
+)  # fmt: skip
+
+cursors = Table(
+    "cursors", metadata,
+    Column("job", String(64), primary_key=True),
+    Column("entity", String(512), primary_key=True),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("scored_ms", BigInteger, nullable=False),
+    comment="entities of a job: first and last row with a sample, last row that was scored",
+)  # fmt: skip
+
+alerts = Table(
+    "alerts", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("job", String(64), nullable=False),
+    Column("entity", String(512), nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("resolved_ms", BigInteger),
+    Column("score", Float, nullable=False),
+    Column("peak", Float, nullable=False),
+    Column("causes", JSON, nullable=False),
+    Column("version", String(64)),
+    Column("late", Boolean, nullable=False, default=False),
+    Column("warming", Boolean, nullable=False, default=False),
+    Column("acknowledged_by", String(128)),
+    Column("silenced_by", String(32)),
+    Column("summary", Text, nullable=False),
+    Index("alerts_by_job_entity", "job", "entity", "state"),
+    Index("alerts_by_state", "state", "seq"),
+    Index("alerts_by_job", "job", "seq"),
+)  # fmt: skip
+
+history = Table(
+    "history", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("alert", String(32), nullable=False, index=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("who", String(128), nullable=False),
+    Column("why", Text, nullable=False),
+)  # fmt: skip
+
+outbox = Table(
+    "outbox", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("key", String(160), nullable=False, unique=True),
+    Column("notifier", String(128), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("error", Text),
+    Column("sent_ms", BigInteger),
+    Index("outbox_due", "sent_ms", "due_ms"),
+    comment="what is to be delivered: written with the alert, before anything is sent",
+)  # fmt: skip
+
+runs = Table(
+    "runs", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("job", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("cause", String(128), nullable=False),
+    Column("started_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    Column("beat_ms", BigInteger),
+    Column("error", Text),
+    Column("log", Text, nullable=False, default=""),
+    Column("result", JSON, nullable=False),
+    Column("active", String(96), unique=True, comment="job and kind while active: never two"),
+    Index("runs_by_job", "job", "kind", "due_ms"),
+)  # fmt: skip
+
+served = Table(
+    "served", metadata,
+    Column("job", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("due_ms", BigInteger, nullable=False),
+    comment="the time up to which a schedule is served",
+)  # fmt: skip
+
+silences = Table(
+    "silences", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("matchers", JSON, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("rule", Text),
+    Column("duration_s", Float),
+    Column("timezone", String(64), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("reminded_ms", BigInteger),
+)  # fmt: skip
+
+feedback = Table(
+    "feedback", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("alert", String(32), nullable=False, index=True),
+    Column("job", String(64), nullable=False, index=True),
+    Column("entity", String(512), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("shift", Float),
+    Column("who", String(128), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("undone_ms", BigInteger),
+)  # fmt: skip
