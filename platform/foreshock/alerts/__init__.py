@@ -1,0 +1,1 @@
+"""Alerts: from scored rows to something that people and receivers act on."""

@@ -8,7 +8,7 @@ import requests
 
 from foreshock_models.errors import ConfigError, ForeshockError, NotifyError
 from foreshock_pipelines.jobfile import NotifierConfig
-from foreshock_pipelines.prometheus.authentication import X
+from foreshock_pipelines.prometheus.authentication import http_auth, http_headers, http_session
 
 __all__ = ["Webhook", "post"]
 

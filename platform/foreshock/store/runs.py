@@ -82,8 +82,9 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _run(row: Any) -> Run:
-    plain = {k: row[k] for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")}
-    return Run(**plain, **{k: _time(v) if (v := row[f"{k}_ms"]) is not None else None for k in TIMES})
+    fields: dict[str, Any] = {k: row[k] for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")}
+    fields.update({k: None if (ms := row[f"{k}_ms"]) is None else _time(ms) for k in TIMES})
+    return Run(**fields)
 
 
 def _ms(time: datetime) -> int:

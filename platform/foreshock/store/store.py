@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ class Delivery:
     notifier: str
     payload: dict[str, Any]
     attempts: int
+    due_ms: int
 
 
 class Store:
@@ -253,11 +254,11 @@ class Store:
         insert = self.insert(t.outbox).values(**values)
         c.execute(insert.on_conflict_do_nothing(index_elements=["key"]))
 
-    def due(self, now_ms: int, limit: int = 100) -> list[Delivery]:
-        """What is to be sent now, in the order in which it was posted."""
+    def unsent(self, limit: int = 200) -> list[Delivery]:
+        """What is still to be sent, in the order in which it was posted."""
         o = t.outbox.c
-        query = sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts)
-        query = query.where(o.sent_ms.is_(None), o.due_ms <= now_ms).order_by(o.seq).limit(limit)
+        query = sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms)
+        query = query.where(o.sent_ms.is_(None)).order_by(o.seq).limit(limit)
         with self.begin() as c:
             return [Delivery(*row) for row in c.execute(query)]
 
@@ -350,8 +351,3 @@ def _migrate(store: Store) -> None:
             if type(exc).__module__.startswith("alembic"):
                 raise StoreError(f"{store.where}: of a newer Foreshock: {exc}") from exc
             raise
-
-
-def with_changes(alert: Alert, **changes: Any) -> Alert:
-    """A copy of an alert with some fields changed."""
-    return replace(alert, **changes)

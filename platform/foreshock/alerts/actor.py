@@ -1,0 +1,81 @@
+"""The alert actor: small, detached, restarted by Ray; it holds nothing that it could lose."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from foreshock.alerts.delivery import Deliverer
+from foreshock.alerts.engine import Engine
+from foreshock.alerts.payload import alert_payload
+from foreshock.logs import get_logger, set_up_logging
+from foreshock.store import open_store
+from foreshock.store.store import ScorerState
+from foreshock_models.errors import ForeshockError
+from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobs.score import Scored
+
+__all__ = ["NAME", "NAMESPACE", "AlertKeeper", "alert_actor"]
+
+NAMESPACE = "foreshock"
+NAME = "alerts"
+DELIVER_EVERY = 0.5
+
+
+class AlertKeeper:
+    """Takes scored passes, writes what they mean, and delivers it from the outbox in a thread of its own."""
+
+    def __init__(self, store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO") -> None:
+        set_up_logging(log_level)
+        self.log = get_logger("alerts")
+        self.store = open_store(store_url)
+        self.engine = Engine(self.store, url)
+        self.deliverer = Deliverer(self.store, jobs)
+        self.latest: dict[str, dict[str, float]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
+        self._thread.start()
+
+    def take(self, job: Job, scored: Scored, now_ms: int) -> list[dict[str, Any]]:
+        """See `Engine.take`; gives the alerts that changed as JSON values."""
+        changes = self.engine.take(job, scored, now_ms)
+        ends = scored.panel.offsets[1:] - 1
+        scores = scored.score[ends].tolist()
+        self.latest[job.name] = dict(zip(scored.panel.entities, scores, strict=True))
+        return [alert_payload(c.alert, c.event, self.engine.url) for c in changes if c.event != "updated"]
+
+    def scorer(self, job: str) -> ScorerState | None:
+        """Where scoring of a job stands."""
+        return self.store.scorer(job)
+
+    def watch(self, job: Job) -> None:
+        """Take up the notifiers of a new or changed job."""
+        self.deliverer.watch(job)
+
+    def latest_scores(self) -> dict[str, dict[str, float]]:
+        """Job to entity to its last score."""
+        return self.latest
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def _deliver(self) -> None:
+        while not self._stop.wait(DELIVER_EVERY):
+            try:
+                self.deliverer.run(round(time.time() * 1000))
+            except ForeshockError as exc:
+                self.log.warning("outbox not readable", error=str(exc))
+
+
+def alert_actor(store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO") -> Any:
+    """The running alert actor, or a new one."""
+    import ray
+
+    remote = ray.remote(AlertKeeper)
+    return remote.options(
+        name=NAME, namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
+        max_restarts=-1, max_task_retries=-1, num_cpus=0.05,
+    ).remote(store_url, url, list(jobs), log_level)  # fmt: skip

@@ -1,0 +1,64 @@
+"""An alert as it leaves the house: for notifiers, the HTTP API and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from foreshock.store.store import Alert
+from foreshock_pipelines.jobs.score import Cause
+
+__all__ = ["alert_payload", "causes_json", "iso", "summarise"]
+
+
+def alert_payload(alert: Alert, event: str, base_url: str) -> dict[str, Any]:
+    """JSON values of an alert; `event` is what just happened to it."""
+    return {
+        "id": alert.id,
+        "event": event,
+        "job": alert.job,
+        "entity": alert.entity,
+        "labels": alert.labels,
+        "kind": alert.kind,
+        "state": alert.state,
+        "severity": alert.severity,
+        "opened": iso(alert.opened_ms),
+        "updated": iso(alert.updated_ms),
+        "resolved": iso(alert.resolved_ms) if alert.resolved_ms is not None else None,
+        "score": round(alert.score, 3),
+        "peak": round(alert.peak, 3),
+        "causes": alert.causes,
+        "summary": alert.summary,
+        "model": alert.version,
+        "late": alert.late,
+        "warming": alert.warming,
+        "acknowledged_by": alert.acknowledged_by,
+        "silenced_by": alert.silenced_by,
+        "url": f"{base_url}/ai/anomalies/{alert.id}",
+    }
+
+
+def summarise(job: str, entity: str, score: float, causes: Sequence[Cause]) -> str:
+    """One line that an on-call engineer can act on."""
+    parts: list[str] = []
+    for cause in causes[:3]:
+        if cause.share < 0.1 and parts:
+            break
+        text = f"{cause.feature} {cause.share:.0%}"
+        if cause.observed is not None and cause.expected is not None:
+            text += f": {cause.observed:.4g}, usual {cause.expected:.4g}"
+            if cause.lower is not None and cause.upper is not None:
+                text += f" ({cause.lower:.4g} to {cause.upper:.4g})"
+        parts.append(text)
+    return f"{entity} ({job}) is anomalous, score {score:.2f}: " + ("; ".join(parts) or "no single cause")
+
+
+def causes_json(causes: Sequence[Cause]) -> list[dict[str, Any]]:
+    """Causes as JSON values."""
+    return [asdict(cause) for cause in causes]
+
+
+def iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

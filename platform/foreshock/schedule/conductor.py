@@ -1,0 +1,225 @@
+"""The scheduler actor: starts scoring passes and runs when they are due; restarted by Ray where it left off."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from foreshock.alerts.actor import NAMESPACE, alert_actor
+from foreshock.clock import Clock, ReplayClock, SystemClock
+from foreshock.logs import get_logger, set_up_logging
+from foreshock.schedule.execute import launch
+from foreshock.schedule.runs import Run
+from foreshock.schedule.scheduler import Scheduler
+from foreshock.scoring.worker import PassReport, score_worker
+from foreshock.store import open_store
+from foreshock.store.runs import StoredRuns
+from foreshock_models.errors import ForeshockError
+from foreshock_pipelines.jobfile import Job, load_job
+from foreshock_pipelines.registry import Registry
+
+__all__ = ["NAME", "Conductor", "Plan", "Replay", "start_conductor"]
+
+NAME = "conductor"
+TICK = 0.5
+PASS_LIMIT = 600.0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Play a stretch of the past quickly: `every` seconds of it in each pass."""
+
+    start: datetime
+    end: datetime
+    every: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an installation runs.
+
+    ``files``: job name to the file that it was read from, to be read again when it changes.
+    """
+
+    jobs: Mapping[str, Job]
+    store_url: str
+    registry: str
+    url: str = ""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    replay: Replay | None = None
+    log_level: str = "INFO"
+
+
+class Conductor:
+    """Holds no state of its own: schedules served are in the store, scoring goes on from the store."""
+
+    def __init__(self, plan: Plan) -> None:
+        set_up_logging(plan.log_level)
+        self.log = get_logger("conductor")
+        self.plan = plan
+        self.jobs = dict(plan.jobs)
+        self.clock: Clock = SystemClock()
+        if plan.replay is not None:
+            self.clock = ReplayClock(plan.replay.start, plan.replay.end)
+        self.store = open_store(plan.store_url)
+        self.registry = Registry(plan.registry)
+        self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level)
+        self.scheduler = Scheduler(
+            StoredRuns(self.store), self._launch, self.clock, lambda job: self.registry.champion(job.name) is None
+        )
+        self.workers: dict[str, Any] = {}
+        self.passes: dict[str, tuple[Any, float]] = {}
+        self.due: dict[str, float] = {}
+        self.reports: dict[str, PassReport] = {}
+        self.problems: dict[str, str] = {}
+        self._seen = {name: _stamp(path) for name, path in plan.files.items()}
+        self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
+        self._thread.start()
+
+    # -- asked from outside ----------------------------------------------------------------------------
+    def status(self) -> dict[str, Any]:
+        """What runs, and what is wrong."""
+        return {
+            "now": self.clock.now().isoformat(),
+            "replaying": isinstance(self.clock, ReplayClock) and not self.clock.done,
+            "jobs": {
+                name: {
+                    "model": self.registry.champion(name),
+                    "scored": self.reports[name].scored_ms if name in self.reports else None,
+                    "pass_seconds": self.reports[name].seconds if name in self.reports else None,
+                    "problem": self.problems.get(name),
+                }
+                for name in self.jobs
+            },
+        }
+
+    def start_run(self, job: str, kind: str, cause: str) -> str | None:
+        """Start a run now; None if one of its kind is active already."""
+        now = self.clock.now()
+        run = self.scheduler.runs.begin(job, kind, now, now=now, cause=cause)
+        if run is None:
+            return None
+        self._launch(run)
+        return run.id
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    # -- the loop --------------------------------------------------------------------------------------
+    def _loop(self) -> None:
+        while True:
+            try:
+                self._reload()
+                if self.plan.replay is None:
+                    self.scheduler.tick(self.jobs.values())
+                for job in list(self.jobs.values()):
+                    self._score(job)
+            except Exception as exc:  # the loop must outlive everything; what went wrong is said
+                self.log.error("tick failed", error=f"{type(exc).__name__}: {exc}")
+                time.sleep(TICK)
+            self._wait()
+
+    def _wait(self) -> None:
+        replaying = isinstance(self.clock, ReplayClock) and not self.clock.done
+        if not replaying:
+            time.sleep(TICK)
+        elif self.plan.replay is not None and not self.problems:
+            self.clock.sleep(self.plan.replay.every)
+        else:
+            time.sleep(TICK)
+
+    def _score(self, job: Job) -> None:
+        """Collect the pass that is under way, and start the next one when it is due."""
+        import ray
+
+        now = self.clock.now()
+        replaying = isinstance(self.clock, ReplayClock)
+        if job.name in self.passes:
+            reference, began = self.passes[job.name]
+            done, _ = ray.wait([reference], timeout=PASS_LIMIT if replaying else 0)
+            if not done:
+                if time.monotonic() - began > PASS_LIMIT:
+                    self.problems[job.name] = f"a scoring pass has taken longer than {PASS_LIMIT:g} s"
+                return
+            del self.passes[job.name]
+            self._collect(job.name, done[0])
+        if now.timestamp() < self.due.get(job.name, 0.0) or self.registry.champion(job.name) is None:
+            return
+        if job.name not in self.workers:
+            self.workers[job.name] = score_worker(job, self.plan.registry, self.alerts, self.plan.log_level)
+        start = round(self.plan.replay.start.timestamp() * 1000) if self.plan.replay else None
+        worker = self.workers[job.name]
+        reference = worker.run.remote(round(now.timestamp() * 1000), start)
+        self.passes[job.name] = reference, time.monotonic()
+        self.due[job.name] = (now.timestamp() // job.score_every + 1) * job.score_every
+        if replaying:
+            del self.passes[job.name]
+            self._collect(job.name, reference)
+
+    def _collect(self, job: str, reference: Any) -> None:
+        import ray
+
+        try:
+            self.reports[job] = ray.get(reference)
+            if self.problems.pop(job, None):
+                self.log.info("scoring again", job=job)
+        except ray.exceptions.RayError as exc:
+            cause = getattr(exc, "cause", None) or exc
+            text = str(cause) if isinstance(cause, ForeshockError) else f"{type(cause).__name__}: {cause}"
+            if self.problems.get(job) != text:
+                self.log.warning("scoring failed; the gap is scored later", job=job, error=text)
+            self.problems[job] = text
+
+    def _launch(self, run: Run) -> None:
+        launch(run, self.jobs[run.job], self.plan.store_url, self.plan.registry)
+
+    def _reload(self) -> None:
+        """Take up changed job files; one that does not load leaves the old one in force."""
+        for name, path in self.plan.files.items():
+            stamp = _stamp(path)
+            if stamp == self._seen[name]:
+                continue
+            self._seen[name] = stamp
+            try:
+                job = load_job(path)
+                if job.name != name:
+                    raise ForeshockError(f"{path}: the job was {name!r} and is now {job.name!r}; start it anew")
+            except ForeshockError as exc:
+                self.log.error(
+                    "the changed job file is not taken up; the one before stays in force", error=str(exc)
+                )
+                continue
+            self.jobs[name] = job
+            self.alerts.watch.remote(job)
+            if name in self.workers:
+                self.workers[name].change_job.remote(job)
+            self.log.info("job file taken up", job=name)
+
+
+def start_conductor(plan: Plan) -> Any:
+    """A new conductor; one that runs already is replaced."""
+    import ray
+
+    for name in [NAME, "alerts", *(f"score-{job}" for job in plan.jobs)]:
+        try:
+            ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
+        except ValueError:
+            continue
+    remote = ray.remote(Conductor)
+    return remote.options(
+        name=NAME, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0.05
+    ).remote(plan)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

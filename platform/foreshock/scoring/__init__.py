@@ -1,0 +1,1 @@
+"""The scoring loop: a worker for each job."""
