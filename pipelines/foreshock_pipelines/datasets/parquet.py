@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from foreshock_models.errors import QueryError, SourceUnavailable, allowed
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from foreshock_models.errors import DataError, QueryError, SourceUnavailable, allowed
 from foreshock_pipelines.datasets.reading import grid, in_range, read_tasks
 from foreshock_pipelines.datasets.source import Progress
-from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.datasets.windows import TIMESTAMP, Windows
 
 if TYPE_CHECKING:
     import ray.data
@@ -32,6 +38,7 @@ class ParquetSource:
         self._cache: tuple[object, Windows] | None = None
 
     def read(self, start: datetime, end: datetime, *, progress: Progress | None = None) -> Windows:
+        """Rows of the file with start <= time <= end; times outside of the file give none."""
         first, last = grid(start, end, self.job.step_seconds)
         windows = self._windows().between(first, last)
         if progress is not None:
@@ -39,32 +46,54 @@ class ParquetSource:
         return windows
 
     def dataset(self, start: datetime, end: datetime) -> ray.data.Dataset:
-        return read_tasks(self.job, start, end)
+        n_entities = max(self.discover().values(), default=1)
+        return read_tasks(self.job, start, end, n_entities, _read_part)
 
     def latest(self) -> datetime:
-        return self._windows().end
+        windows = self._windows()
+        if windows.n_rows == 0:
+            raise QueryError(f"{self.path}: holds no rows")
+        return windows.end
 
     def check(self) -> None:
         self._windows()
 
     def discover(self) -> dict[str, int]:
-        """Feature to number of entities that have it."""
+        """Feature to number of entities that have a sample of it."""
         windows = self._windows()
-        return {name: len(windows.entities) for name in windows.features}
+        table = windows.table.unify_dictionaries()  # each row group of a file has its own
+        counts = table.group_by(list(windows.labels)).aggregate([(f, "count") for f in windows.features])
+        return {name: pc.sum(pc.greater(counts[f"{name}_count"], 0)).as_py() or 0 for name in windows.features}
 
     def _windows(self) -> Windows:
         """All rows, read anew when a file changed."""
+        files = self._files()
         try:
-            files = sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
-            if not files:
-                raise SourceUnavailable(f"{self.path}: the folder holds no *.parquet")
             key = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
         except OSError as exc:
             raise SourceUnavailable(f"{self.path}: cannot be read: {exc.strerror or exc}") from exc
         if self._cache is None or self._cache[0] != key:
-            parts = [self._fit_to_job(Windows.read_parquet(file)) for file in files]
-            self._cache = key, parts[0] if len(parts) == 1 else Windows.concat(parts)
+            self._cache = key, self._load(files)
         return self._cache[1]
+
+    def _files(self) -> list[Path]:
+        files = sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
+        if not files:
+            raise SourceUnavailable(f"{self.path}: the folder holds no *.parquet")
+        return files
+
+    def _load(self, files: Sequence[Path], rows: Any = None) -> Windows:
+        """Windows of files; `rows` is a filter of pyarrow, so that not all of a large file is in memory."""
+        parts = []
+        for file in files:
+            try:
+                parts.append(self._fit_to_job(Windows(pq.read_table(file, filters=rows))))
+            except FileNotFoundError as exc:
+                raise SourceUnavailable(f"{file}: no such file; `foreshock fetch` writes one") from exc
+            except (OSError, pa.ArrowInvalid, DataError) as exc:
+                raise SourceUnavailable(f"{file}: cannot be read as windows: {exc}") from exc
+        filled = [part for part in parts if part.n_rows]
+        return Windows.concat(filled) if len(filled) > 1 else (filled or parts)[0]
 
     def _fit_to_job(self, windows: Windows) -> Windows:
         job = self.job
@@ -84,3 +113,11 @@ class ParquetSource:
             extra = min(set(windows.labels) - set(job.entity))
             raise QueryError(f"{self.path}: the file has an entity label {extra!r} that the job does not name")
         return in_range(windows.keep(job.features, job=job.name), job)
+
+
+def _read_part(job: Job, start: datetime, end: datetime) -> Windows:
+    source = ParquetSource(job)
+    first, last = grid(start, end, job.step_seconds)
+    edges = [pa.scalar(ms, pa.int64()).cast(TIMESTAMP) for ms in (first, last)]
+    between = (pc.field("timestamp") >= edges[0]) & (pc.field("timestamp") <= edges[1])
+    return source._load(source._files(), between)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,8 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["from_dataset", "grid", "in_range", "read_tasks"]
 
-ROWS_PER_TASK = 5_000
+MAX_STEPS = 10_000
 """Steps of the grid in one Ray read task; below Prometheus' limit of 11,000 points."""
+BLOCK_BYTES = 64 << 20
+"""Ray cuts larger blocks in the middle of an entity (from 128 MiB on)."""
+
+ReadPart = Callable[["Job", datetime, datetime], Windows]
+"""Reads a stretch of time in a Ray task; gives empty windows where there is no series."""
 
 
 def grid(start: datetime, end: datetime, step: float) -> tuple[int, int]:
@@ -62,44 +66,54 @@ def in_range(windows: Windows, job: Job) -> Windows:
     return Windows(table)
 
 
-def read_tasks(job: Job, start: datetime, end: datetime) -> ray.data.Dataset:
-    """A Ray dataset of windows, each read task a stretch of time; blocks are Arrow."""
+def read_tasks(job: Job, start: datetime, end: datetime, n_entities: int, read: ReadPart) -> ray.data.Dataset:
+    """A Ray dataset of windows, each read task a stretch of time; blocks are Arrow.
+
+    Parameters
+    ----------
+    n_entities
+        About how many there are: more of them make shorter stretches.
+    read
+        A function of a module, so that workers find it by name.
+    """
     import ray.data
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata
 
     first, last = grid(start, end, job.step_seconds)
     size = round(job.step_seconds * 1000)
-    edges = np.arange(first, last + 1, ROWS_PER_TASK * size).tolist()
-    spans = [(a, min(a + (ROWS_PER_TASK - 1) * size, last)) for a in edges]
+    row_bytes = 8 + 4 * len(job.entity) + 8 * len(job.features)
+    n_steps = max(1, min(MAX_STEPS, BLOCK_BYTES // (row_bytes * max(1, n_entities))))
+    spans = [(a, min(a + (n_steps - 1) * size, last)) for a in range(first, last + 1, n_steps * size)]
 
     class WindowsDatasource(Datasource):
         def __init__(self) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
 
         def estimate_inmemory_data_size(self) -> int | None:
-            return None
+            return ((last - first) // size + 1) * n_entities * row_bytes
 
         def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[ReadTask]:
             unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-            return [ReadTask(_reader(job, *span), unknown) for span in spans]
+            return [ReadTask(_reader(job, read, *span), unknown) for span in spans]
 
-    return ray.data.read_datasource(WindowsDatasource(), override_num_blocks=len(spans))
+    # a task sends one request at a time, so as many tasks as the source takes requests
+    return ray.data.read_datasource(
+        WindowsDatasource(), override_num_blocks=len(spans), concurrency=min(job.source.parallel, len(spans))
+    )
 
 
-def _reader(job: Job, first: int, last: int) -> Any:
-    def read() -> Iterable[pa.Table]:
-        from foreshock_pipelines.datasets.source import open_source
+def _reader(job: Job, read: ReadPart, first: int, last: int) -> Callable[[], Iterable[pa.Table]]:
+    def part() -> Iterable[pa.Table]:
+        yield read(job, *(datetime.fromtimestamp(ms / 1000, UTC) for ms in (first, last))).table
 
-        span = [datetime.fromtimestamp(ms / 1000, UTC) for ms in (first, last)]
-        yield open_source(job).read(*span).table
-
-    return read
+    return part
 
 
 def from_dataset(dataset: ray.data.Dataset) -> Windows:
     """Windows of the blocks of a dataset that a source gave."""
     import ray
 
-    parts = [Windows(block) for block in ray.get(dataset.to_arrow_refs()) if block.num_rows]
-    return parts[0] if len(parts) == 1 else Windows.concat(parts)
+    parts = [Windows(block) for block in ray.get(dataset.to_arrow_refs())]
+    filled = [part for part in parts if part.n_rows]
+    return Windows.concat(filled) if len(filled) > 1 else (filled or parts)[0]

@@ -16,7 +16,7 @@ from foreshock_models.policy import Policy, Rule
 from foreshock_pipelines.datasets.source import Source
 from foreshock_pipelines.jobfile import Job
 
-__all__ = ["Cause", "Scored", "policy_of", "score_panel", "score_pass", "spans"]
+__all__ = ["Cause", "Scored", "causes_of", "policy_of", "score_panel", "score_pass", "spans"]
 
 MAX_ROWS = 1440
 """Steps of the grid in one pass: a long outage is caught up in so many rows at a time."""
@@ -128,7 +128,7 @@ def score_panel(
         chosen = Panel.require(rows, detector.features_in_)
         usual = detector.usual(rows)
         for row, values in zip(explained.tolist(), attributions, strict=True):
-            causes[row] = _causes(
+            causes[row] = causes_of(
                 chosen.features, values, chosen.values[row],
                 usual.expected[row], usual.lower[row], usual.upper[row],
             )  # fmt: skip
@@ -184,7 +184,7 @@ def _positions_in(panel: Panel, rows: Panel) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def _causes(
+def causes_of(
     features: tuple[str, ...],
     attributions: NDArray[np.float64],
     observed: NDArray[np.float64],
@@ -192,6 +192,7 @@ def _causes(
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
 ) -> list[Cause]:
+    """The features that drove one row's score, the largest first; each argument ``(n_features,)``."""
     positive = np.maximum(attributions, 0.0)
     share = positive / max(float(positive.sum()), 1e-12)
     order = np.argsort(-share, kind="stable")[:CAUSES]

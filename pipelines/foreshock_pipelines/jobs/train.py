@@ -150,7 +150,7 @@ def read_history(job: Job, start: datetime, end: datetime) -> Windows:
 
 def usable(panel: Panel) -> tuple[Panel, dict[str, str]]:
     """Entities with enough rows, and why each other one is left out."""
-    filled = ~np.isnan(panel.values).all(axis=1)
+    filled = np.asarray(~np.isnan(panel.values).all(axis=1))
     skipped = {}
     for entity, rows in panel:
         count = int(filled[rows].sum())

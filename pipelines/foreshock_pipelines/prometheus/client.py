@@ -1,96 +1,43 @@
-"""Requests to Prometheus and all that speak its HTTP API: authentication, retries, errors."""
+"""Requests to Prometheus and all that speak its HTTP API: retries, deadlines, errors."""
 
 from __future__ import annotations
 
+import http.client
 import random
 import threading
 import time
-import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 import requests
 from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase, HTTPBasicAuth
-from requests.utils import get_auth_from_url
-from urllib3.exceptions import HTTPError, InsecureRequestWarning
+from urllib3.exceptions import HTTPError, IncompleteRead
 from urllib3.util.retry import Retry
 
 from foreshock_models.errors import QueryError, SourceUnavailable
-from foreshock_pipelines.jobfile import HttpConfig, SourceConfig
+from foreshock_pipelines.jobfile import SourceConfig
+from foreshock_pipelines.prometheus.authentication import HttpAuth, http_auth, http_headers, http_session
 
 __all__ = ["PrometheusClient", "http_auth", "http_headers", "http_session"]
 
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
+PASSING = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    HTTPError,
+)
+"""What may be gone at the next try."""
 NO_POST = {403, 405, 501}
 """What gateways that let only GET through say to a POST."""
+CUT = "the response was cut"
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 PIECE = 1 << 20
 """Bytes of a response read at once; between two pieces the clock is looked at."""
-
-
-def http_session(config: HttpConfig) -> requests.Session:
-    """A session with the TLS settings of a config."""
-    session = requests.Session()
-    tls = config.tls
-    session.verify = False if tls.insecure_skip_verify else str(tls.ca_file) if tls.ca_file else True
-    if tls.cert_file and tls.key_file:
-        session.cert = (str(tls.cert_file), str(tls.key_file))
-    return session
-
-
-def http_headers(config: HttpConfig) -> dict[str, str]:
-    """Headers of one request; the bearer token is read anew, so that it may be rotated."""
-    headers = {name: _one_line(value.get_secret_value(), name) for name, value in config.headers.items()}
-    if config.bearer_token_file is not None:
-        headers["Authorization"] = f"Bearer {_secret(config.bearer_token_file)}"
-    return headers
-
-
-def http_auth(config: HttpConfig) -> tuple[str, str] | None:
-    """User and password of one request."""
-    basic = config.basic_auth
-    if basic is None:
-        return None
-    if basic.password_file is not None:
-        return basic.username, _secret(basic.password_file)
-    return basic.username, basic.password.get_secret_value() if basic.password else ""
-
-
-def _secret(path: Path) -> str:
-    try:
-        return _one_line(path.read_text().strip(), str(path))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SourceUnavailable(f"{path}: cannot read the secret: {_reason(exc)}") from exc
-
-
-def _one_line(value: str, where: str) -> str:
-    # http.client would refuse it too, but with the secret in its message
-    if not value.isprintable():
-        raise SourceUnavailable(f"{where}: a secret is one line of printable text, and this is not")
-    return value
-
-
-class _Auth(AuthBase):
-    """Headers and secrets of a config, put on each request anew.
-
-    Given as `auth`, not as headers, because requests would put a password of ``~/.netrc`` in their place.
-    """
-
-    def __init__(self, config: HttpConfig) -> None:
-        self.config = config
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        login = http_auth(self.config) or get_auth_from_url(request.url or "")
-        if any(login):
-            request = HTTPBasicAuth(*login)(request)
-        request.headers.update(http_headers(self.config))
-        return request
 
 
 class PrometheusClient:
@@ -123,7 +70,7 @@ class PrometheusClient:
         self.stop = stop or threading.Event()
         self.connect = PrometheusConnect(
             self.url, retry=Retry(0), session=http_session(config), timeout=config.timeout.total_seconds(),
-            auth=_Auth(config),
+            auth=HttpAuth(config),
         )  # fmt: skip
         adapter = HTTPAdapter(max_retries=Retry(0), pool_maxsize=config.parallel)
         self.connect._session.mount(self.url, adapter)
@@ -153,9 +100,10 @@ class PrometheusClient:
         }
         return self._send("/api/v1/query_range", params, query)
 
-    def query(self, query: str) -> bytes:
-        """The response, as sent, to one instant query, now."""
-        return self._send("/api/v1/query", {"query": query}, query)
+    def query(self, query: str, at: datetime | None = None) -> bytes:
+        """The response, as sent, to one instant query; `at` a time, or now."""
+        time_param = {} if at is None else {"time": f"{at.timestamp():.3f}"}
+        return self._send("/api/v1/query", {"query": query, **time_param}, query)
 
     def _send(self, path: str, params: Mapping[str, str], query: str) -> bytes:
         wait = FIRST_WAIT
@@ -164,13 +112,13 @@ class PrometheusClient:
             pause = random.uniform(0, wait)  # full jitter, so that many clients do not come back together
             try:
                 status, reply, after = self._request(path, params, deadline)
-            except _PASSING as exc:
+            except PASSING as exc:
                 cause = _reason(exc)
             else:
-                if status == 200 and reply.rstrip(b" \r\n").endswith(b"}"):
+                if status == 200 and (reply.rstrip(b" \r\n").endswith(b"}") or reply[:1] not in b"{"):
                     return reply
-                cause = "the response was cut" if status == 200 else f"HTTP {status}: {_message(reply)}"
-                if status != 200 and status not in RETRIED:
+                cause = CUT if status == 200 else f"HTTP {status}: {_message(reply)}"
+                if status not in RETRIED | {200}:
                     raise self._refused(status, cause, query)
                 pause = _seconds(after) or pause
             if attempt == self.config.retries:
@@ -188,28 +136,26 @@ class PrometheusClient:
         session = self.connect._session
         until = min(time.monotonic() + self.config.timeout.total_seconds(), deadline)
         post = self._method == "POST"
+        if self.stop.is_set():
+            raise SourceUnavailable(f"{self.shown}: stopped")
         try:
-            with (
-                # asked for by insecure_skip_verify
-                warnings.catch_warnings(action="ignore", category=InsecureRequestWarning),
-                session.request(
-                    self._method,
-                    self.url + path,
-                    params=None if post else dict(params),
-                    data=dict(params) if post else None,
-                    headers={"Accept-Encoding": "gzip" if self.config.compression else "identity"},
-                    auth=self.connect.auth,
-                    timeout=max(0.1, until - time.monotonic()),
-                    # explicit: a CA bundle named in the environment must not replace the configured one
-                    verify=session.verify,
-                    cert=session.cert,
-                    stream=True,
-                ) as response,
-            ):
+            with session.request(
+                self._method,
+                self.url + path,
+                params=None if post else dict(params),
+                data=dict(params) if post else None,
+                headers={"Accept-Encoding": "gzip" if self.config.compression else "identity"},
+                auth=self.connect.auth,
+                timeout=max(0.1, until - time.monotonic()),
+                # explicit: a CA bundle named in the environment must not replace the configured one
+                verify=session.verify,
+                cert=session.cert,
+                stream=True,
+            ) as response:
                 body = self._body(response, until)
         except requests.exceptions.SSLError as exc:
             raise SourceUnavailable(f"{self.shown}: TLS failed: {_reason(exc)}") from exc
-        except _PASSING:
+        except PASSING:
             raise
         except (requests.exceptions.RequestException, OSError) as exc:  # OSError: no such certificate file
             raise SourceUnavailable(f"{self.shown}: cannot be asked: {_reason(exc)}") from exc
@@ -235,15 +181,6 @@ class PrometheusClient:
         return SourceUnavailable(f"{self.shown}: {cause}")
 
 
-_PASSING = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    HTTPError,
-)
-"""What may be gone at the next try."""
-
-
 def _message(body: bytes) -> str:
     """What the server says went wrong."""
     try:
@@ -256,10 +193,8 @@ def _seconds(retry_after: str | None) -> float | None:
     """How long a server asks to wait: it says seconds, or a date."""
     if not retry_after:
         return None
-    try:
+    if retry_after.strip().isdigit():
         return float(retry_after)
-    except ValueError:
-        pass
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):  # TypeError: a date without a zone
@@ -274,5 +209,7 @@ def _reason(exc: BaseException) -> str:
         if not isinstance(deeper, BaseException):
             break
         inner = deeper
+    if isinstance(inner, IncompleteRead | http.client.IncompleteRead):
+        return CUT
     text = getattr(inner, "strerror", None) or str(inner)
     return f"{type(inner).__name__}: {text}"

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from foreshock_models.errors import QueryError, allowed
+from foreshock_models.errors import QueryError, SourceUnavailable, allowed
 from foreshock_pipelines.datasets.reading import grid, in_range, read_tasks
 from foreshock_pipelines.datasets.source import Progress
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.prometheus.client import PrometheusClient
-from foreshock_pipelines.prometheus.decode import Series, decode
+from foreshock_pipelines.prometheus.decode import Series, decode, decode_instant
 
 if TYPE_CHECKING:
     import ray.data
@@ -34,6 +33,7 @@ TOO_MANY = ("too many samples", "exceeded maximum resolution", "cannot select mo
 """What servers say when a request should be split."""
 
 Entity = tuple[str, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,94 +49,119 @@ class _Samples:
 class PrometheusSource:
     """Reads the windows of one job with range queries, several at once, each below the server's limits."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, max_points: int = MAX_POINTS) -> None:
         self.job = job
+        self.max_points = max_points
 
     def read(self, start: datetime, end: datetime, *, progress: Progress | None = None) -> Windows:
+        windows = self._read(start, end, self.job.source.parallel, progress)
+        if windows.n_rows == 0:
+            raise QueryError(
+                f"no query of the job {self.job.name!r} gave a series from {start:%Y-%m-%d %H:%M} to "
+                f"{end:%Y-%m-%d %H:%M}; try one in the web page of {PrometheusClient(self.job.source).shown}"
+            )
+        return windows
+
+    def dataset(self, start: datetime, end: datetime) -> ray.data.Dataset:
+        return read_tasks(self.job, start, end, max(self._count(end).values()), _read_part)
+
+    def latest(self) -> datetime:
+        """Now, down to the grid."""
+        size = round(self.job.step_seconds * 1000)
+        now = round(datetime.now(UTC).timestamp() * 1000)
+        return datetime.fromtimestamp(now // size * size / 1000, UTC)
+
+    def check(self) -> None:
+        client = PrometheusClient(self.job.source)
+        self._decoded(client, decode_instant, client.query("vector(1)"))
+
+    def discover(self) -> dict[str, int]:
+        return self._count()
+
+    def _count(self, at: datetime | None = None) -> dict[str, int]:
+        """Feature to number of entities that have it at a time, or now."""
+        client = PrometheusClient(self.job.source)
+        by = ", ".join(self.job.entity)
+        found = {}
+        for name, query in self.job.queries.items():
+            # the line break ends a comment at the end of a query
+            body = client.query(f"count(count by ({by}) (\n{query.query}\n))", at)
+            result = self._decoded(client, decode_instant, body)
+            found[name] = int(float(result[0]["value"][1])) if result else 0
+        return found
+
+    def _read(self, start: datetime, end: datetime, threads: int, progress: Progress | None = None) -> Windows:
+        """Windows, with no rows if no query gave a series."""
         job = self.job
         first, last = grid(start, end, job.step_seconds)
         size = round(job.step_seconds * 1000)
         spans = [
-            (name, a, min(a + (MAX_POINTS - 1) * size, last))
+            (name, a, min(a + (self.max_points - 1) * size, last))
             for name in job.features
-            for a in range(first, last + 1, MAX_POINTS * size)
+            for a in range(first, last + 1, self.max_points * size)
         ]
-        client = PrometheusClient(job.source, deadline=time.monotonic() + job.source.deadline.total_seconds())
-        parts: dict[str, list[_Samples]] = {name: [] for name in job.features}
         stop = threading.Event()
-        with ThreadPoolExecutor(min(job.source.parallel, len(spans)), "prometheus") as pool:
-            futures = {pool.submit(self._fetch, client, span, first, stop): span for span in spans}
+        deadline = time.monotonic() + job.source.deadline.total_seconds()
+        client = PrometheusClient(job.source, deadline=deadline, stop=stop)
+        parts: dict[str, list[_Samples]] = {name: [] for name in job.features}
+        with ThreadPoolExecutor(min(threads, len(spans)), "prometheus") as pool:
+            futures = {pool.submit(self._fetch, client, span, first): span for span in spans}
             try:
                 for done, future in enumerate(as_completed(futures), 1):
                     parts[futures[future][0]] += future.result()
                     if progress is not None:
                         progress(done, len(spans))
-            except BaseException:
+            except BaseException:  # Ctrl-C too: no request is left behind
                 stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         return self._join(parts, first, (last - first) // size + 1)
 
-    def dataset(self, start: datetime, end: datetime) -> ray.data.Dataset:
-        return read_tasks(self.job, start, end)
-
-    def latest(self) -> datetime:
-        return datetime.now(UTC)
-
-    def check(self) -> None:
-        PrometheusClient(self.job.source).query("vector(1)")
-
-    def discover(self) -> dict[str, int]:
-        client = PrometheusClient(self.job.source)
-        found = {}
-        for name, query in self.job.queries.items():
-            body = orjson.loads(client.query(f"count(count by ({', '.join(self.job.entity)}) ({query.query}))"))
-            result = body["data"]["result"]
-            found[name] = int(float(result[0]["value"][1])) if result else 0
-        return found
-
-    def _fetch(
-        self, client: PrometheusClient, span: tuple[str, int, int], first: int, stop: threading.Event
-    ) -> list[_Samples]:
+    def _fetch(self, client: PrometheusClient, span: tuple[str, int, int], first: int) -> list[_Samples]:
         """One query over one stretch of time; split where the server says that it is too much."""
         name, a, b = span
         size = round(self.job.step_seconds * 1000)
-        if stop.is_set():
-            return []
         try:
             body = client.query_range(self.job.queries[name].query, a, b, self.job.step_seconds)
+            return [self._place(self._decoded(client, decode, body), first)]
         except QueryError as exc:
             if a == b or not any(words in str(exc) for words in TOO_MANY):
-                raise
-            middle = a + (b - a) // size // 2 * size
-            halves = [(name, a, middle), (name, middle + size, b)]
-            return [part for half in halves for part in self._fetch(client, half, first, stop)]
-        return [self._place(name, decode(body), first)]
+                raise QueryError(f"{name}: {exc}") from exc
+        middle = a + (b - a) // size // 2 * size
+        halves = [(name, a, middle), (name, middle + size, b)]
+        return [part for half in halves for part in self._fetch(client, half, first)]
 
-    def _place(self, name: str, series: Series, first: int) -> _Samples:
+    @staticmethod
+    def _decoded(client: PrometheusClient, read: Callable[[bytes], T], body: bytes) -> T:
+        try:
+            return read(body)
+        except SourceUnavailable as exc:
+            raise SourceUnavailable(f"{client.shown}: {exc}") from exc
+
+    def _place(self, series: Series, first: int) -> _Samples:
         """Put samples on the grid by entity; one entity must have one series at a time."""
         size = round(self.job.step_seconds * 1000)
-        owners = [self._entity(name, labels) for labels in series.labels]
+        owners = [self._entity(labels) for labels in series.labels]
         entities = sorted(set(owners))
         number = {entity: i for i, entity in enumerate(entities)}
         code = np.repeat([number[owner] for owner in owners], series.counts).astype(np.int64)
         slot = (series.timestamps - first) // size
         if len(owners) > len(entities):
-            self._refuse_twins(name, series, code, slot)
+            self._refuse_twins(series, code, slot)
         return _Samples(entities, code, slot, series.values)
 
-    def _entity(self, name: str, labels: dict[str, str]) -> Entity:
+    def _entity(self, labels: dict[str, str]) -> Entity:
         for label in self.job.entity:
             if label not in labels:
                 there = [key for key in labels if key != "__name__"]
                 raise QueryError(
-                    f"the query of {name!r} gives a series without the entity label {label!r}: {labels}; "
+                    f"the query gives a series without the entity label {label!r}: {labels}; "
                     f"keep it in the query (as in 'sum by ({', '.join(self.job.entity)}) (...)'); "
                     f"{allowed(label, there)}"
                 )
         return tuple(labels[label] for label in self.job.entity)
 
-    def _refuse_twins(self, name: str, series: Series, code: NDArray[np.int64], slot: NDArray[np.int64]) -> None:
+    def _refuse_twins(self, series: Series, code: NDArray[np.int64], slot: NDArray[np.int64]) -> None:
         owner = np.repeat(np.arange(len(series.labels)), series.counts)
         order = np.lexsort((owner, slot, code))
         same = (np.diff(code[order]) == 0) & (np.diff(slot[order]) == 0) & (np.diff(owner[order]) != 0)
@@ -146,22 +171,22 @@ class PrometheusSource:
             differ = sorted(key for key in {*one, *two} if one.get(key) != two.get(key))
             by = ", ".join(self.job.entity)
             raise QueryError(
-                f"the query of {name!r} gives several series for one entity: they differ in {', '.join(differ)} "
+                f"the query gives several series for one entity: they differ in {', '.join(differ)} "
                 f"({one} and {two}); aggregate, as in 'sum by ({by}) (...)', or add the label to entity"
             )
 
     def _join(self, parts: dict[str, list[_Samples]], first: int, n_steps: int) -> Windows:
         job = self.job
         entities = sorted({entity for found in parts.values() for part in found for entity in part.entities})
+        queries = {name: query.query for name, query in job.queries.items()}
         if not entities:
-            raise QueryError(
-                f"no query of the job {job.name!r} gave a series in that time range; "
-                f"try one in the web page of {PrometheusClient(job.source).shown}"
-            )
+            return Windows.build(
+                [], dict.fromkeys(job.entity, ()), dict.fromkeys(job.features, ()),
+                step=job.step_seconds, job=job.name, queries=queries,
+            )  # fmt: skip
         number = {entity: i for i, entity in enumerate(entities)}
         features = {name: _dense(found, number, len(entities), n_steps) for name, found in parts.items()}
         labels = {label: [entity[i] for entity in entities] for i, label in enumerate(job.entity)}
-        queries = {name: query.query for name, query in job.queries.items()}
         windows = Windows.dense(
             labels, features, first=first, n_steps=n_steps, step=job.step_seconds, job=job.name, queries=queries
         )
@@ -180,3 +205,7 @@ def _dense(
         inside = (part.slot >= 0) & (part.slot < n_steps)
         out[rows[part.code[inside]] * n_steps + part.slot[inside]] = part.values[inside]
     return out
+
+
+def _read_part(job: Job, start: datetime, end: datetime) -> Windows:
+    return PrometheusSource(job)._read(start, end, threads=1)

@@ -1,0 +1,211 @@
+"""``foreshock demo``: the whole path on a made-up fleet with incidents of known cause."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from foreshock.cli.app import app
+from foreshock.cli.options import console, stage_line
+
+if TYPE_CHECKING:
+    from foreshock.settings import Settings
+    from foreshock.store import Store
+    from foreshock.store.store import Alert
+    from foreshock.up import Running
+    from foreshock_pipelines.datasets.demo import Incident
+    from foreshock_pipelines.datasets.windows import Windows
+    from foreshock_pipelines.jobfile import Job
+
+REPLAY_EVERY = 600.0
+"""Seconds of the past in one scoring pass of the replay."""
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the replay.")] = False,
+    hosts: Annotated[int, typer.Option(min=2, max=500, help="Size of the fleet.")] = 20,
+    days: Annotated[float, typer.Option(min=1, max=60, help="Days of history.")] = 7,
+    hours: Annotated[float, typer.Option(min=1, max=48, help="Hours that are replayed.")] = 6,
+    incidents: Annotated[int, typer.Option(min=1, max=100, help="Incidents to plant.")] = 8,
+    seed: Annotated[int, typer.Option(help="Another seed is another fleet.")] = 7,
+    port: Annotated[int | None, typer.Option(help="Default 8700, or FORESHOCK_PORT.")] = None,
+) -> None:
+    """Make a fleet with incidents, train on it, serve, and replay its last hours."""
+    from foreshock.cli.up import wait_for_stop
+    from foreshock.schedule.conductor import Replay
+    from foreshock.settings import load_settings
+    from foreshock.store import open_store
+    from foreshock.up import bring_up, ray_cluster
+    from foreshock_pipelines.datasets.demo import demo_fleet
+    from foreshock_pipelines.jobs.train import train
+    from foreshock_pipelines.registry import Registry
+
+    began = time.perf_counter()
+    home = load_settings().home / "demo"
+    shutil.rmtree(home, ignore_errors=True)  # each demo begins anew; nothing else lives there
+    home.mkdir(parents=True)
+    base = load_settings(port=port)
+    settings = base.model_copy(update={"home": home, "store_url": None, "registry_uri": None, "log_level": "ERROR"})
+    windows, planted = demo_fleet(
+        hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed
+    )
+    job, file = _job(home, windows)
+    console.print(f"fleet: {windows!r}", highlight=False, soft_wrap=True)
+    replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
+    with ray_cluster(settings, num_cpus=4):
+        with stage_line("training") as note:
+            train(job, Registry(settings.registry), end=replayed.start, progress=note)
+        with stage_line("starting the HTTP API and the scoring loop"):
+            running = bring_up(settings, {job.name: job}, files={job.name: file}, replay=replayed)
+        store = open_store(settings.store)
+        first = _watch(store, running, job, began)
+        _verdict(store, job, planted, hours, hosts)
+        if first is not None:
+            console.print(f"first alert {first:.0f} s after the start", highlight=False)
+        _show_calls(settings, running, windows, store, job)
+        if not once:
+            console.print("\nIt goes on running; Ctrl-C stops it.")
+            wait_for_stop()
+
+
+def _job(home: Path, windows: Windows) -> tuple[Job, Path]:
+    """The job file of the demo: an ordinary one."""
+    from foreshock_pipelines.jobfile import load_job
+
+    windows.write_parquet(home / "fleet.parquet")
+    lines = [
+        "name: demo",
+        "source: {parquet: fleet.parquet}",
+        "queries:",
+        *(f"  {name}: {query}" for name, query in windows.queries.items()),
+        "entity: [instance]",
+        f"step: {windows.step:g}s",
+        "false_alerts: 1 per week",
+    ]
+    file = home / "demo.yaml"
+    file.write_text("\n".join(lines) + "\n")
+    return load_job(file), file
+
+
+def _watch(store: Store, running: Running, job: Job, began: float) -> float | None:
+    """Show alerts as they open, until the replay is over; gives the seconds to the first one."""
+    import ray
+
+    first: float | None = None
+    table = _alert_table()
+    shown: set[str] = set()
+    with Live(table, console=console, refresh_per_second=4, vertical_overflow="visible") as live:
+        while True:
+            status = ray.get(running.conductor.status.remote())
+            problem = status["jobs"][job.name]["problem"]
+            fresh = [a for a in reversed(store.alerts(job=job.name, limit=500).alerts) if a.id not in shown]
+            for alert in fresh:
+                shown.add(alert.id)
+                if alert.kind == "anomaly" and first is None:
+                    first = time.perf_counter() - began
+                _add_row(table, alert)
+            live.refresh()
+            if not status["replaying"] and _caught_up(store, job, status):
+                break
+            if problem:
+                console.print(f"[red]{problem}[/red]")
+            time.sleep(0.25)
+    return first
+
+
+def _caught_up(store: Store, job: Job, status: dict[str, Any]) -> bool:
+    known = store.scorer(job.name)
+    now = datetime.fromisoformat(status["now"]).timestamp() * 1000
+    return known is not None and known.scored_ms >= now - 2 * job.step_seconds * 1000 - 60_000
+
+
+def _alert_table() -> Table:
+    table = Table(title="alerts", title_justify="left", expand=True)
+    for name in ("time", "entity", "score"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("because of", ratio=1)
+    return table
+
+
+def _add_row(table: Table, alert: Alert) -> None:
+    when = f"{datetime.fromtimestamp(alert.opened_ms / 1000, UTC):%H:%M}"
+    if alert.kind != "anomaly":
+        table.add_row(when, alert.entity, f"[dim]{alert.kind}[/dim]", f"[dim]{alert.summary}[/dim]")
+        return
+    causes = [
+        f"[bold]{c['feature']}[/bold] {c['share']:.0%}: {_number(c['observed'])}, usual {_number(c['expected'])}"
+        for c in alert.causes[:2]
+        if c["share"] >= 0.15
+    ]
+    table.add_row(when, alert.entity, f"{alert.score:.2f}", "; ".join(causes))
+
+
+def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, hosts: int) -> None:
+    """Compare the alerts with what was planted."""
+    alerts = [a for a in store.alerts(job=job.name, kind="anomaly", limit=500).alerts]
+    found, named, explained = 0, 0, set()
+    for incident in planted:
+        hits = [a for a in alerts if _hits(a, incident)]
+        explained |= {a.id for a in hits}
+        if hits:
+            found += 1
+            causes = min(hits, key=lambda a: a.opened_ms).causes
+            named += bool(causes) and causes[0]["feature"] in incident.causes
+        else:
+            console.print(
+                f"not found: {incident.kind} on {incident.entity} at {incident.start:%H:%M}", highlight=False
+            )
+    false = len(alerts) - len(explained)
+    allowed = job.budget.alerts_per_day * hosts * hours / 24
+    console.print(
+        f"[bold]{found} of {len(planted)} incidents found[/bold], the top attribution named the cause in {named}; "
+        f"{false} false alerts (the budget allows {allowed:.1f} in {hours:g} h on {hosts} hosts)",
+        highlight=False,
+    )
+
+
+def _hits(alert: Alert, incident: Incident) -> bool:
+    after = incident.end + timedelta(minutes=10)  # the score is a mean over the last rows
+    return alert.entity == incident.entity and incident.start <= _time(alert.opened_ms) <= after
+
+
+def _show_calls(settings: Settings, running: Running, windows: Windows, store: Store, job: Job) -> None:
+    """Ready requests, on a window around the first alert."""
+    import orjson
+
+    from foreshock.alerts.payload import iso
+
+    alerts = store.alerts(job=job.name, kind="anomaly", limit=500).alerts
+    entity = alerts[-1].entity if alerts else windows.entities[0]
+    end = alerts[-1].opened_ms + 300_000 if alerts else windows.end_ms
+    part = windows.select([entity]).between(end - 120 * 60_000, end)
+    window = {
+        "entity": entity,
+        "timestamps": [iso(ms) for ms in part.to_panel().timestamps.tolist()],
+        "values": {f: part.table.column(f).to_pylist() for f in part.features},
+    }
+    (settings.home / "score.json").write_bytes(orjson.dumps({"job": job.name, "windows": [window]}))
+    (settings.home / "explain.json").write_bytes(orjson.dumps({"job": job.name, "window": window}))
+    console.print(f"\nAPI: {running.url}/docs   token: {running.token}", highlight=False, soft_wrap=True)
+    for name in ("score", "explain"):
+        console.print(
+            f"curl -s {running.url}/ai/{name} -H 'Authorization: Bearer {running.token}' "
+            f"-H 'Content-Type: application/json' -d @{settings.home}/{name}.json",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

@@ -1,0 +1,187 @@
+"""``foreshock fetch | train | score``: jobs that run once, now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from foreshock.cli.app import app
+from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line, steps_bar
+
+if TYPE_CHECKING:
+    from foreshock_pipelines.jobs.train import TrainReport
+
+Start = Annotated[str | None, typer.Option(help="-14d, 2026-03-01, ...; default: the job's history.")]
+End = Annotated[str, typer.Option(help="now, -1h, 2026-03-02T12:00:00Z ...")]
+
+
+@app.command()
+def fetch(
+    config: ConfigPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
+    start: Start = None,
+    end: End = "now",
+    as_json: AsJson = False,
+) -> None:
+    """Read metric windows and save them as Parquet."""
+    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.jobfile import load_job
+
+    job = load_job(config)
+    source = open_source(job)
+    source.check()
+    first, last = times(job, source, start, end)
+    with steps_bar(f"reading {job.name}") as progress:
+        windows = source.read(first, last, progress=progress)
+    windows.write_parquet(output)
+    entities = windows.entities
+    if as_json:
+        print_json({"file": str(output), "rows": windows.n_rows, "entities": list(entities)})
+        return
+    console.print(f"{output}: {windows!r}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    start: Start = None,
+    end: End = "now",
+    detector: Annotated[list[str] | None, typer.Option(help="In place of the job's own; may be repeated.")] = None,
+    challenger: Annotated[bool, typer.Option("--challenger", help="Publish beside the champion.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the detectors of a job and publish them as its champion."""
+    from foreshock.settings import load_settings
+    from foreshock.up import ray_cluster
+    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.train import train as run
+    from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
+
+    settings = load_settings()
+    job = load_job(config)
+    source = open_source(job)
+    source.check()
+    first, last = times(job, source, start, end)
+    chosen = named(detector)
+    with stage_line("starting Ray") as note, ray_cluster(settings):
+        report = run(
+            job, Registry(settings.registry), start=first, end=last, detectors=chosen,
+            alias=CHALLENGER if challenger else CHAMPION, progress=note,
+        )  # fmt: skip
+    print_json(report.as_dict()) if as_json else show_training(report)
+
+
+@app.command()
+def score(
+    config: ConfigPath,
+    start: Annotated[str, typer.Option(help="First time to score.")] = "-1h",
+    end: End = "now",
+    which: Annotated[str, typer.Option("--model", help="Version or alias.")] = "champion",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write all scores to a Parquet file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a stretch of time once, and list what would have alerted; changes nothing."""
+    import numpy as np
+
+    from foreshock.settings import load_settings
+    from foreshock_models.policy import Step
+    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.score import policy_of, score_pass
+    from foreshock_pipelines.registry import Registry
+
+    job = load_job(config)
+    source = open_source(job)
+    detector, model = Registry(load_settings().registry).load(job.name, which)
+    first, last = times(job, source, start, end)
+    span = (round(first.timestamp() * 1000), round(last.timestamp() * 1000))
+    with stage_line(f"scoring with {model.version}"):
+        scored = score_pass(detector, model.version, source, job, span)
+        walk = policy_of(job).walk(scored.panel, scored.score, scored.permitted)
+    panel = scored.panel
+    found = []
+    for i in np.flatnonzero(walk.step == Step.OPENED).tolist():
+        row = max((r for r in scored.causes if r <= i), default=None)
+        causes = scored.causes[row][:3] if row is not None else []
+        found.append((panel.entities[panel.codes[i]], _stamp(panel.timestamps[i]), float(scored.score[i]), causes))
+    if output is not None:
+        _write_scores(output, scored)
+    if as_json:
+        print_json(
+            [{"entity": e, "time": t, "score": s, "causes": [vars_of(c) for c in c_]} for e, t, s, c_ in found]
+        )
+        return
+    table = Table("entity", "opens", "score", "causes", title=f"{job.name}: {len(found)} alerts")
+    for entity, time, value, causes in found:
+        table.add_row(entity, time, f"{value:.2f}", ", ".join(f"{c.feature} {c.share:.0%}" for c in causes))
+    console.print(table)
+
+
+def show_training(report: TrainReport) -> None:
+    """A table of what was trained."""
+    table = Table("detector", "seconds", "alert line", title=f"{report.job} {report.version}")
+    for row in report.detectors:
+        table.add_row(row["detector"], f"{row['seconds']:.1f}", f"{row['line_in_spreads']:.1f} spreads")
+    console.print(table)
+    console.print(
+        f"{report.rows} rows of {report.entities} entities, {report.start:%Y-%m-%d %H:%M} to "
+        f"{report.end:%Y-%m-%d %H:%M} UTC; now {', '.join(report.aliases) or 'without an alias'}",
+        highlight=False,
+    )
+    if report.skipped:
+        console.print(f"skipped {len(report.skipped)} entities without enough rows: {', '.join(report.skipped)}")
+    if report.empty_features:
+        console.print(f"[yellow]no samples at all for: {', '.join(report.empty_features)}[/yellow]")
+
+
+def times(job: Any, source: Any, start: str | None, end: str) -> tuple[datetime, datetime]:
+    """Start and end as the source's clock sees them."""
+    from foreshock_pipelines.jobfile.times import parse_time
+
+    now = source.latest()
+    last = parse_time(end, now)
+    return (parse_time(start, now) if start is not None else last - job.history), last
+
+
+def named(detectors: list[str] | None) -> dict[str, dict[str, Any]] | None:
+    """Detectors of the command line, checked before anything is read."""
+    from foreshock_models.detectors import check_params
+
+    for name in detectors or ():
+        check_params(name, {})
+    return {name: {} for name in detectors} if detectors else None
+
+
+def vars_of(cause: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(cause)
+
+
+def _stamp(ms: int) -> str:
+    from foreshock.alerts.payload import iso
+
+    return iso(int(ms))
+
+
+def _write_scores(path: Path, scored: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from foreshock_pipelines.datasets.windows import TIMESTAMP
+
+    panel = scored.panel
+    columns = {
+        "timestamp": pa.array(panel.timestamps, pa.int64()).cast(TIMESTAMP),
+        "entity": pa.array([panel.entities[i] for i in panel.codes.tolist()]),
+        "score": pa.array(scored.score),
+        **{f"score_{name}": pa.array(values) for name, values in scored.members.items()},
+    }
+    pq.write_table(pa.table(columns), path)

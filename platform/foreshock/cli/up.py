@@ -1,0 +1,90 @@
+"""``foreshock up | serve``: what runs all the time."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foreshock.cli.app import app
+from foreshock.cli.options import console, stage_line
+
+if TYPE_CHECKING:
+    from foreshock.settings import Settings
+    from foreshock.up import Running
+    from foreshock_pipelines.jobfile import Job
+
+Paths = Annotated[list[Path], typer.Option("--config", "-c", help="Job files, or folders of them.")]
+Port = Annotated[int | None, typer.Option(help="Default 8700, or FORESHOCK_PORT.")]
+Host = Annotated[str | None, typer.Option(help="Default 127.0.0.1, or FORESHOCK_HOST.")]
+
+
+@app.command()
+def up(config: Paths, host: Host = None, port: Port = None) -> None:
+    """Run it all: the HTTP API, scheduled training, a scoring loop per job, alerts."""
+    _run(config, host, port, scoring=True)
+
+
+@app.command()
+def serve(config: Paths, host: Host = None, port: Port = None) -> None:
+    """Run the HTTP API alone."""
+    _run(config, host, port, scoring=False)
+
+
+def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
+    from foreshock.settings import load_settings
+    from foreshock.up import bring_up, ray_cluster
+
+    settings = load_settings(host=host, port=port)
+    jobs, files = jobs_of(config)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with ray_cluster(settings):
+        with stage_line("starting"):
+            running = bring_up(settings, jobs, files=files, scoring=scoring)
+        announce(settings, running, jobs)
+        wait_for_stop()
+        console.print("stopping")
+
+
+def jobs_of(paths: list[Path]) -> tuple[dict[str, Job], dict[str, Path]]:
+    """Jobs of files and folders, and the file of each."""
+    from foreshock_models.errors import ConfigError
+    from foreshock_pipelines.jobfile import load_jobs
+
+    jobs: dict[str, Any] = {}
+    files: dict[str, Path] = {}
+    for path in paths:
+        for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]:
+            for name, job in load_jobs(file).items():
+                if name in jobs:
+                    raise ConfigError(
+                        f"{file}: a job named {name!r} is in {files[name]} already; names must differ"
+                    )
+                jobs[name], files[name] = job, file.resolve()
+    if not jobs:
+        raise ConfigError(f"{paths[0]}: the folder holds no job file (*.yaml)")
+    return jobs, files
+
+
+def announce(settings: Settings, running: Running, jobs: dict[str, Job]) -> None:
+    """Say where it listens, and the token on the first start."""
+    console.print(f"[bold]Foreshock[/bold] on {running.url}  (API: {running.url}/docs)", highlight=False)
+    if running.new_token:
+        console.print(f"API token, made now and kept in {settings.home / 'api-token'}:", highlight=False)
+        console.print(f"  {running.token}", highlight=False)
+    console.print(f"jobs: {', '.join(jobs)}. Ctrl-C stops.", highlight=False)
+
+
+def wait_for_stop() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while not stop.wait(0.5):
+            pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,160 @@
+"""The Ray Serve application, and how it is started."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from foreshock.logs import get_logger
+from foreshock.serving.auth import Guard, api_token
+from foreshock.serving.ingress import api, run_json
+from foreshock.serving.models import Explainer, Scorer
+from foreshock.serving.problems import Problem
+from foreshock.serving.schemas import ExplainRequest, ScoreRequest
+from foreshock.settings import Settings
+from foreshock_models.errors import ForeshockError, allowed
+from foreshock_pipelines.jobfile import Job
+
+__all__ = ["APPLICATION", "Ingress", "serve_application", "set_serve_mode"]
+
+APPLICATION = "foreshock"
+log = get_logger("serving")
+
+
+class Ingress:
+    """Authentication, validation and routing; scores and explanations come from other replicas."""
+
+    def __init__(
+        self, scorer: Any, explainer: Any, digest: str, settings: Settings, jobs: Mapping[str, Job]
+    ) -> None:
+        from foreshock.store import open_store
+        from foreshock.store.runs import StoredRuns
+
+        self.scorer = scorer
+        self.explainer = explainer
+        self.guard = Guard(digest)
+        self.settings = settings
+        self.max_body = settings.max_body
+        self.url = settings.url
+        self.jobs = dict(jobs)
+        self.store = open_store(settings.store)
+        self.runs = StoredRuns(self.store)
+
+    async def served(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self.scorer.describe.remote()
+        return found
+
+    async def score(self, body: ScoreRequest) -> Any:
+        return await _ask(self.scorer.score.remote(body.job, body.windows))
+
+    async def score_arrow(self, job: str, data: bytes) -> Any:
+        return await _ask(self.scorer.score_arrow.remote(job, data))
+
+    async def explain(self, body: ExplainRequest) -> Any:
+        return await _ask(self.explainer.explain.remote(body.job, body.window, body.time, body.detector))
+
+    async def train(self, job: str) -> str:
+        """Start training; gives the id of the run."""
+        from foreshock.schedule.execute import launch
+
+        if job not in self.jobs:
+            raise Problem(404, f"no job {job!r} here; {allowed(job, self.jobs)}")
+        now = datetime.now(UTC)
+        run = await asyncio.to_thread(self.runs.begin, job, "train", now, now=now, cause="http")
+        if run is None:
+            raise Problem(409, f"a training run of {job!r} is under way already; see foreshock runs list")
+        launch(run, self.jobs[job], self.settings.store, self.settings.registry)
+        return run.id
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        if "\0" in run_id:
+            raise Problem(404, "no such run")
+        return run_json(self.runs.get(run_id))
+
+    async def metrics(self) -> str:
+        """Prometheus' text format."""
+        from foreshock.serving.metrics import render
+
+        return render(await _latest_scores(), await asyncio.to_thread(self.store.undelivered), await self.served())
+
+
+async def _ask(answer: Any) -> Any:
+    """An answer of another replica; its errors as they were raised there."""
+    from ray.exceptions import RayTaskError
+
+    try:
+        return await answer
+    except RayTaskError as exc:
+        cause = exc.cause
+        if isinstance(cause, ForeshockError | Problem):
+            raise cause from None
+        raise
+
+
+async def _latest_scores() -> dict[str, dict[str, float]]:
+    import ray
+
+    from foreshock.alerts.actor import NAME, NAMESPACE
+
+    try:
+        actor = ray.get_actor(NAME, namespace=NAMESPACE)
+        scores: dict[str, dict[str, float]] = await asyncio.wait_for(actor.latest_scores.remote(), 2)
+    except (ValueError, TimeoutError, ray.exceptions.RayError):
+        return {}
+    return scores
+
+
+def set_serve_mode() -> None:
+    """HAProxy in front of the replicas; must be set before Ray starts. It binds all interfaces (see README)."""
+    os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str, bool]:
+    """Bring up the application on a running Ray; gives the API token and whether it is new."""
+    from ray import serve
+
+    token, new = api_token(settings)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    threads = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+
+    ingress: Any = serve.deployment(ray_actor_options={"num_cpus": 0.2}, max_ongoing_requests=200)(
+        serve.ingress(api())(Ingress)
+    )
+    options = {"num_cpus": 0.2, "runtime_env": threads}
+    scorer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=64)(Scorer)
+    explainer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=16)(Explainer)
+    serve.start(http_options={"host": settings.host, "port": settings.port})
+    safe = settings.model_copy(update={"api_token": None})
+    serve.run(
+        ingress.bind(
+            scorer.bind(settings.registry, settings.log_level),
+            explainer.bind(settings.registry, settings.log_level),
+            digest, safe, dict(jobs),
+        ),
+        name=APPLICATION, route_prefix="/",
+    )  # fmt: skip
+    _wait_until_up(settings)
+    return token, new
+
+
+def _wait_until_up(settings: Settings, seconds: float = 60.0) -> None:
+    import httpx
+
+    deadline = time.monotonic() + seconds
+    url = f"http://127.0.0.1:{settings.port}/healthz"
+    while True:
+        try:
+            if httpx.get(url, timeout=2.0).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        if time.monotonic() > deadline:
+            raise ForeshockError(f"the HTTP API did not answer on {url} within {seconds:g} s")
+        time.sleep(0.1)

@@ -1,0 +1,216 @@
+"""Routes of the HTTP API."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Any, Literal, TypeVar
+
+import orjson
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from foreshock.alerts.payload import alert_payload, iso
+from foreshock.serving.problems import Problem, problem_of, problem_response
+from foreshock.serving.schemas import ARROW, ExplainRequest, ScoreRequest, TrainRequest, body_schema
+from foreshock_models.errors import ForeshockError
+
+__all__ = ["api", "run_json"]
+
+B = TypeVar("B", bound=BaseModel)
+PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in (400, 401, 404, 409, 413, 415, 422, 503)}
+JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+def api() -> FastAPI:
+    """The FastAPI application; an `Ingress` answers for it."""
+    app = FastAPI(
+        title="Foreshock",
+        summary="Scores, explanations and alerts for metric windows.",
+        version="1",
+        responses=PROBLEMS,
+        redoc_url=None,
+    )
+    _errors(app)
+    _health(app)
+    _models(app)
+    _anomalies(app)
+    return app
+
+
+def _errors(app: FastAPI) -> None:
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Any) -> Response:
+        backend = _backend()
+        if not backend.guard.admits(request.url.path, request.headers.get("authorization")):
+            return problem_response(request, Problem(401, "send 'Authorization: Bearer TOKEN' with the API token"))
+        response: Response = await call_next(request)
+        return response
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, exc: Problem) -> Response:
+        return problem_response(request, exc)
+
+    @app.exception_handler(ForeshockError)
+    async def known(request: Request, exc: ForeshockError) -> Response:
+        return problem_response(request, problem_of(exc))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, exc: RequestValidationError) -> Response:
+        return problem_response(request, _invalid(exc.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, exc: HTTPException) -> Response:
+        response = problem_response(request, Problem(exc.status_code, str(exc.detail)))
+        response.headers.update(exc.headers or {})
+        return response
+
+
+def _health(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["health"])
+    async def alive() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    async def ready(request: Request) -> Response:
+        """It can score: 503 until a model is served."""
+        served = await _backend().served()
+        return JSONResponse({"status": "ok" if served else "no model is served yet"}, 200 if served else 503)
+
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
+    async def metrics(request: Request) -> PlainTextResponse:
+        """Latest scores and the platform's own state, for Prometheus."""
+        return PlainTextResponse(await _backend().metrics(), media_type="text/plain; version=0.0.4")
+
+
+def _models(app: FastAPI) -> None:
+    @app.post("/ai/score", tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=True))
+    async def score(
+        request: Request, job: Annotated[str | None, Query(description="the job, for an Arrow body")] = None
+    ) -> Response:
+        """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
+        backend = _backend()
+        if _content_type(request) == ARROW:
+            if job is None:
+                raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
+            data = await backend.score_arrow(job, await _read(request, backend.max_body))
+            return Response(data, media_type=ARROW)
+        body = await _json(request, ScoreRequest, backend.max_body, also=ARROW)
+        return _answer(await backend.score(body))
+
+    @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
+    async def explain(request: Request) -> Response:
+        """How much each feature drove a score (SHAP), beside what is usual."""
+        backend = _backend()
+        return _answer(await backend.explain(await _json(request, ExplainRequest, backend.max_body)))
+
+    @app.get("/ai/models", tags=["models"])
+    async def models(request: Request) -> list[dict[str, Any]]:
+        """What is served, which version, trained on what."""
+        found: list[dict[str, Any]] = await _backend().served()
+        return found
+
+    @app.post("/ai/train", tags=["models"], status_code=202, openapi_extra=body_schema(TrainRequest))
+    async def train(request: Request) -> dict[str, str]:
+        """Start a training run; 409 if one is under way."""
+        backend = _backend()
+        body = await _json(request, TrainRequest, backend.max_body)
+        return {"run": await backend.train(body.job)}
+
+    @app.get("/ai/runs/{run}", tags=["models"])
+    def run(request: Request, run: str) -> dict[str, Any]:
+        """State, log and result of a run."""
+        found: dict[str, Any] = _backend().run(run)
+        return found
+
+
+def _anomalies(app: FastAPI) -> None:
+    @app.get("/ai/anomalies", tags=["alerts"])
+    def anomalies(
+        request: Request,
+        job: Annotated[str | None, JOB] = None,
+        entity: Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")] = None,
+        state: Literal["open", "acknowledged", "resolved", "live"] | None = None,
+        kind: Literal["anomaly", "absent", "predicted", "notice"] | None = None,
+        before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """Alerts, the newest first."""
+        backend = _backend()
+        page = backend.store.alerts(job=job, entity=entity, state=state, kind=kind, before=before, limit=limit)
+        return {"anomalies": [alert_payload(a, a.state, backend.url) for a in page.alerts], "next": page.next}
+
+    @app.get("/ai/anomalies/{alert}", tags=["alerts"])
+    def anomaly(request: Request, alert: str) -> dict[str, Any]:
+        """One alert with its history."""
+        backend = _backend()
+        if "\0" in alert:
+            raise Problem(404, "no such alert")
+        found = backend.store.alert(alert)
+        lines = [
+            {"at": iso(h["at_ms"]), **{k: h[k] for k in ("event", "who", "why")}}
+            for h in backend.store.history(alert)
+        ]
+        return {**alert_payload(found, found.state, backend.url), "history": lines}
+
+
+def _backend() -> Any:
+    """The `Ingress` of this replica."""
+    from ray import serve
+
+    return serve.get_replica_context().servable_object
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """The body, refused as soon as it is over the limit."""
+    too_large = Problem(413, f"the body is larger than {limit} bytes (FORESHOCK_MAX_BODY); send fewer rows")
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise too_large
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _json(request: Request, model: type[B], limit: int, also: str | None = None) -> B:
+    kind = _content_type(request)
+    if kind != "application/json":
+        options = "application/json" + (f" or {also}" if also else "")
+        raise Problem(415, f"the content type {kind or 'of the body'!r} is not known; send {options}")
+    data = await _read(request, limit)
+    try:
+        return model.model_validate(orjson.loads(data))
+    except orjson.JSONDecodeError as exc:
+        hint = "; NaN is not JSON: write null for a gap" if b"NaN" in data else ""
+        raise Problem(400, f"the body is not JSON: {exc}{hint}") from exc
+    except ValidationError as exc:
+        raise _invalid(exc.errors(include_url=False, include_input=False)) from exc
+
+
+def _invalid(errors: Any) -> Problem:
+    found = [{"at": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in list(errors)[:20]]
+    first = found[0]
+    return Problem(422, f"{first['at']}: {first['message']}", errors=found)
+
+
+def _answer(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+def run_json(run: Any) -> dict[str, Any]:
+    """A run as JSON values."""
+    times = {
+        k: t.astimezone(UTC).isoformat() if (t := getattr(run, k)) else None for k in ("due", "started", "ended")
+    }
+    return {k: getattr(run, k) for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")} | times

@@ -1,0 +1,79 @@
+"""Bodies of requests, as OpenAPI shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ARROW", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema"]
+
+ARROW = "application/vnd.apache.arrow.stream"
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+TIMES = ["2026-03-02T12:00:00Z", "2026-03-02T12:01:00Z", "2026-03-02T12:02:00Z"]
+WINDOW: dict[str, Any] = {
+    "entity": "host-01",
+    "timestamps": TIMES,
+    "values": {
+        "cpu": [0.31, 0.93, 0.95],
+        "memory": [0.55, 0.55, 0.56],
+        "disk_io": [0.21, 0.2, 0.22],
+        "network": [3.1e6, 3.0e6, None],
+        "latency": [0.024, 0.025, 0.024],
+        "errors": [0, 1, 0],
+    },
+}
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class WindowBody(Body):
+    """Rows of one entity, in time order; a null is a gap."""
+
+    entity: str | dict[str, str] | None = Field(None, description="its labels, or the value of the only one")
+    timestamps: list[datetime] = Field(min_length=1, description="increasing; ISO 8601, or seconds since the epoch")
+    values: dict[str, list[Number | None]] = Field(
+        min_length=1, description="feature to one value per timestamp; every feature of the job"
+    )
+
+
+class ScoreRequest(Body):
+    """Windows to score."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"job": "demo", "windows": [WINDOW]}]}
+    )
+    job: str
+    windows: list[WindowBody] = Field(min_length=1, max_length=10_000)
+
+
+class ExplainRequest(Body):
+    """A window, and the time in it that is to be explained."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"job": "demo", "window": WINDOW, "time": TIMES[-1]}]}
+    )
+    job: str
+    window: WindowBody
+    time: datetime | None = Field(None, description="default: the last row")
+    detector: str | None = Field(None, description="one detector of the model; default: the model as a whole")
+
+
+class TrainRequest(Body):
+    """A job to train."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"job": "demo"}]})
+    job: str
+
+
+def body_schema(model: type[BaseModel], *, arrow: bool = False) -> dict[str, Any]:
+    """OpenAPI of a request body that is read by hand."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if arrow:
+        content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": True, "content": content}}

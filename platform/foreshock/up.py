@@ -1,0 +1,81 @@
+"""Bring up everything: Ray, the HTTP API, the alert actor, the scoring loops."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foreshock.schedule.conductor import Plan, Replay, start_conductor
+from foreshock.serving.application import serve_application, set_serve_mode
+from foreshock.settings import Settings
+from foreshock_pipelines.jobfile import Job
+
+__all__ = ["Running", "bring_up", "ray_cluster"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What was brought up: the API's URL and token, and the conductor, if scoring runs."""
+
+    url: str
+    token: str
+    new_token: bool
+    conductor: Any = None
+
+
+@contextmanager
+def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[None]:
+    """A Ray cluster: the one at ``FORESHOCK_RAY_ADDRESS``, else one that lives as long as this block."""
+    import ray
+
+    set_serve_mode()
+    for name in ("ray", "ray.data", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # a read has fewer parts than cores: said once for each read, and meant so
+    warnings.filterwarnings("ignore", message="The maximum number of concurrent tasks")
+    if ray.is_initialized():  # notebooks and tests bring their own
+        yield
+        return
+    if settings.ray_address:
+        ray.init(settings.ray_address, namespace="foreshock", log_to_driver=False, logging_level=logging.WARNING)
+    else:
+        ray.init(
+            namespace="foreshock", num_cpus=num_cpus, include_dashboard=False, log_to_driver=False,
+            logging_level=logging.WARNING, object_store_memory=500_000_000,
+        )  # fmt: skip
+    _quiet_data()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def bring_up(
+    settings: Settings,
+    jobs: Mapping[str, Job],
+    *,
+    files: Mapping[str, Path] | None = None,
+    scoring: bool = True,
+    replay: Replay | None = None,
+) -> Running:
+    """Serve, and score the jobs, on a Ray that runs already."""
+    token, new = serve_application(settings, jobs)
+    conductor = None
+    if scoring:
+        plan = Plan(jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level)
+        conductor = start_conductor(plan)
+    return Running(settings.url, token, new, conductor)
+
+
+def _quiet_data() -> None:
+    """Ray Data's own progress lines: commands show their own."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.verbose_stats_logs = False
