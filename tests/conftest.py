@@ -1,16 +1,17 @@
-"""What all tests share: where the labelled data are, one Ray cluster per run."""
+"""What all tests share: where the labelled data are, one Ray cluster per run, a small job that is trained once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.fixtures"]
-
 ROOT = Path(__file__).resolve().parents[1]
+pytest_plugins = ["tests.servers.fixtures"]
 
 os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
 os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
@@ -38,6 +39,42 @@ def ray_cluster() -> Iterator[None]:
     """One small Ray cluster for the whole test run."""
     import ray
 
-    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=400_000_000, log_to_driver=False)
+    ray.init(
+        num_cpus=4, include_dashboard=False, object_store_memory=400_000_000, log_to_driver=False,
+        namespace="foreshock",
+    )  # fmt: skip
     yield
     ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A small fleet with incidents in its last three hours, its job file, and a registry with a champion."""
+
+    job: object
+    file: Path
+    windows: object
+    incidents: list[object]
+    registry: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The demo fleet, small: an Isolation Forest trained on all but its last three hours."""
+    from foreshock_pipelines.datasets.demo import demo_fleet
+    from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.train import train
+    from foreshock_pipelines.registry import Registry
+
+    folder = tmp_path_factory.mktemp("trained")
+    windows, incidents = demo_fleet(hosts=4, days=2, incidents=3, incident_hours=3, seed=3)
+    windows.write_parquet(folder / "fleet.parquet")
+    file = folder / "small.yaml"
+    file.write_text(
+        "name: small\nsource: {parquet: fleet.parquet}\nqueries:\n"
+        + "".join(f"  {name}: demo_{name}\n" for name in windows.features)
+        + "entity: [instance]\nstep: 60s\ndetectors: {iforest: {n_trees: 15}}\nfalse_alerts: 1 per day\n"
+    )
+    job = load_job(file)
+    train(job, Registry(folder / "models"), end=windows.end - timedelta(hours=3))
+    return Trained(job, file, windows, incidents, folder / "models")

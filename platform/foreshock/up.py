@@ -34,10 +34,8 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
     import ray
 
     set_serve_mode()
-    for name in ("ray", "ray.data", "ray.serve"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # a read has fewer parts than cores: said once for each read, and meant so
-    warnings.filterwarnings("ignore", message="The maximum number of concurrent tasks")
+    # says at each start that Ray's own token authentication is on, which is as it should be
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if ray.is_initialized():  # notebooks and tests bring their own
         yield
         return
@@ -48,7 +46,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
             namespace="foreshock", num_cpus=num_cpus, include_dashboard=False, log_to_driver=False,
             logging_level=logging.WARNING, object_store_memory=500_000_000,
         )  # fmt: skip
-    _quiet_data()
+    _quiet()
     try:
         yield
     finally:
@@ -72,10 +70,14 @@ def bring_up(
     return Running(settings.url, token, new, conductor)
 
 
-def _quiet_data() -> None:
-    """Ray Data's own progress lines: commands show their own."""
+def _quiet() -> None:
+    """Ray's own lines of progress: commands show theirs."""
     from ray.data import DataContext
 
+    for name in ("ray.data", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.verbose_stats_logs = False
+    # a read has fewer parts than cores: said once for each read, and meant so
+    warnings.filterwarnings("ignore", message="The maximum number of concurrent tasks")

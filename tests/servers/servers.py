@@ -38,7 +38,11 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], log: Path, url: str | None = None, env: dict[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    url: str | None = None,
+    env: dict[str, str] | None = None,
+    client: httpx.Client | None = None,
 ) -> Iterator[int]:
     """A process in a group of its own, until `url` answers 200; gives its pid."""
     with log.open("ab") as out:
@@ -51,7 +55,7 @@ def running(
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(url, timeout=2).status_code == 200:
+                if (client or httpx).get(url, timeout=2).status_code == 200:
                     break
             time.sleep(0.1)
         yield process.pid
@@ -103,8 +107,12 @@ def prometheus(
     scrape: str | None = None,
     config: str = "",
     args: Sequence[str] = (),
+    client: httpx.Client | None = None,
 ) -> Iterator[str]:
-    """URL of a Prometheus that holds `windows` (or OpenMetrics text), or scrapes `scrape` every second."""
+    """URL of a Prometheus that holds `windows` (or OpenMetrics text), or scrapes `scrape` every second.
+
+    One whose `args` ask for TLS needs a `client` that it lets in.
+    """
     program = need("prometheus", PROMETHEUS)
     folder.mkdir(parents=True, exist_ok=True)
     if windows is not None:
@@ -116,12 +124,12 @@ def prometheus(
         )
     )
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http{'s' if client else ''}://127.0.0.1:{port}"
     command = [
         program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y", "--log.level=warn", *args,
     ]  # fmt: skip
-    with running(command, folder / "prometheus.log", f"{url}/-/ready"):
+    with running(command, folder / "prometheus.log", f"{url}/-/ready", client=client):
         yield url
 
 

@@ -21,15 +21,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
+from foreshock_models.artifacts.manifest import FORMAT, MANIFEST, SEAL, read_manifest
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.errors import ArtifactError, ForeshockError, NotFitted
 from foreshock_models.policy.profile import Profile
 
-__all__ = ["FORMAT", "load", "read_manifest", "save"]
+__all__ = ["load", "save"]
 
-FORMAT = 1
-MANIFEST = "manifest.json"
 LIBRARIES = ("foreshock", "numpy", "torch", "scikit-learn", "pyod", "numba")
 
 
@@ -71,34 +70,8 @@ def save(detector: Detector, folder: str | Path, extra: dict[str, Any] | None = 
     }
     body = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
     sealed = json.dumps({"sha256": hashlib.sha256(body).hexdigest()}).encode()
-    _write(folder / "manifest.sha256.json", sealed)
+    _write(folder / SEAL, sealed)
     _write(folder / MANIFEST, body)
-    return manifest
-
-
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a saved model, checked against its own checksum.
-
-    Raises
-    ------
-    ArtifactError
-        No manifest, a damaged one, or one of a newer format.
-    """
-    folder = Path(folder)
-    try:
-        body = (folder / MANIFEST).read_bytes()
-        sealed = json.loads((folder / "manifest.sha256.json").read_bytes())["sha256"]
-    except FileNotFoundError as exc:
-        raise ArtifactError(f"{folder}: no complete model here: {Path(exc.filename).name} is missing") from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ArtifactError(f"{folder}: manifest.sha256.json is damaged: {exc}") from exc
-    if hashlib.sha256(body).hexdigest() != sealed:
-        raise ArtifactError(f"{folder}: {MANIFEST} is damaged: its checksum does not match")
-    manifest: dict[str, Any] = json.loads(body)
-    if manifest["format"] > FORMAT:
-        raise ArtifactError(
-            f"{folder}: format {manifest['format']} is newer than this Foreshock reads (up to {FORMAT}); upgrade it"
-        )
     return manifest
 
 
@@ -112,7 +85,7 @@ def load(folder: str | Path) -> Detector:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    present = {path.name for path in folder.iterdir()} - {MANIFEST, "manifest.sha256.json"}
+    present = {path.name for path in folder.iterdir()} - {MANIFEST, SEAL}
     unknown = present - set(manifest["files"])
     if unknown:
         raise ArtifactError(f"{folder}: {min(unknown)} does not belong to this model")

@@ -26,7 +26,7 @@ CLIP = 6.0
 """Scaled inputs beyond this say no more: a network extrapolates badly."""
 EXCESS = 8.0
 """A feature's residual counts at most so many times its usual size."""
-BACKGROUND = 32
+BACKGROUND = 16
 
 
 class NetworkDetector(Detector):

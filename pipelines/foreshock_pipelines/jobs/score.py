@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.calibration.state import State
-from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy, Rule
 from foreshock_pipelines.datasets.source import Source
 from foreshock_pipelines.jobfile import Job
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors import Detector  # who only reads `Scored` need not load torch
 
 __all__ = ["Cause", "Scored", "causes_of", "policy_of", "score_panel", "score_pass", "spans"]
 

@@ -22,14 +22,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import fs
 
-from foreshock_models.artifacts import load, read_manifest, save
-from foreshock_models.detectors import Detector
+from foreshock_models.artifacts.manifest import read_manifest
 from foreshock_models.errors import ArtifactError, RegistryError, allowed
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors import Detector  # to ask who is champion need not load torch
 
 __all__ = ["CHALLENGER", "CHAMPION", "Model", "Registry"]
 
@@ -118,6 +120,8 @@ class Registry:
 
     def load(self, job: str, which: str = CHAMPION) -> tuple[Detector, Model]:
         """A model, checked byte for byte. Errors: see `get`, and ArtifactError for a damaged one."""
+        from foreshock_models.artifacts import load
+
         model = self.get(job, which)
         with self._folder(job, model.version) as folder:
             return load(folder), model
@@ -133,6 +137,8 @@ class Registry:
         alias
             What to call it at once; None for no name.
         """
+        from foreshock_models.artifacts import save
+
         version = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + f"-{secrets.token_hex(2)}"
         home = f"{self.root}/{job}"
         try:
@@ -212,6 +218,8 @@ class Registry:
             yield Path(name)
 
     def _upload(self, detector: Detector, extra: dict[str, Any] | None, to: str) -> None:
+        from foreshock_models.artifacts import save
+
         with tempfile.TemporaryDirectory() as name:
             save(detector, Path(name), extra)
             files = sorted(Path(name).iterdir(), key=lambda file: file.name == "manifest.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,10 +62,10 @@ def demo(
     console.print(f"fleet: {windows!r}", highlight=False, soft_wrap=True)
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
     with ray_cluster(settings, num_cpus=4):
-        with stage_line("training") as note:
-            train(job, Registry(settings.registry), end=replayed.start, progress=note)
-        with stage_line("starting the HTTP API and the scoring loop"):
+        with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
+            training = pool.submit(train, job, Registry(settings.registry), end=replayed.start, progress=note)
             running = bring_up(settings, {job.name: job}, files={job.name: file}, replay=replayed)
+            training.result()
         store = open_store(settings.store)
         first = _watch(store, running, job, began)
         _verdict(store, job, planted, hours, hosts)
@@ -145,12 +146,12 @@ def _add_row(table: Table, alert: Alert) -> None:
         for c in alert.causes[:2]
         if c["share"] >= 0.15
     ]
-    table.add_row(when, alert.entity, f"{alert.score:.2f}", "; ".join(causes))
+    table.add_row(when, alert.entity, f"{alert.peak:.2f}", "; ".join(causes))
 
 
 def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, hosts: int) -> None:
     """Compare the alerts with what was planted."""
-    alerts = [a for a in store.alerts(job=job.name, kind="anomaly", limit=500).alerts]
+    alerts = store.alerts(job=job.name, kind="anomaly", limit=500).alerts
     found, named, explained = 0, 0, set()
     for incident in planted:
         hits = [a for a in alerts if _hits(a, incident)]

@@ -129,7 +129,7 @@ class Conductor:
         replaying = isinstance(self.clock, ReplayClock) and not self.clock.done
         if not replaying:
             time.sleep(TICK)
-        elif self.plan.replay is not None and not self.problems:
+        elif self.plan.replay is not None and not self.problems and all(map(self.registry.champion, self.jobs)):
             self.clock.sleep(self.plan.replay.every)
         else:
             time.sleep(TICK)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foreshock.logs import get_logger, set_up_logging
 from foreshock_models.calibration.state import State
-from foreshock_models.detectors import Detector
 from foreshock_pipelines.datasets.source import Source, open_source
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.registry import Registry
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors import Detector
 
 __all__ = ["PassReport", "ScoreWorker", "score_worker"]
 

@@ -13,7 +13,6 @@ from typing import Any
 from foreshock.logs import get_logger
 from foreshock.serving.auth import Guard, api_token
 from foreshock.serving.ingress import api, run_json
-from foreshock.serving.models import Explainer, Scorer
 from foreshock.serving.problems import Problem
 from foreshock.serving.schemas import ExplainRequest, ScoreRequest
 from foreshock.settings import Settings
@@ -119,6 +118,8 @@ def set_serve_mode() -> None:
 def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str, bool]:
     """Bring up the application on a running Ray; gives the API token and whether it is new."""
     from ray import serve
+
+    from foreshock.serving.models import Explainer, Scorer  # the ingress itself needs no torch
 
     token, new = api_token(settings)
     digest = hashlib.sha256(token.encode()).hexdigest()

@@ -29,7 +29,8 @@ class StoredRuns:
         insert = self.store.insert(t.runs).values(**_row(run), active=f"{job}/{kind}")
         served = self.store.insert(t.served).values(job=job, kind=kind, due_ms=_ms(due))
         with self.store.begin() as c:
-            if c.execute(insert.on_conflict_do_nothing(index_elements=["active"])).rowcount == 0:
+            new = insert.on_conflict_do_nothing(index_elements=["active"]).returning(t.runs.c.id)
+            if c.execute(new).first() is None:
                 return None
             c.execute(
                 served.on_conflict_do_update(

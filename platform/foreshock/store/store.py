@@ -229,8 +229,8 @@ class Store:
         """Write an alert with a line of its history; False if that alert is there already and `event` opens it."""
         values = {name: getattr(alert, name) for name in Alert.__slots__ if name != "seq"}
         if event == "opened":
-            done = c.execute(self.insert(t.alerts).values(**values).on_conflict_do_nothing(index_elements=["id"]))
-            if done.rowcount == 0:
+            insert = self.insert(t.alerts).values(**values).on_conflict_do_nothing(index_elements=["id"])
+            if c.execute(insert.returning(t.alerts.c.id)).first() is None:
                 return False
         else:
             c.execute(sa.update(t.alerts).where(t.alerts.c.id == alert.id).values(**values))

@@ -1,0 +1,296 @@
+"""What every forecaster has in common: the grid, seasons, validation by rolling origin, intervals."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+
+from foreshock_models.errors import DataError, NotEnoughData, NotFitted, allowed
+from foreshock_models.forecasters._conformal import Errors
+from foreshock_models.forecasters._forecast import Forecast
+from foreshock_models.forecasters._grid import Limits, Series, choose_grid, limits_of, on_grid
+from foreshock_models.forecasters._seasons import SEASONS, find_seasons, rows_of
+from foreshock_models.panel import Panel
+
+__all__ = ["Forecaster", "Key", "SeriesFit", "Validated", "wape"]
+
+MIN_ROWS = 24
+MAX_SILENCE = 0.25
+"""A series whose newest samples are missing for more than this share of its rows is not forecast."""
+
+Key = tuple[str, str]
+"""Entity and feature."""
+
+
+@dataclass(frozen=True)
+class SeriesFit:
+    """What an algorithm gives for one series.
+
+    ``method``: its name, as shown to users. ``backtest`` ``(n_origins, horizon)``: the points that it would have
+    forecast at each origin, from the rows before it only. ``ahead``: the points ``(h,)`` of the next `h` rows.
+    """
+
+    method: str
+    backtest: NDArray[np.float64]
+    ahead: Callable[[int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A fitted series with how wrong it was on the origins of the validation."""
+
+    fit: SeriesFit
+    errors: Errors
+    wape: float
+    baseline_wape: float
+
+
+class Forecaster(BaseEstimator, ABC):
+    """A forecaster of metrics: fit, then predict points with intervals.
+
+    Fine series are averaged onto a coarser grid first (see `grid_`, and the `grid` parameter): a forecast is of
+    the mean over a cell of that grid. Seasons are found from the data. The last third of the history is forecast
+    from rolling origins, each time from the rows before the origin; those errors give the intervals and the
+    backtest error.
+
+    Parameters
+    ----------
+    horizon
+        How far ahead the validation looks; default a day, and at most a third of the history. A longer `predict`
+        validates again as far as the history allows; beyond that, intervals grow with the root of the horizon.
+    seasons
+        Names of the seasons to use (``"hour"``, ``"day"``, ``"week"``) in place of those found in the data.
+    limits
+        Lowest and highest possible value, of all features or by feature; None where open. Points and intervals
+        stay inside. Default: at least 0 where no sample is negative.
+    grid
+        Seconds of a cell; default the finest that keeps the history under about 2,000 rows.
+    random_state
+        Of what is random; the same seed gives the same forecast.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        horizon: timedelta | None = None,
+        seasons: Sequence[str] | None = None,
+        limits: Limits | Mapping[str, Limits] | None = None,
+        grid: float | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.horizon = horizon
+        self.seasons = seasons
+        self.limits = limits
+        self.grid = grid
+        self.random_state = random_state
+
+    @abstractmethod
+    def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
+        """Fit one series; `origins` are numbers of rows, each the first row that is forecast."""
+
+    def fit(self, X: Any, y: Any = None, *, entities: ArrayLike | None = None) -> Self:
+        """Fit and validate each feature of each entity.
+
+        Parameters
+        ----------
+        X
+            Rows in time order, ``(n_rows, n_features)``: a window, a `Panel`, a DataFrame or an array.
+        y
+            Not used; there for scikit-learn's tools.
+        entities
+            ``(n_rows,)`` entity of each row, where `X` does not carry it.
+
+        Raises
+        ------
+        NotEnoughData
+            No series has enough rows, or too few for a season that was asked for.
+        DataError
+            Limits or seasons that make no sense.
+        """
+        panel = Panel.of(X, entities=entities)
+        rows = int(np.diff(panel.offsets).max())
+        if self.grid is not None and self.grid < panel.step:
+            raise DataError(f"grid must be at least the step of the rows, {panel.step:g} s; got {self.grid:g} s")
+        self.grid_ = float(self.grid or choose_grid(panel.step, rows))
+        self.entities_ = panel.entities
+        self.features_in_ = panel.features
+        self.series_: dict[Key, Series] = {}
+        self.skipped_: dict[Key, str] = {}
+        self._ends = {}
+        for entity, part in panel:
+            for j, feature in enumerate(panel.features):
+                limits = limits_of(self.limits, feature, panel)
+                values, start = on_grid(panel.timestamps[part], panel.values[part, j], self.grid_, panel.step)
+                self._ends[entity] = start + len(values) * round(self.grid_ * 1000)
+                self._take((entity, feature), values, start, limits)
+        if not self.series_:
+            key, reason = next(iter(self.skipped_.items()))
+            raise NotEnoughData(f"nothing to forecast: {' '.join(filter(None, key))}: {reason}")
+        wanted = (self.horizon or timedelta(days=1)).total_seconds()
+        self._validate(max(1, round(wanted / self.grid_)))
+        return self
+
+    def predict(self, horizon_rows: int | timedelta, levels: Sequence[float] = (0.8,)) -> Forecast:
+        """Forecast the rows after the last one of `fit`.
+
+        Parameters
+        ----------
+        horizon_rows
+            How far: a number of rows of `grid_` seconds, or a time.
+        levels
+            Of the intervals: 0.8 holds the observed value 8 times in 10.
+
+        Raises
+        ------
+        NotFitted
+            Before `fit`.
+        DataError
+            A horizon of no rows or longer than the history, or a level that is not between 0 and 1.
+        """
+        if not hasattr(self, "series_"):
+            raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit(windows) first")
+        horizon = self._rows(horizon_rows)
+        if not levels or not all(0 < level < 1 for level in levels):
+            raise DataError(f"levels must lie between 0 and 1, as in (0.8, 0.95); got {tuple(levels)}")
+        if horizon > self.validated_:
+            self._validate(horizon)
+        levels = tuple(sorted(levels))
+        shape = (len(self.entities_), horizon, len(self.features_in_))
+        point = np.full(shape, np.nan)
+        lower = np.full((len(levels), *shape), np.nan)
+        upper = np.full((len(levels), *shape), np.nan)
+        paths: dict[Key, NDArray[np.float64]] = {}
+        for (entity, feature), series in self.series_.items():
+            done = self.checked_[entity, feature]
+            i, j = self.entities_.index(entity), self.features_in_.index(feature)
+            rows = slice(series.ahead, series.ahead + horizon)
+            ahead = done.fit.ahead(rows.stop)[rows]
+            point[i, :, j] = np.clip(ahead, *series.limits)
+            for n, level in enumerate(levels):
+                low, high = done.errors.offsets(level, rows.stop)
+                lower[n, i, :, j] = np.clip(ahead + low[rows], *series.limits)
+                upper[n, i, :, j] = np.clip(ahead + high[rows], *series.limits)
+            paths[entity, feature] = np.clip(ahead + done.errors.paths(rows.stop)[:, rows], *series.limits)
+        size = round(self.grid_ * 1000)
+        starts = np.array([self._ends[entity] for entity in self.entities_], dtype=np.int64)
+        return Forecast(
+            entities=self.entities_,
+            features=self.features_in_,
+            step=self.grid_,
+            timestamps=starts[:, None] + np.arange(horizon, dtype=np.int64) * size,
+            point=point,
+            levels=levels,
+            lower=lower,
+            upper=upper,
+            method={key: done.fit.method for key, done in self.checked_.items()},
+            wape={key: done.wape for key, done in self.checked_.items()},
+            baseline_wape={key: done.baseline_wape for key, done in self.checked_.items()},
+            paths=paths,
+            skipped=dict(self.skipped_),
+        )
+
+    # -- inside ----------------------------------------------------------------------------------------
+    def _take(self, key: Key, values: NDArray[np.float64], start: int, limits: tuple[float, float]) -> None:
+        """Keep a series, or the reason why it cannot be forecast."""
+        present = np.flatnonzero(~np.isnan(values))
+        if len(present) < MIN_ROWS:
+            self.skipped_[key] = (
+                f"{len(present)} rows of {self.grid_:g} s with a sample, {MIN_ROWS} are needed; "
+                "take a longer history or a smaller step"
+            )
+            return
+        ahead = len(values) - 1 - int(present[-1])
+        if ahead > MAX_SILENCE * len(values):
+            self.skipped_[key] = f"no sample in the last {timedelta(seconds=ahead * self.grid_)}"
+            return
+        first = int(present[0])
+        kept = values[first : present[-1] + 1]
+        begin = start + first * round(self.grid_ * 1000)
+        self.series_[key] = Series(kept, begin, self.grid_, self._seasons_of(kept), limits, ahead)
+
+    def _seasons_of(self, values: NDArray[np.float64]) -> tuple[int, ...]:
+        if self.seasons is None:
+            return find_seasons(values, self.grid_)
+        out = []
+        for name in self.seasons:
+            if name not in SEASONS:
+                raise DataError(f"no season {name!r}; {allowed(name, SEASONS)}")
+            rows = rows_of(name, self.grid_)
+            if rows is None:
+                raise DataError(f"a grid of {self.grid_:g} s does not divide the {name}; pass another grid=")
+            if rows > len(values):
+                raise NotEnoughData(
+                    f"{len(values)} rows of {self.grid_:g} s are fewer than one {name} ({rows} rows); "
+                    "take a longer history, or leave seasons= out"
+                )
+            out.append(rows)
+        return tuple(sorted(out))
+
+    def _rows(self, horizon: int | timedelta) -> int:
+        rows = -int(-horizon.total_seconds() // self.grid_) if isinstance(horizon, timedelta) else int(horizon)
+        if rows < 1:
+            raise DataError(f"the horizon must be at least one row of {self.grid_:g} s; got {horizon}")
+        longest = max(series.n_rows for series in self.series_.values())
+        if rows > longest:
+            raise DataError(
+                f"a horizon of {rows} rows is longer than the history of {longest} rows of {self.grid_:g} s; "
+                "ask for less, or take a longer history"
+            )
+        return rows
+
+    def _validate(self, horizon: int) -> None:
+        """Fit every series, and measure its errors up to `horizon` rows, or a third of its history."""
+        from foreshock_models.forecasters.seasonal_naive import baseline
+
+        self.validated_ = horizon
+        self.checked_: dict[Key, Validated] = {}
+        for key, series in self.series_.items():
+            far = min(horizon, series.n_rows // 3)
+            origins = origins_of(series.n_rows, far)
+            fit = self._fit_series(key, series, origins, far)
+            observed = future(series.values, origins, far)
+            errors = Errors(observed - np.clip(fit.backtest, *series.limits))
+            naive = observed - np.clip(baseline(series, origins, far).backtest, *series.limits)
+            self.checked_[key] = Validated(fit, errors, wape(errors.table, observed), wape(naive, observed))
+
+
+ORIGINS = 20
+
+
+def origins_of(n_rows: int, horizon: int, count: int = ORIGINS) -> NDArray[np.int64]:
+    """First rows to forecast in the validation: all over the newest third, or over 8 horizons if that is less.
+
+    The last origins see less than a horizon; the others see all of it.
+    """
+    span = min(n_rows // 3 + horizon // 2, max(8 * horizon, 2 * count))
+    first = max(n_rows - span, n_rows // 3)
+    last = n_rows - max(1, horizon // 2)
+    return np.unique(np.linspace(first, last, count).astype(np.int64))
+
+
+def future(values: NDArray[np.float64], origins: NDArray[np.int64], horizon: int) -> NDArray[np.float64]:
+    """What was observed after each origin ``(n_origins, horizon)``; NaN beyond the end."""
+    padded = np.concatenate([values, np.full(horizon, np.nan)])
+    return padded[origins[:, None] + np.arange(horizon)]
+
+
+def wape(errors: NDArray[np.float64], observed: NDArray[np.float64]) -> float:
+    """Weighted absolute percentage error: the sum of absolute errors over the sum of absolute values.
+
+    0 where there is no error; NaN where all values are 0 but forecasts were not.
+    """
+    known = ~np.isnan(errors)
+    total = float(np.abs(errors[known]).sum())
+    whole = float(np.abs(observed[known]).sum())
+    if total == 0:
+        return 0.0
+    return total / whole if whole > 0 else float("nan")

@@ -1,0 +1,130 @@
+"""ARIMA on what the seasons leave, with statsforecast."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+from statsforecast.arima import ndiffs
+from statsforecast.models import ARIMA as FixedARIMA
+from statsforecast.models import AutoARIMA
+
+from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit
+from foreshock_models.forecasters._grid import Series
+from foreshock_models.forecasters._seasons import fill, profile
+
+__all__ = ["ARIMA"]
+
+MAX_ORDER = 2
+EDGE = 0.99
+"""Largest root of the AR and MA parts: beyond 1 a forecast explodes."""
+
+
+class ARIMA(Forecaster):
+    """A seasonal profile, and an ARIMA model of the rest.
+
+    Seasonal ARIMA of a day of 10-minute rows has lags of 144, and one fit takes minutes. Here the profile of each
+    season (see `_seasons.profile`) is taken off first, as in statsforecast's MSTL. Differencing is decided by the
+    KPSS test, orders are found by AutoARIMA once for each feature, and coefficients are estimated for each entity.
+    They come from the rows before the validation; profile and level are learnt anew at each origin.
+
+    Source: Hyndman and Khandakar, Automatic time series forecasting: the forecast package for R, 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> day = 10 + np.sin(np.arange(14 * 24) / 24 * 2 * np.pi)
+    >>> from foreshock_models.panel import Panel
+    >>> forecast = ARIMA().fit(Panel.of(day, step=3600)).predict(24)
+    >>> bool(np.allclose(forecast.point[0, :, 0], day[:24], atol=0.05))
+    True
+    """
+
+    name = "arima"
+
+    def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
+        values, seasons = series.values, series.seasons
+        _, scale, rest = _rest(values[: origins[0]], seasons, 0)
+        model = self._estimate(key[1], rest / scale)
+
+        def ahead(history: NDArray[np.float64], h: int) -> NDArray[np.float64]:
+            shape, _, rest = _rest(history, seasons, h)
+            points = model.ahead(rest / scale, h) * scale + shape[len(history) :]
+            low, high = np.nanmin(history), np.nanmax(history)
+            return np.clip(points, low - (high - low), high + (high - low))  # no line runs on for ever
+
+        backtest = np.array([ahead(values[:origin], horizon) for origin in origins])
+        return SeriesFit("arima", backtest, lambda h: ahead(values, h))
+
+    def _estimate(self, feature: str, rest: NDArray[np.float64]) -> _Arma:
+        """Order and coefficients for what the seasons leave ``(n_rows,)``, of unit scale."""
+        d = int(ndiffs(rest, max_d=1))
+        moves = np.diff(rest) if d else rest
+        if np.std(moves) < 1e-8:
+            return _Arma(d, np.ones(1), np.ones(1), bool(d) and abs(float(moves.mean())) > 1e-8)
+        order = self._orders.get((feature, d))
+        with warnings.catch_warnings():
+            # an optimiser that stops early gives usable coefficients; those that are not are caught below
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"statsforecast\.arima")
+            if order is None:
+                order = self._orders[feature, d] = _search(moves)
+            fitted = FixedARIMA(order=(order[0], 0, order[1]), method="CSS", include_mean=True).fit(moves)
+        coefficients = fitted.model_["coef"]
+        phi = np.array([1.0, *(-coefficients[f"ar{i + 1}"] for i in range(order[0]))])
+        theta = np.array([1.0, *(coefficients[f"ma{i + 1}"] for i in range(order[1]))])
+        if not (_inside(phi) and _inside(theta)):
+            centred = moves - moves.mean()
+            first = float(np.sum(centred[1:] * centred[:-1]) / np.sum(centred**2))
+            phi, theta = np.array([1.0, -np.clip(first, -EDGE, EDGE)]), np.ones(1)
+        # variance of the mean of correlated moves: a drift is kept only where it stands out of it
+        spread = np.std(lfilter(phi, theta, moves - moves.mean())) * abs(theta.sum() / phi.sum())
+        drift = bool(d) and abs(float(moves.mean())) > 2 * spread / np.sqrt(len(moves))
+        return _Arma(d, phi, theta, drift)
+
+    @property
+    def _orders(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Feature and differences to the orders of AR and MA, of this fit."""
+        return self.__dict__.setdefault("orders_", {})
+
+
+@dataclass(frozen=True)
+class _Arma:
+    """``phi(B) (1 - B)^d (y - mean) = theta(B) e``, with B the shift by a row."""
+
+    d: int
+    phi: NDArray[np.float64]
+    theta: NDArray[np.float64]
+    drift: bool
+
+    def ahead(self, values: NDArray[np.float64], horizon: int) -> NDArray[np.float64]:
+        """Expected next values ``(horizon,)``: innovations of the past, and none in the future."""
+        moves = np.diff(values) if self.d else values
+        mean = float(moves.mean()) if self.drift or not self.d else 0.0
+        innovations = lfilter(self.phi, self.theta, moves - mean)
+        expected = lfilter(self.theta, self.phi, np.concatenate([innovations, np.zeros(horizon)]))
+        points: NDArray[np.float64] = expected[len(moves) :] + mean
+        return values[-1] + np.cumsum(points) if self.d else points
+
+
+def _rest(
+    values: NDArray[np.float64], seasons: tuple[int, ...], horizon: int
+) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+    """Profile ``(n_rows + horizon,)``, spread, and what the profile leaves ``(n_rows,)``."""
+    shape = profile(values, seasons, horizon)
+    rest = fill(values, shape)
+    return shape, max(float(np.std(rest)), 1e-12 * max(1.0, float(np.abs(rest).max()))), rest
+
+
+def _search(values: NDArray[np.float64]) -> tuple[int, int]:
+    """Orders of AR and MA that AutoARIMA prefers by AICc."""
+    search = AutoARIMA(d=0, D=0, max_p=MAX_ORDER, max_q=MAX_ORDER, seasonal=False, approximation=True, method="CSS")
+    arma = search.fit(values).model_["arma"]
+    return int(arma[0]), int(arma[1])
+
+
+def _inside(polynomial: NDArray[np.float64]) -> bool:
+    """Whether all roots of a stationary or invertible part are small enough."""
+    return bool(np.all(np.abs(np.roots(polynomial)) < EDGE)) if len(polynomial) > 1 else True

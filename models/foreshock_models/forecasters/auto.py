@@ -1,0 +1,93 @@
+"""Auto: for each series, whatever was right most often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foreshock_models.errors import ConfigError, allowed
+from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
+from foreshock_models.forecasters._grid import Limits, Series
+from foreshock_models.forecasters.arima import ARIMA
+from foreshock_models.forecasters.prophet import Event, Prophet
+from foreshock_models.forecasters.seasonal_naive import SeasonalNaive
+
+__all__ = ["Auto"]
+
+CANDIDATES: dict[str, type[Forecaster]] = {"seasonal_naive": SeasonalNaive, "arima": ARIMA, "prophet": Prophet}
+NAIVE = "seasonal_naive"
+WORTH = 0.02
+"""By so much of its error must the seasonal-naive forecast be beaten before something else is used."""
+
+
+class Auto(Forecaster):
+    """The candidate, or the mean of candidates, with the smallest error on the origins of the validation.
+
+    A series whose validation finds nothing better than seasonal naive is forecast by it, so that this is hardly
+    ever worse than the baseline.
+
+    Parameters
+    ----------
+    candidates
+        Names of what to choose from. Default: seasonal naive and ARIMA; Prophet too where there are `holidays`
+        or `events`, which only it knows of.
+    """
+
+    name = "auto"
+
+    def __init__(
+        self,
+        *,
+        candidates: Sequence[str] | None = None,
+        holidays: str | None = None,
+        events: Sequence[Event] = (),
+        horizon: timedelta | None = None,
+        seasons: Sequence[str] | None = None,
+        limits: Limits | Mapping[str, Limits] | None = None,
+        grid: float | None = None,
+        random_state: int = 0,
+    ) -> None:
+        super().__init__(horizon=horizon, seasons=seasons, limits=limits, grid=grid, random_state=random_state)
+        self.candidates = candidates
+        self.holidays = holidays
+        self.events = events
+
+    def fit(self, X: Any, y: Any = None, *, entities: ArrayLike | None = None) -> Auto:
+        """Fit the candidates, and choose for each feature of each entity; see `Forecaster.fit`."""
+        names = self.candidates
+        if names is None:
+            names = list(CANDIDATES) if self.holidays or self.events else [NAIVE, "arima"]
+        for name in names:
+            if name not in CANDIDATES:
+                raise ConfigError(f"no forecaster {name!r}; {allowed(name, CANDIDATES)}")
+        self.members_: dict[str, Forecaster] = {}
+        for name in dict.fromkeys([NAIVE, *names]):
+            extra = {"holidays": self.holidays, "events": self.events} if name == "prophet" else {}
+            self.members_[name] = CANDIDATES[name](random_state=self.random_state, **extra)
+        return super().fit(X, y, entities=entities)
+
+    def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
+        fits = {name: member._fit_series(key, series, origins, horizon) for name, member in self.members_.items()}
+        observed = future(series.values, origins, horizon)
+        common = ~np.isnan(observed)
+        for fit in fits.values():
+            common &= ~np.isnan(fit.backtest)
+        mixes = [mix for n in range(1, len(fits) + 1) for mix in combinations(fits, n)]
+        errors = {}
+        for mix in mixes:
+            mean = np.mean([fits[name].backtest for name in mix], axis=0)
+            errors[mix] = float(np.abs(observed - np.clip(mean, *series.limits))[common].sum())
+        best = min(mixes, key=lambda mix: errors[mix])
+        if errors[best] >= (1 - WORTH) * errors[NAIVE,]:
+            best = (NAIVE,)
+        chosen = [fits[name] for name in best]
+        return SeriesFit(
+            "+".join(best),
+            np.mean([fit.backtest for fit in chosen], axis=0),
+            lambda h: np.mean([fit.ahead(h) for fit in chosen], axis=0),
+        )

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipelines.prometheus.conftest import EMPTY, Faulty, Reply
+from tests.servers import servers
+
+from foreshock_models.errors import QueryError, SourceUnavailable
+from foreshock_pipelines.jobfile import SourceConfig
+from foreshock_pipelines.prometheus.client import PrometheusClient
+
+Start = Callable[..., Faulty]
+
+
+def client(url: str, **keys: Any) -> PrometheusClient:
+    return PrometheusClient(SourceConfig.model_validate({"prometheus": url, **keys}))
+
+
+def ask(one: PrometheusClient) -> bytes:
+    return one.query_range("up", 0, 60_000, 60.0)
+
+
+def cut(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(EMPTY)))
+    handler.end_headers()
+    handler.wfile.write(EMPTY[:20])
+
+
+def cut_without_length(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(EMPTY[:20])
+
+
+def silent(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(2)
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b"{")
+        time.sleep(0.05)
+
+
+# -- retries ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_server_in_trouble_is_asked_again(faulty: Start, status: int) -> None:
+    server = faulty(Reply(status), Reply())
+    assert ask(client(server.url)) == EMPTY
+    assert len(server.methods) == 2
+
+
+@pytest.mark.parametrize("act", [cut, cut_without_length])
+def test_a_response_that_was_cut_is_asked_for_again(faulty: Start, act: Any) -> None:
+    server = faulty(Reply(act=act), Reply())
+    assert ask(client(server.url)) == EMPTY
+
+
+@pytest.mark.parametrize("act", [cut, cut_without_length])
+def test_a_response_that_is_always_cut_is_an_error_that_says_so(faulty: Start, act: Any) -> None:
+    server = faulty(Reply(act=act))
+    with pytest.raises(SourceUnavailable, match=rf"{server.url}: no answer after 2 tries: the response was cut"):
+        ask(client(server.url, retries=1))
+
+
+def test_the_error_after_all_tries_names_url_and_cause(faulty: Start) -> None:
+    server = faulty(Reply(503, b'{"status":"error","errorType":"unavailable","error":"starting up"}'))
+    with pytest.raises(SourceUnavailable, match=rf"{server.url}: no answer after 3 tries: HTTP 503: starting up"):
+        ask(client(server.url, retries=2))
+    assert len(server.methods) == 3
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_honoured(faulty: Start, form: str) -> None:
+    later = datetime.now(UTC) + timedelta(seconds=2)  # a date has no fractions: between 1 and 2 seconds
+    server = faulty(
+        Reply(429, headers={"Retry-After": "1" if form == "seconds" else format_datetime(later)}), Reply()
+    )
+    began = time.monotonic()
+    ask(client(server.url))
+    assert 0.9 < time.monotonic() - began < 3
+
+
+def test_the_deadline_ends_the_retries(faulty: Start) -> None:
+    server = faulty(Reply(503, headers={"Retry-After": "60"}))
+    began = time.monotonic()
+    with pytest.raises(SourceUnavailable, match="no answer before the deadline: HTTP 503"):
+        ask(client(server.url, deadline="2s"))
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("act", [silent, drip], ids=["silent", "drip"])
+def test_a_server_that_is_too_slow_is_given_up(faulty: Start, act: Any) -> None:
+    server = faulty(Reply(act=act))
+    began = time.monotonic()
+    with pytest.raises(SourceUnavailable, match=rf"{server.url}: .*(timed out|too long)"):
+        ask(client(server.url, timeout="200ms", retries=0))
+    assert time.monotonic() - began < 1
+
+
+def test_who_stops_does_not_wait_for_the_next_try(faulty: Start) -> None:
+    server = faulty(Reply(503, headers={"Retry-After": "30"}))
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    config = SourceConfig(prometheus=server.url)
+    began = time.monotonic()
+    with pytest.raises(SourceUnavailable, match="stopped"):
+        ask(PrometheusClient(config, stop=stop))
+    assert time.monotonic() - began < 2
+
+
+def test_a_server_that_is_down_is_named() -> None:
+    url = f"http://127.0.0.1:{servers.free_port()}"
+    with pytest.raises(SourceUnavailable, match=rf"{url}: no answer after 1 try: .*Connection refused"):
+        ask(client(url, retries=0))
+
+
+# -- requests --------------------------------------------------------------------------------------------
+def test_a_query_of_any_length_goes_in_the_body(faulty: Start) -> None:
+    server = faulty()
+    query = "up or " * 5000 + "up"
+    client(server.url).query_range(query, 1_700_000_000_000, 1_700_000_060_000, 60.0)
+    assert server.methods == ["POST"]
+    assert server.forms[0] == {
+        "query": [query], "start": ["1700000000.000"], "end": ["1700000060.000"], "step": ["60.0"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [403, 405])
+def test_a_gateway_that_refuses_a_post_gets_a_get(faulty: Start, status: int) -> None:
+    server = faulty(Reply(status), Reply())
+    assert ask(client(server.url, retries=0)) == EMPTY
+    assert server.methods == ["POST", "GET"]
+    assert server.forms[1]["query"] == ["up"]
+
+
+@pytest.mark.parametrize(("compression", "encoding"), [(False, "identity"), (True, "gzip")])
+def test_compression_is_asked_for_only_if_told_to(faulty: Start, compression: bool, encoding: str) -> None:
+    server = faulty()
+    ask(client(server.url, compression=compression))
+    assert server.headers[0]["Accept-Encoding"] == encoding
+
+
+@pytest.mark.prometheus
+def test_a_compressed_response_is_the_same(fleet_prometheus: str, fleet: Any) -> None:
+    span = fleet.start_ms, fleet.end_ms, 60.0
+    plain = client(fleet_prometheus).query_range("cpu", *span)
+    assert client(fleet_prometheus, compression=True).query_range("cpu", *span) == plain
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize("query", ["sum by (", 'label_replace(up, "a", "b")', "up[5m"])
+def test_a_refused_query_gives_prometheus_own_words(fleet_prometheus: str, query: str) -> None:
+    with pytest.raises(QueryError, match="parse error") as caught:
+        client(fleet_prometheus).query_range(query, 0, 60_000, 60.0)
+    assert repr(query) in str(caught.value)
+    assert fleet_prometheus in str(caught.value)
+
+
+# -- being let in ----------------------------------------------------------------------------------------
+def test_a_bearer_token_is_read_anew_at_each_use(faulty: Start, tmp_path: Path) -> None:
+    server, token = faulty(), tmp_path / "token"
+    one = client(server.url, bearer_token_file=token)
+    for word in ("first", "second"):
+        token.write_text(f"{word}\n")
+        ask(one)
+    assert [seen["Authorization"] for seen in server.headers] == ["Bearer first", "Bearer second"]
+
+
+def test_a_netrc_does_not_replace_the_token(faulty: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = faulty()
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
+    (tmp_path / "token").write_text("mine")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    ask(client(server.url, bearer_token_file=tmp_path / "token"))
+    assert server.headers[0]["Authorization"] == "Bearer mine"
+
+
+def test_headers_are_sent(faulty: Start) -> None:
+    server = faulty()
+    ask(client(server.url, headers={"X-Scope-OrgID": "team-a"}))
+    assert server.headers[0]["X-Scope-OrgID"] == "team-a"
+
+
+def test_credentials_of_the_url_are_used_and_never_shown(faulty: Start) -> None:
+    server = faulty(Reply(503))
+    secret = server.url.replace("//", "//someone:hunter2@")
+    with pytest.raises(SourceUnavailable) as caught:
+        ask(client(secret, retries=0))
+    assert server.headers[0]["Authorization"] == "Basic c29tZW9uZTpodW50ZXIy"
+    assert server.url in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_token_that_cannot_be_read_is_named(faulty: Start, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"token: cannot read the secret: No such file"):
+        ask(client(faulty().url, bearer_token_file=tmp_path / "token"))
+
+
+def test_a_token_that_cannot_be_sent_is_not_shown(faulty: Start, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hun\nter2")
+    with pytest.raises(SourceUnavailable, match="one line of ASCII") as caught:
+        ask(client(faulty().url, bearer_token_file=tmp_path / "token"))
+    assert "ter2" not in str(caught.value)
