@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,11 +80,12 @@ def announce(settings: Settings, running: Running, jobs: dict[str, Job]) -> None
 
 def wait_for_stop() -> None:
     """Until Ctrl-C or SIGTERM."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopped: list[int] = []  # an Event would deadlock: its lock is held while the handler runs
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda got, _: stopped.append(got)) for number in numbers}
     try:
-        while not stop.wait(0.5):
-            pass
+        while not stopped:
+            time.sleep(0.2)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

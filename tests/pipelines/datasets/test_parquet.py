@@ -103,8 +103,11 @@ def test_entities_are_counted_by_their_samples(path: Path, fleet: Windows) -> No
     assert ParquetSource(make_job(path)).discover() == {"cpu": 2, "memory": 2}
 
 
-def test_entities_are_counted_over_row_groups(path: Path, fleet: Windows) -> None:
-    pq.write_table(fleet.table, path, row_group_size=700)
+def test_entities_are_counted_over_row_groups_that_name_different_ones(path: Path, fleet: Windows) -> None:
+    hosts = [fleet.select([name]).to_pandas().astype({"instance": str}) for name in fleet.entities]
+    with pq.ParquetWriter(path, fleet.table.schema) as writer:
+        for host in hosts:
+            writer.write_table(Windows.from_pandas(host, entity=["instance"]).table.cast(fleet.table.schema))
     assert ParquetSource(make_job(path)).discover() == {"cpu": 3, "memory": 3}
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock_models.errors import QueryError, SourceUnavailable
@@ -32,6 +32,7 @@ samples = st.lists(
 )
 
 
+@settings(deadline=None)  # says nothing on a busy machine
 @given(st.lists(st.tuples(labels, samples), max_size=4))
 def test_what_was_encoded_is_decoded(sent: list[tuple[dict[str, str], list[tuple[int, float]]]]) -> None:
     got = decode(response([(names, [(t / 1000, repr(v)) for t, v in pairs]) for names, pairs in sent]))

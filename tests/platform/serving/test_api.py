@@ -1,0 +1,230 @@
+"""The HTTP API, as it is served."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from foreshock.settings import Settings, load_settings
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+TOKEN = "a-token-for-the-tests"
+
+
+@pytest.fixture(scope="module")
+def api(ray_cluster: None, trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client, with token, of an application that serves the small job."""
+    from ray import serve
+
+    from foreshock.serving.application import serve_application
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    settings: Settings = load_settings(
+        home=tmp_path_factory.mktemp("home"), registry_uri=str(trained.registry), api_token=TOKEN, port=port,
+        max_body=200_000,
+    )  # fmt: skip
+    token, new = serve_application(settings, {"small": trained.job})
+    assert (token, new) == (TOKEN, False)
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60
+    ) as client:
+        yield client
+    serve.shutdown()
+
+
+@pytest.fixture(scope="module")
+def window(trained: Any) -> dict[str, Any]:
+    """The rows around the first incident, as JSON."""
+    from datetime import timedelta
+
+    incident = min(trained.incidents, key=lambda i: i.start)
+    part = trained.windows.select([incident.entity]).between(
+        incident.start - timedelta(hours=2), incident.start + timedelta(minutes=15)
+    )
+    return {
+        "entity": incident.entity,
+        "timestamps": part.to_panel().timestamps.tolist(),
+        "values": {name: part.table.column(name).to_pylist() for name in part.features},
+    }
+
+
+def problem(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    return str(body["detail"])
+
+
+def test_an_incident_scores_over_the_line(api: httpx.Client, window: dict[str, Any]) -> None:
+    body = api.post("/ai/score", json={"job": "small", "windows": [window]}).raise_for_status().json()
+    (scored,) = body["windows"]
+    assert scored["entity"] == window["entity"]
+    assert max(scored["score"][-15:]) >= 1 > max(scored["score"][60:110])
+    assert scored["anomaly"][-1] == (scored["score"][-1] >= 1)
+
+
+def test_arrow_and_json_give_the_same_scores(api: httpx.Client, trained: Any, window: dict[str, Any]) -> None:
+    part = trained.windows.select([window["entity"]])
+    part = part.between(window["timestamps"][0], window["timestamps"][-1])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, part.table.schema) as writer:
+        writer.write_table(part.table)
+    response = api.post(
+        "/ai/score?job=small", content=sink.getvalue().to_pybytes(),
+        headers={"content-type": "application/vnd.apache.arrow.stream"},
+    ).raise_for_status()  # fmt: skip
+    table = pa.ipc.open_stream(response.content).read_all()
+    body = api.post("/ai/score", json={"job": "small", "windows": [window]}).json()
+    assert table.column("score").to_pylist() == pytest.approx(body["windows"][0]["score"], abs=1e-4)
+
+
+def test_an_explanation_names_the_cause_and_adds_up(
+    api: httpx.Client, trained: Any, window: dict[str, Any]
+) -> None:
+    body = api.post("/ai/explain", json={"job": "small", "window": window}).raise_for_status().json()
+    incident = min(trained.incidents, key=lambda i: i.start)
+    assert body["causes"][0]["feature"] in incident.causes
+    assert body["base"] + sum(body["attributions"].values()) == pytest.approx(body["raw"], abs=1e-6)
+
+
+def test_models_say_what_they_were_trained_on(api: httpx.Client, trained: Any) -> None:
+    (model,) = api.get("/ai/models").raise_for_status().json()
+    assert (model["job"], model["detectors"]) == ("small", ["iforest"])
+    assert model["features"] == list(trained.windows.features)
+
+
+@pytest.mark.parametrize("path", ["/ai/models", "/ai/anomalies", "/metrics", "/docs", "/openapi.json"])
+def test_everything_but_health_needs_the_token(api: httpx.Client, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
+        response = httpx.get(f"{api.base_url}{path}", headers=headers)
+        assert "Authorization: Bearer" in problem(response, 401)
+        assert "WWW-Authenticate" in response.headers
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_needs_no_token(api: httpx.Client, path: str) -> None:
+    assert httpx.get(f"{api.base_url}{path}").status_code == 200
+
+
+def test_an_unknown_job_is_404_with_the_nearest_name(api: httpx.Client, window: dict[str, Any]) -> None:
+    assert "did you mean 'small'" in problem(api.post("/ai/score", json={"job": "smal", "windows": [window]}), 404)
+    assert "did you mean 'small'" in problem(api.post("/ai/train", json={"job": "smal"}), 404)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown feature": ({"values": {"cpus": [1.0]}}, "did you mean 'cpu'"),
+    "a missing feature": ({"values": {"cpu": [1.0]}}, "'memory' is missing"),
+    "times out of order": ({"timestamps": [120, 60]}, "not increasing at number 1"),
+    "more values than times": ({"timestamps": [60]}, "2 values for 1 timestamps"),
+    "text among numbers": ({"values": {"cpu": ["0.3"]}}, "valid number"),
+    "an unknown label": ({"entity": {"host": "a"}}, "unknown label 'host'"),
+    "an unknown key": ({"entities": "a"}, "Extra inputs are not permitted"),
+    "no rows": ({"timestamps": []}, "at least 1 item"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_wrong_window_is_422_and_says_what_was_wrong(api: httpx.Client, trained: Any, name: str) -> None:
+    changes, text = BAD[name]
+    good = {
+        "entity": "host-01",
+        "timestamps": [60, 120],
+        "values": {f: [0.5, 0.6] for f in trained.windows.features},
+    }
+    detail = problem(api.post("/ai/score", json={"job": "small", "windows": [{**good, **changes}]}), 422)
+    assert text in detail
+
+
+def test_nan_is_refused_and_null_is_a_gap(api: httpx.Client, trained: Any) -> None:
+    values = {f: [0.5, None] for f in trained.windows.features}
+    good = {"job": "small", "windows": [{"entity": "host-01", "timestamps": [60, 120], "values": values}]}
+    assert api.post("/ai/score", json=good).status_code == 200
+    bad = '{"job": "small", "windows": [{"timestamps": [60], "values": {"cpu": [NaN]}}]}'
+    response = api.post("/ai/score", content=bad, headers={"content-type": "application/json"})
+    assert "write null for a gap" in problem(response, 400)
+
+
+def test_a_wrong_content_type_is_415(api: httpx.Client) -> None:
+    assert "application/json" in problem(api.post("/ai/score", data={"a": "b"}), 415)
+
+
+def test_a_body_over_the_limit_is_413(api: httpx.Client) -> None:
+    content = b'{"job": "' + b"x" * 300_000
+    response = api.post("/ai/score", content=content, headers={"content-type": "application/json"})
+    assert "200000 bytes" in problem(response, 413)
+
+
+def test_a_damaged_arrow_body_is_422(api: httpx.Client) -> None:
+    headers = {"content-type": "application/vnd.apache.arrow.stream"}
+    problem(api.post("/ai/score?job=small", content=b"not arrow", headers=headers), 422)
+
+
+def test_an_unknown_alert_is_404(api: httpx.Client) -> None:
+    problem(api.get("/ai/anomalies/nope"), 404)
+
+
+def test_a_training_run_is_started_once_and_its_model_is_taken_up_without_a_failed_request(
+    api: httpx.Client, window: dict[str, Any]
+) -> None:
+    before = api.get("/ai/models").json()[0]["version"]
+    started = api.post("/ai/train", json={"job": "small"})
+    assert started.status_code == 202
+    problem(api.post("/ai/train", json={"job": "small"}), 409)
+    versions = set()
+    for _ in range(400):
+        response = api.post("/ai/score", json={"job": "small", "windows": [window]})
+        assert response.status_code == 200, response.text
+        versions.add(response.json()["version"])
+        if versions - {before}:
+            break
+        run = api.get(f"/ai/runs/{started.json()['run']}").json()
+        assert run["state"] != "failed", run
+    assert len(versions) == 2
+
+
+def test_the_openapi_document_holds_against_random_requests(api: httpx.Client) -> None:
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    schema = schemathesis.openapi.from_dict(api.get("/openapi.json").json())
+    schema.config.update(base_url=str(api.base_url))
+
+    checked = []
+    for operation in schema.get_all_operations():
+        case_of = operation.ok().as_strategy()
+
+        @settings(
+            max_examples=25, deadline=None, phases=[Phase.generate], database=None,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(case=case_of)
+        def never_a_server_error(case: Any) -> None:
+            if case.path == "/ai/train":
+                return  # would train again and again
+            response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
+            assert response.status_code < 500, (case.path, response.text)
+            if response.status_code >= 400:
+                assert response.headers["content-type"][0] == "application/problem+json"
+
+        never_a_server_error()
+        checked.append(operation.ok().path)
+    assert "/ai/score" in checked
+
+
+def test_a_generated_token_is_kept_in_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    from foreshock.serving.auth import api_token
+
+    settings = load_settings(home=tmp_path)
+    token, new = api_token(settings)
+    assert new
+    assert api_token(settings) == (token, False)
+    assert (tmp_path / "api-token").stat().st_mode & 0o077 == 0
