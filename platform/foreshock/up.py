@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,8 +40,9 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
     if ray.is_initialized():  # notebooks and tests bring their own
         yield
         return
-    if settings.ray_address:
-        ray.init(settings.ray_address, namespace="foreshock", log_to_driver=False, logging_level=logging.WARNING)
+    address = settings.ray_address or os.environ.get("RAY_ADDRESS")  # Ray sets the latter inside its jobs
+    if address:
+        ray.init(address, namespace="foreshock", log_to_driver=False, logging_level=logging.WARNING)
     else:
         ray.init(
             namespace="foreshock", num_cpus=num_cpus, include_dashboard=False, log_to_driver=False,

@@ -52,7 +52,7 @@ class Validated:
     baseline_wape: float
 
 
-class Forecaster(BaseEstimator, ABC):
+class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """A forecaster of metrics: fit, then predict points with intervals.
 
     Fine series are averaged onto a coarser grid first (see `grid_`, and the `grid` parameter): a forecast is of
@@ -93,6 +93,9 @@ class Forecaster(BaseEstimator, ABC):
         self.grid = grid
         self.random_state = random_state
 
+    def _prepare(self) -> None:
+        """Begin a new fit: check parameters, forget what was learnt."""
+
     @abstractmethod
     def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
         """Fit one series; `origins` are numbers of rows, each the first row that is forecast."""
@@ -117,6 +120,7 @@ class Forecaster(BaseEstimator, ABC):
             Limits or seasons that make no sense.
         """
         panel = Panel.of(X, entities=entities)
+        self._prepare()
         rows = int(np.diff(panel.offsets).max())
         if self.grid is not None and self.grid < panel.step:
             raise DataError(f"grid must be at least the step of the rows, {panel.step:g} s; got {self.grid:g} s")
@@ -136,7 +140,9 @@ class Forecaster(BaseEstimator, ABC):
             key, reason = next(iter(self.skipped_.items()))
             raise NotEnoughData(f"nothing to forecast: {' '.join(filter(None, key))}: {reason}")
         wanted = (self.horizon or timedelta(days=1)).total_seconds()
-        self._validate(max(1, round(wanted / self.grid_)))
+        self.validated_: dict[int, dict[Key, Validated]] = {}
+        self._first = max(1, round(wanted / self.grid_))
+        self._validate(self._first)
         return self
 
     def predict(self, horizon_rows: int | timedelta, levels: Sequence[float] = (0.8,)) -> Forecast:
@@ -161,8 +167,7 @@ class Forecaster(BaseEstimator, ABC):
         horizon = self._rows(horizon_rows)
         if not levels or not all(0 < level < 1 for level in levels):
             raise DataError(f"levels must lie between 0 and 1, as in (0.8, 0.95); got {tuple(levels)}")
-        if horizon > self.validated_:
-            self._validate(horizon)
+        checked = self._validate(max(horizon, self._first))
         levels = tuple(sorted(levels))
         shape = (len(self.entities_), horizon, len(self.features_in_))
         point = np.full(shape, np.nan)
@@ -170,7 +175,7 @@ class Forecaster(BaseEstimator, ABC):
         upper = np.full((len(levels), *shape), np.nan)
         paths: dict[Key, NDArray[np.float64]] = {}
         for (entity, feature), series in self.series_.items():
-            done = self.checked_[entity, feature]
+            done = checked[entity, feature]
             i, j = self.entities_.index(entity), self.features_in_.index(feature)
             rows = slice(series.ahead, series.ahead + horizon)
             ahead = done.fit.ahead(rows.stop)[rows]
@@ -191,9 +196,9 @@ class Forecaster(BaseEstimator, ABC):
             levels=levels,
             lower=lower,
             upper=upper,
-            method={key: done.fit.method for key, done in self.checked_.items()},
-            wape={key: done.wape for key, done in self.checked_.items()},
-            baseline_wape={key: done.baseline_wape for key, done in self.checked_.items()},
+            method={key: done.fit.method for key, done in checked.items()},
+            wape={key: done.wape for key, done in checked.items()},
+            baseline_wape={key: done.baseline_wape for key, done in checked.items()},
             paths=paths,
             skipped=dict(self.skipped_),
         )
@@ -247,20 +252,23 @@ class Forecaster(BaseEstimator, ABC):
             )
         return rows
 
-    def _validate(self, horizon: int) -> None:
-        """Fit every series, and measure its errors up to `horizon` rows, or a third of its history."""
+    def _validate(self, horizon: int) -> dict[Key, Validated]:
+        """Fit every series, and measure its errors up to `horizon` rows or a third of its history; once each."""
         from foreshock_models.forecasters.seasonal_naive import baseline
 
-        self.validated_ = horizon
-        self.checked_: dict[Key, Validated] = {}
+        if horizon in self.validated_:
+            return self.validated_[horizon]
+        checked = self.validated_[horizon] = {}
         for key, series in self.series_.items():
             far = min(horizon, series.n_rows // 3)
             origins = origins_of(series.n_rows, far)
             fit = self._fit_series(key, series, origins, far)
             observed = future(series.values, origins, far)
-            errors = Errors(observed - np.clip(fit.backtest, *series.limits))
+            errors = observed - np.clip(fit.backtest, *series.limits)
             naive = observed - np.clip(baseline(series, origins, far).backtest, *series.limits)
-            self.checked_[key] = Validated(fit, errors, wape(errors.table, observed), wape(naive, observed))
+            naive[np.isnan(errors)] = np.nan  # compared on the same rows
+            checked[key] = Validated(fit, Errors(errors), wape(errors, observed), wape(naive, observed))
+        return checked
 
 
 ORIGINS = 20

@@ -9,6 +9,7 @@ was wrong in the validation gets a wide interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,13 +79,13 @@ class Errors:
         edges = [0]
         while edges[-1] < n_horizons:
             edges.append(min(n_horizons, max(edges[-1] + 1, 2 * edges[-1])))
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
 
 def _independent(present: NDArray[np.bool_]) -> float:
     """Errors of one origin resemble each other: a bucket counts as little more than one of each origin."""
     counts = present.sum(axis=1)
-    return float(np.sum(1 + np.log2(counts[counts > 0])))
+    return float(np.sum(1 + np.log2(counts[counts > 0]) / 2))
 
 
 def _tail(level: float, count: float) -> float:

@@ -84,7 +84,7 @@ class Forecast:
         return self.entities.index(entity), self.features.index(feature)
 
     def to_pandas(self, level: float | None = None) -> pd.DataFrame:
-        """One row per entity, feature and time: point, interval of one level (default the lowest), method, error."""
+        """One row per entity, feature and time: point, interval (default the narrowest), method, error."""
         import pandas as pd
 
         n = 0 if level is None else self.level(level)

@@ -45,6 +45,10 @@ class ARIMA(Forecaster):
 
     name = "arima"
 
+    def _prepare(self) -> None:
+        self.orders_: dict[tuple[str, int], tuple[int, int]] = {}
+        """Feature and number of differences to the orders of the AR and MA parts."""
+
     def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
         values, seasons = series.values, series.seasons
         _, scale, rest = _rest(values[: origins[0]], seasons, 0)
@@ -61,16 +65,17 @@ class ARIMA(Forecaster):
 
     def _estimate(self, feature: str, rest: NDArray[np.float64]) -> _Arma:
         """Order and coefficients for what the seasons leave ``(n_rows,)``, of unit scale."""
-        d = int(ndiffs(rest, max_d=1))
+        d = int(ndiffs(rest, max_d=1))  # type: ignore[no-untyped-call]
         moves = np.diff(rest) if d else rest
         if np.std(moves) < 1e-8:
             return _Arma(d, np.ones(1), np.ones(1), bool(d) and abs(float(moves.mean())) > 1e-8)
-        order = self._orders.get((feature, d))
-        with warnings.catch_warnings():
-            # an optimiser that stops early gives usable coefficients; those that are not are caught below
+        order = self.orders_.get((feature, d))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            # an optimiser that stops early or tries an impossible step is no news; see the check below
             warnings.filterwarnings("ignore", category=UserWarning, module=r"statsforecast\.arima")
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"statsforecast|scipy")
             if order is None:
-                order = self._orders[feature, d] = _search(moves)
+                order = self.orders_[feature, d] = _search(moves)
             fitted = FixedARIMA(order=(order[0], 0, order[1]), method="CSS", include_mean=True).fit(moves)
         coefficients = fitted.model_["coef"]
         phi = np.array([1.0, *(-coefficients[f"ar{i + 1}"] for i in range(order[0]))])
@@ -83,11 +88,6 @@ class ARIMA(Forecaster):
         spread = np.std(lfilter(phi, theta, moves - moves.mean())) * abs(theta.sum() / phi.sum())
         drift = bool(d) and abs(float(moves.mean())) > 2 * spread / np.sqrt(len(moves))
         return _Arma(d, phi, theta, drift)
-
-    @property
-    def _orders(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """Feature and differences to the orders of AR and MA, of this fit."""
-        return self.__dict__.setdefault("orders_", {})
 
 
 @dataclass(frozen=True)

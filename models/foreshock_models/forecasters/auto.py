@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from foreshock_models.errors import ConfigError, allowed
 from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
@@ -23,6 +23,8 @@ CANDIDATES: dict[str, type[Forecaster]] = {"seasonal_naive": SeasonalNaive, "ari
 NAIVE = "seasonal_naive"
 WORTH = 0.02
 """By so much of its error must the seasonal-naive forecast be beaten before something else is used."""
+DOUBT = 2.0
+"""And by so many standard errors of the gain, which spikes make large."""
 
 
 class Auto(Forecaster):
@@ -57,8 +59,7 @@ class Auto(Forecaster):
         self.holidays = holidays
         self.events = events
 
-    def fit(self, X: Any, y: Any = None, *, entities: ArrayLike | None = None) -> Auto:
-        """Fit the candidates, and choose for each feature of each entity; see `Forecaster.fit`."""
+    def _prepare(self) -> None:
         names = self.candidates
         if names is None:
             names = list(CANDIDATES) if self.holidays or self.events else [NAIVE, "arima"]
@@ -67,9 +68,9 @@ class Auto(Forecaster):
                 raise ConfigError(f"no forecaster {name!r}; {allowed(name, CANDIDATES)}")
         self.members_: dict[str, Forecaster] = {}
         for name in dict.fromkeys([NAIVE, *names]):
-            extra = {"holidays": self.holidays, "events": self.events} if name == "prophet" else {}
+            extra: dict[str, Any] = {"holidays": self.holidays, "events": self.events} if name == "prophet" else {}
             self.members_[name] = CANDIDATES[name](random_state=self.random_state, **extra)
-        return super().fit(X, y, entities=entities)
+            self.members_[name]._prepare()
 
     def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
         fits = {name: member._fit_series(key, series, origins, horizon) for name, member in self.members_.items()}
@@ -78,12 +79,13 @@ class Auto(Forecaster):
         for fit in fits.values():
             common &= ~np.isnan(fit.backtest)
         mixes = [mix for n in range(1, len(fits) + 1) for mix in combinations(fits, n)]
-        errors = {}
+        missed = {}  # mix -> (n_origins,) error at each origin
         for mix in mixes:
             mean = np.mean([fits[name].backtest for name in mix], axis=0)
-            errors[mix] = float(np.abs(observed - np.clip(mean, *series.limits))[common].sum())
-        best = min(mixes, key=lambda mix: errors[mix])
-        if errors[best] >= (1 - WORTH) * errors[NAIVE,]:
+            error = np.abs(observed - np.clip(mean, *series.limits))
+            missed[mix] = np.where(common, error, 0.0).sum(axis=1)
+        best = min(mixes, key=lambda mix: float(missed[mix].sum()))
+        if not _better(missed[best], missed[NAIVE,]):
             best = (NAIVE,)
         chosen = [fits[name] for name in best]
         return SeriesFit(
@@ -91,3 +93,10 @@ class Auto(Forecaster):
             np.mean([fit.backtest for fit in chosen], axis=0),
             lambda h: np.mean([fit.ahead(h) for fit in chosen], axis=0),
         )
+
+
+def _better(errors: NDArray[np.float64], baseline: NDArray[np.float64]) -> bool:
+    """Whether errors ``(n_origins,)`` are smaller by enough, and not by a few lucky origins only."""
+    gain = baseline - errors
+    chance = float(np.std(gain)) * np.sqrt(len(gain))
+    return float(gain.sum()) > max(WORTH * float(baseline.sum()), DOUBT * chance)

@@ -1,0 +1,288 @@
+"""Forecast: each feature of each entity ahead, in Ray tasks, and what runs out first."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from foreshock_models.errors import ConfigError, DataError, ForeshockError, JobError, NotEnoughData
+from foreshock_models.forecasters import TimeToExhaustion, find, make, time_to_exhaustion
+from foreshock_models.forecasters._grid import Limits
+from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.jobfile import Job
+
+if TYPE_CHECKING:
+    import ray
+
+__all__ = ["COLUMNS", "ForecastReport", "capacity", "forecast_windows"]
+
+COLUMNS = ("entity", "feature", "timestamp", "point", "lower", "upper", "method", "wape", "baseline_wape")
+LOOK = 4
+"""How far beyond `within` of an exhaustion a forecast looks, so that it can say "in 31 h" of a line at 24 h."""
+TASKS_PER_CPU = 4
+
+Progress = Callable[[int, int], None]
+"""Called with how many series are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class ForecastReport:
+    """Forecasts of a job: one row per entity, feature and time.
+
+    ``frame``: the columns `COLUMNS`; a time is the beginning of a row of `step` seconds, and values are means over
+    it. ``level`` of the intervals. ``exhaustion``: for the features whose query has ``exhaustion:``. ``skipped``:
+    entity and feature to the reason why there is no forecast. ``seconds``: how long it took.
+    """
+
+    job: str
+    frame: pd.DataFrame
+    level: float
+    horizon: timedelta
+    made: datetime
+    exhaustion: tuple[TimeToExhaustion, ...] = ()
+    skipped: dict[tuple[str, str], str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per entity, feature and time."""
+        return self.frame
+
+    def series(self, entity: str, feature: str) -> pd.DataFrame:
+        """The rows of one series, by time."""
+        frame = self.frame
+        rows = frame[(frame["entity"] == entity) & (frame["feature"] == feature)]
+        if rows.empty:
+            reason = self.skipped.get((entity, feature), "no such entity or feature in these windows")
+            raise DataError(f"no forecast of {feature} of {entity}: {reason}")
+        return rows.reset_index(drop=True)
+
+    def methods(self) -> pd.DataFrame:
+        """One row per series: what forecast it, and its backtest error beside that of seasonal naive."""
+        columns = ["entity", "feature", "method", "wape", "baseline_wape"]
+        return self.frame[columns].drop_duplicates(["entity", "feature"]).reset_index(drop=True)
+
+    def __repr__(self) -> str:
+        n = len(self.methods())
+        hours = self.horizon.total_seconds() / 3600
+        return f"ForecastReport({self.job!r}: {n} series, {hours:g} h ahead, {len(self.skipped)} skipped)"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        table = self.methods().to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}", max_rows=20)
+        return f"<p>{escape(repr(self))}</p>{table}"
+
+
+def forecast_windows(
+    windows: Windows,
+    job: Job,
+    horizon: timedelta,
+    method: str = "auto",
+    on_progress: Progress | None = None,
+    *,
+    level: float = 0.8,
+) -> ForecastReport:
+    """Forecast every feature of every entity, in Ray tasks where Ray runs, else in this process.
+
+    Parameters
+    ----------
+    windows
+        The history; the forecast begins where it ends.
+    horizon
+        How far ahead. Features with ``exhaustion:`` are looked at further ahead, for `capacity`.
+    method
+        ``seasonal_naive``, ``arima``, ``prophet`` or ``auto``.
+    on_progress
+        Called with how many series are done, and how many there are.
+
+    Raises
+    ------
+    ConfigError
+        No such method.
+    NotEnoughData
+        No series can be forecast; says why of the first.
+    DataError
+        A horizon that is longer than the history.
+    JobError
+        A task failed.
+    """
+    import ray
+
+    began = time.perf_counter()
+    find(method)
+    if horizon <= timedelta(0):
+        raise DataError(f"the horizon must be longer than 0; got {horizon}")
+    panel = windows.to_panel()
+    span = timedelta(seconds=panel.step * float(np.diff(panel.offsets).max()))
+    if horizon > span:
+        raise DataError(f"a horizon of {horizon} is longer than the history of {span}; ask for less, or read more")
+    parallel = ray.is_initialized()
+    tasks = list(
+        _tasks(panel, job, horizon, method, level, int(ray.available_resources().get("CPU", 1)) if parallel else 1)
+    )
+    total = panel.n_entities * panel.n_features
+    results = _on_ray(tasks) if parallel else ((i, _forecast(task)) for i, task in enumerate(tasks))
+    done: dict[int, _Result] = {}
+    count = 0
+    for i, result in results:
+        done[i] = result
+        count += tasks[i].panel.n_entities
+        if on_progress:
+            on_progress(count, total)
+    ordered = [done[i] for i in range(len(tasks))]
+    skipped = {key: reason for result in ordered for key, reason in result.skipped.items()}
+    frames = [result.frame for result in ordered if result.frame is not None]
+    if not frames:
+        (entity, feature), reason = next(iter(skipped.items()))
+        raise NotEnoughData(f"nothing to forecast: {feature} of {entity}: {reason}")
+    frame = pd.concat(frames, ignore_index=True)
+    frame = frame.sort_values(["entity", "feature", "timestamp"], kind="stable", ignore_index=True)
+    exhaustion = tuple(t for result in ordered for t in result.exhaustion)
+    return ForecastReport(
+        job.name, frame[list(COLUMNS)], level, horizon, datetime.now(UTC), exhaustion, skipped,
+        time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def capacity(report: ForecastReport, job: Job) -> pd.DataFrame:
+    """What runs out, first things first: one row per entity and feature whose query has ``exhaustion:``.
+
+    Columns: ``entity``, ``feature``, ``limit``, ``hours`` until it is reached (median) with ``lower_hours`` and
+    ``upper_hours`` of the report's level (infinite: later than the forecast looks), ``probability`` of reaching it
+    within ``within_hours``, and ``alert``: whether that passes the line of the job file.
+    """
+    rows = []
+    for item in report.exhaustion:
+        rule = job.queries[item.feature].exhaustion
+        rows.append(
+            {
+                "entity": item.entity,
+                "feature": item.feature,
+                "limit": item.limit,
+                "hours": _hours(item.seconds),
+                "lower_hours": _hours(item.lower),
+                "upper_hours": _hours(item.upper),
+                "probability": item.probability,
+                "within_hours": item.within / 3600,
+                "alert": rule is not None and item.probability >= rule.probability,
+            }
+        )
+    columns = [
+        "entity",
+        "feature",
+        "limit",
+        "hours",
+        "lower_hours",
+        "upper_hours",
+        "probability",
+        "within_hours",
+        "alert",
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(
+        ["hours", "lower_hours", "probability", "entity"], ascending=[True, True, False, True], ignore_index=True
+    )
+
+
+# -- tasks ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Task:
+    """One feature of some entities."""
+
+    panel: Panel
+    method: str
+    params: dict[str, Any]
+    horizon: timedelta
+    level: float
+    limit: float | None
+    direction: Literal["up", "down"]
+    within: timedelta | None
+
+
+@dataclass(frozen=True)
+class _Result:
+    frame: pd.DataFrame | None
+    exhaustion: list[TimeToExhaustion]
+    skipped: dict[tuple[str, str], str]
+
+
+def _tasks(panel: Panel, job: Job, horizon: timedelta, method: str, level: float, cpus: int) -> Iterator[_Task]:
+    """Features times groups of entities: enough for every core, and few, since each looks for orders once."""
+    groups = min(panel.n_entities, max(1, math.ceil(TASKS_PER_CPU * cpus / panel.n_features)))
+    for j, feature in enumerate(panel.features):
+        query = job.queries.get(feature)
+        limits: Limits = (query.valid_range if query else None) or (None, None)
+        rule = query.exhaustion if query else None
+        params: dict[str, Any] = {"limits": limits, "horizon": horizon, "random_state": job.seed}
+        if method in ("auto", "prophet") and job.holidays:
+            params["holidays"] = job.holidays
+        for entities in np.array_split(np.array(panel.entities, dtype=object), groups):
+            part = panel if groups == 1 else panel.select([str(name) for name in entities])
+            column = np.ascontiguousarray(part.values[:, [j]])
+            yield _Task(
+                Panel(column, part.offsets, part.entities, (feature,), part.timestamps, part.step),
+                method,
+                params,
+                horizon,
+                level,
+                rule.limit.fraction if rule else None,
+                "down" if query and query.direction == "down" else "up",
+                rule.within if rule else None,
+            )
+
+
+def _forecast(task: _Task) -> _Result:
+    """Fit and forecast one feature of some entities."""
+    forecaster = make(task.method, **task.params)
+    (feature,) = task.panel.features
+    try:
+        forecaster.fit(task.panel)
+    except NotEnoughData as exc:  # of these entities; others may have enough
+        skipped = getattr(forecaster, "skipped_", {})
+        return _Result(None, [], {(e, feature): skipped.get((e, feature), str(exc)) for e in task.panel.entities})
+    forecast = forecaster.predict(task.horizon, levels=(task.level,))
+    frame = forecast.to_pandas()
+    exhaustion: list[TimeToExhaustion] = []
+    if task.limit is not None and task.within is not None:
+        rows = max(series.n_rows for series in forecaster.series_.values())
+        longest = timedelta(seconds=rows / 2 * forecaster.grid_)
+        look = max(task.horizon, min(LOOK * task.within, longest))
+        far = forecaster.predict(look, levels=(task.level,))
+        within = min(task.within, timedelta(seconds=far.horizon * far.step))
+        exhaustion = time_to_exhaustion(far, task.limit, task.level, direction=task.direction, within=within)
+    return _Result(frame, exhaustion, forecast.skipped)
+
+
+def _on_ray(tasks: list[_Task]) -> Iterator[tuple[int, _Result]]:
+    """Results as they come."""
+    import ray
+
+    remote = ray.remote(num_cpus=1)(_forecast)
+    pending: dict[ray.ObjectRef[_Result], int] = {remote.remote(task): i for i, task in enumerate(tasks)}
+    try:
+        while pending:
+            ready, _ = ray.wait(list(pending), num_returns=1)
+            i = pending.pop(ready[0])
+            try:
+                yield i, ray.get(ready[0])
+            except ray.exceptions.RayTaskError as exc:
+                if isinstance(exc.cause, ForeshockError):
+                    raise exc.cause from None
+                raise JobError(f"forecasting {tasks[i].panel.features[0]} failed: {exc.cause}") from exc
+            except ray.exceptions.RayError as exc:
+                raise JobError(f"forecasting {tasks[i].panel.features[0]} failed: {exc}") from exc
+    finally:
+        for ref in pending:  # an error, or Ctrl-C: leave no work behind
+            ray.cancel(ref, force=True)
+
+
+def _hours(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds / 3600

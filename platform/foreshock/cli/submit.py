@@ -1,0 +1,69 @@
+"""``foreshock submit``: the same commands on a Ray cluster elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foreshock.cli.app import app
+from foreshock.cli.options import ConfigPath
+
+KINDS = ("train", "tune", "forecast", "backtest", "score")
+PASSED_ON = ("FORESHOCK_STORE_URL", "FORESHOCK_REGISTRY_URI", "PROMETHEUS_URL")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def submit(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}; its own options may follow.")],
+    config: ConfigPath,
+    address: Annotated[str, typer.Option(help="Of the cluster's dashboard, as in http://head:8265.")],
+) -> None:
+    """Run a command as a Ray job, and show its log until it ends.
+
+    The cluster's machines need Foreshock installed. The job file travels with the job; of the environment,
+    where models and state are kept, and PROMETHEUS_URL.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    from foreshock_models.errors import ConfigError, JobError, allowed
+    from foreshock_pipelines.jobfile import load_job
+
+    if command not in KINDS:
+        raise ConfigError(f"submit: {command!r} cannot be submitted; {allowed(command, KINDS)}")
+    load_job(config)  # a mistake in it is said here, not on the cluster
+    try:
+        client = JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError) as exc:
+        raise JobError(f"{address}: no Ray cluster answers there: {exc}") from exc
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(config, Path(folder) / "job.yaml")
+        words = ["foreshock", command, "-c", "job.yaml", *context.args]
+        job_id = client.submit_job(
+            entrypoint=shlex.join(words),
+            runtime_env={
+                "working_dir": folder,
+                "env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            },
+        )
+    typer.echo(f"{job_id} on {address}", err=True)
+
+    async def follow() -> None:
+        async for lines in client.tail_job_logs(job_id):
+            typer.echo(lines, nl=False)
+
+    try:
+        asyncio.run(follow())
+    except KeyboardInterrupt:
+        client.stop_job(job_id)
+        raise
+    status = str(client.get_job_status(job_id))
+    if status != "SUCCEEDED":
+        raise JobError(f"{job_id} ended as {status}: {client.get_job_info(job_id).message}")

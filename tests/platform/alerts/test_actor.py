@@ -1,0 +1,142 @@
+"""The alert actor and the scoring worker, killed in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.servers.servers import free_port
+
+from foreshock.alerts.actor import NAMESPACE, alert_actor
+from foreshock.alerts.engine import Engine
+from foreshock.schedule.conductor import Plan, Replay, start_conductor
+from foreshock.store import open_store
+from foreshock_models.calibration.state import State
+from foreshock_pipelines.datasets.source import open_source
+from foreshock_pipelines.jobfile import Job, NotifierConfig
+from foreshock_pipelines.jobs.score import score_pass, spans
+from foreshock_pipelines.registry import Registry
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@contextlib.contextmanager
+def receiver(port: int) -> Iterator[list[dict[str, Any]]]:
+    """An HTTP server that keeps what it gets."""
+    got: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield got
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def job(trained: Any, port: int) -> Job:
+    config = NotifierConfig(type="webhook", url=f"http://127.0.0.1:{port}/")
+    made: Job = trained.job.model_copy(update={"notify": [config]})
+    return made
+
+
+def expected_alerts(job: Job, trained: Any, folder: Path, replay: Replay) -> dict[str, int]:
+    """Alerts of an undisturbed run in this process: id to opening time."""
+    engine = Engine(open_store(f"sqlite:///{folder}/undisturbed.db"))
+    detector, model = Registry(trained.registry).load(job.name)
+    source = open_source(job)
+    since = round(replay.start.timestamp() * 1000)
+    state: State | None = None
+    for span in spans(since, round(replay.end.timestamp() * 1000), job.step_seconds):
+        scored = score_pass(detector, model.version, source, job, span, state)
+        engine.take(job, scored, span[1])
+        state = scored.state
+    return {a.id: a.opened_ms for a in engine.store.alerts(limit=500).alerts}
+
+
+def test_every_alert_arrives_though_the_actor_is_killed_before_it_sends(
+    ray_cluster: None, job: Job, trained: Any, port: int, tmp_path: Path
+) -> None:
+    import ray
+
+    url = f"sqlite:///{tmp_path}/store.db"
+    detector, model = Registry(trained.registry).load(job.name)
+    end = trained.windows.end_ms
+    scored = score_pass(detector, model.version, open_source(job), job, (end - 180 * 60_000, end))
+    actor = alert_actor(url, "http://foreshock", [job])
+    try:
+        opened = ray.get(actor.take.remote(job, scored, end))  # the receiver is down: nothing can be sent yet
+        assert opened
+        os.kill(ray.get(actor.pid.remote()), signal.SIGKILL)
+        with receiver(port) as got:
+            until(lambda: {p["id"] for p in got} >= {p["id"] for p in opened})
+        store = open_store(url)
+        assert {a.id for a in store.alerts(limit=500).alerts} == {p["id"] for p in opened}
+        store.close()
+    finally:
+        ray.kill(actor)
+
+
+def test_a_scoring_worker_killed_in_the_middle_loses_no_row_and_no_alert(
+    ray_cluster: None, job: Job, trained: Any, port: int, tmp_path: Path
+) -> None:
+    import ray
+
+    end = trained.windows.end
+    replay = Replay(end - timedelta(hours=3), end, every=300)
+    expected = expected_alerts(job, trained, tmp_path, replay)
+    assert expected
+    url = f"sqlite:///{tmp_path}/store.db"
+    store = open_store(url)
+    with receiver(port) as got:
+        conductor = start_conductor(Plan({job.name: job}, url, str(trained.registry), replay=replay))
+        try:
+            for _ in range(3):
+                before = store.scorer(job.name)
+                until(lambda before=before: store.scorer(job.name) != before)
+                worker = ray.get_actor(f"score-{job.name}", namespace=NAMESPACE)
+                os.kill(ray.get(worker.pid.remote()), signal.SIGKILL)
+            os.kill(ray.get(conductor.pid.remote()), signal.SIGKILL)
+            last = round(end.timestamp() * 1000)
+            until(lambda: (s := store.scorer(job.name)) is not None and s.scored_ms >= last, 120)
+            assert {a.id: a.opened_ms for a in store.alerts(limit=500).alerts} == expected
+            until(lambda: {p["id"] for p in got} == set(expected))
+        finally:
+            ray.kill(conductor)
+            for name in ("alerts", f"score-{job.name}"):
+                ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+            store.close()

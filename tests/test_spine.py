@@ -1,0 +1,137 @@
+"""The real thing: Prometheus to Alertmanager, with real metrics."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.servers import servers
+
+from foreshock_pipelines.datasets.demo import demo_fleet
+from foreshock_pipelines.datasets.windows import Windows
+
+pytestmark = [pytest.mark.prometheus, pytest.mark.ray, pytest.mark.slow]
+
+
+def real_machine(root: Path) -> tuple[Windows, list[tuple[datetime, datetime]]]:
+    """Ten features of a real machine with its labelled incidents, or the demo fleet where that is not at hand."""
+    file = root.parent / "shared" / "data" / "SMD" / "machine-1-7.parquet"
+    if not file.is_file():
+        windows, incidents = demo_fleet(hosts=3, days=4, incidents=2)
+        return windows, [(i.start, i.end) for i in incidents]
+    frame = pq.read_table(file).to_pandas()
+    features = [c for c in frame.columns if c not in ("timestamp", "label", "split")]
+    lively = sorted(features, key=lambda c: -float(frame[c].std()))[:10]
+    test = np.flatnonzero((frame["split"] != "train").to_numpy())
+    label = frame["label"].to_numpy()[test] == 1
+    starts = test[np.flatnonzero(np.diff(np.r_[0, label.astype(int)]) == 1)]
+    ends = test[np.flatnonzero(np.diff(np.r_[label.astype(int), 0]) == -1)]
+    rows = slice(max(0, int(test[0]) - 6000), int(starts[2]) + 1500)
+    part = frame.iloc[rows]
+    first = datetime(2026, 3, 1, tzinfo=UTC)
+    times = [first + timedelta(minutes=i) for i in range(len(part))]
+    windows = Windows.build(
+        times, {"instance": ["machine"] * len(part)}, {c: part[c].to_numpy() for c in lively}, step=60
+    )
+    offset = rows.start
+    spans = [
+        (times[a - offset], times[min(b - offset, len(times) - 1)])
+        for a, b in zip(starts[:3], ends[:3], strict=True)
+    ]
+    return windows, spans
+
+
+def test_from_prometheus_to_an_alert_with_attributions_in_alertmanager(
+    ray_cluster: None, root: Path, tmp_path: Path
+) -> None:
+    import ray
+
+    from foreshock.alerts.actor import NAMESPACE
+    from foreshock.schedule.conductor import Plan, Replay, start_conductor
+    from foreshock.store import open_store
+    from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.train import train
+    from foreshock_pipelines.registry import Registry
+
+    windows, incidents = real_machine(root)
+    start = min(a for a, _ in incidents) - timedelta(hours=1)
+    end = max(b for _, b in incidents) + timedelta(minutes=5)
+    with (
+        servers.prometheus(tmp_path / "p", windows=windows) as prometheus,
+        servers.alertmanager(tmp_path / "a") as am,
+    ):
+        file = tmp_path / "job.yaml"
+        queries = "".join(f"  {name}: {name}\n" for name in windows.features)
+        file.write_text(
+            f"name: machine\nsource: {{prometheus: '{prometheus}'}}\nqueries:\n{queries}entity: [instance]\n"
+            "step: 60s\ndetectors: [iforest, vae]\nfalse_alerts: 6 per day\n"
+            f"notify: [{{type: alertmanager, url: '{am}'}}]\n"
+        )
+        job = load_job(file)
+        registry = Registry(tmp_path / "models")
+        report = train(job, registry, start=windows.start, end=start)
+        assert [d["detector"] for d in report.detectors] == ["iforest", "vae", "ensemble"]
+        url = f"sqlite:///{tmp_path}/store.db"
+        conductor = start_conductor(
+            Plan(
+                {job.name: job}, url, str(tmp_path / "models"), "http://foreshock", replay=Replay(start, end, 1800)
+            )
+        )
+        store = open_store(url)
+        try:
+            deadline = time.monotonic() + 150
+            while (state := store.scorer(job.name)) is None or state.scored_ms < end.timestamp() * 1000 - 120_000:
+                assert time.monotonic() < deadline, ray.get(conductor.status.remote())
+                time.sleep(0.3)
+            alerts = store.alerts(kind="anomaly").alerts
+            assert any(_inside(a.opened_ms, incidents) for a in alerts), "no incident raised an alert"
+            while store.undelivered():
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            there = httpx.get(f"{am}/api/v2/alerts", params={"active": "true"}).json()
+        finally:
+            for name in ("conductor", "alerts", f"score-{job.name}"):
+                ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+            store.close()
+    ours = {a["labels"]["foreshock_id"]: a for a in there}
+    open_now = {a.id for a in alerts if a.live}
+    assert open_now <= set(ours)
+    for one in ours.values():
+        assert one["labels"]["instance"] == windows.entities[0]
+        assert "%" in one["annotations"]["causes"]
+        assert any(key.startswith("expected_") for key in one["annotations"])
+
+
+def _inside(ms: int, incidents: list[tuple[datetime, datetime]]) -> bool:
+    late = timedelta(minutes=15)
+    return any(a.timestamp() * 1000 <= ms <= (b + late).timestamp() * 1000 for a, b in incidents)
+
+
+def test_the_node_job_reads_every_feature_of_node_exporter(root: Path, tmp_path: Path) -> None:
+    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.jobfile import load_job
+
+    with (
+        servers.node_exporter(tmp_path) as target,
+        servers.prometheus(tmp_path / "p", scrape=target) as url,
+    ):
+        job: Any = load_job(root / "configs" / "node.yaml", env={"PROMETHEUS_URL": url})
+        job = job.model_copy(update={"step": timedelta(seconds=1)})
+        source = open_source(job)
+        deadline = time.monotonic() + 60
+        while True:
+            now = source.latest()
+            try:
+                last = source.read(now - timedelta(seconds=3), now).to_pandas().iloc[-2]
+            except Exception:
+                last = None
+            if last is not None and last[list(job.features)].notna().all():
+                break
+            assert time.monotonic() < deadline, f"a feature stays empty: {last}"
+            time.sleep(1)
