@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from foreshock_models.errors import ConfigError, DataError, ForeshockError, JobError, NotEnoughData
+from foreshock_models.errors import DataError, ForeshockError, JobError, NotEnoughData
 from foreshock_models.forecasters import TimeToExhaustion, find, make, time_to_exhaustion
 from foreshock_models.forecasters._grid import Limits
 from foreshock_models.panel import Panel

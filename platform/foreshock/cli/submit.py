@@ -45,7 +45,7 @@ def submit(
         raise JobError(f"{address}: no Ray cluster answers there: {exc}") from exc
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(config, Path(folder) / "job.yaml")
-        words = ["foreshock", command, "-c", "job.yaml", *context.args]
+        words = ["python", "-m", "foreshock", command, "-c", "job.yaml", *context.args]
         job_id = client.submit_job(
             entrypoint=shlex.join(words),
             runtime_env={

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.servers.servers import free_port
 
@@ -27,13 +29,27 @@ def head() -> Iterator[str]:
             BIN / "ray", "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
             "--num-cpus=2", f"--temp-dir={folder}", "--object-store-memory=200000000", "--include-dashboard=true",
         ]  # fmt: skip
-        env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+        env = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",  # as in an activated environment
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+        }
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         try:
             yield f"http://127.0.0.1:{dashboard}"
         finally:
-            process.terminate()
-            process.wait(30)
+            stop_with_children(process)
+
+
+def stop_with_children(process: subprocess.Popen[bytes]) -> None:
+    """Kill it and all that it started: asked politely, ``ray start --block`` may take minutes."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait(30)
+    psutil.wait_procs(family[:-1], timeout=30)
 
 
 def submit(address: str, *words: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +72,8 @@ def test_a_submitted_training_publishes_and_shows_its_log(head: str, trained: An
     assert '"version"' in done.stdout
     (version,) = [p.name for p in (tmp_path / "models" / "small").iterdir() if p.is_dir()]
     assert version in done.stdout
-    assert json.loads((tmp_path / "models" / "small" / "aliases.json").read_text())["aliases"]["champion"] == version
+    aliases = json.loads((tmp_path / "models" / "small" / "aliases.json").read_text())["aliases"]
+    assert aliases["champion"] == version
 
 
 def test_a_cluster_that_is_not_there_is_named(trained: Any, tmp_path: Path) -> None:
