@@ -44,7 +44,7 @@ bench: $(READY) ## speed, beside the peers, in one table
 	$(BIN)/python -m bench $(ARGS)
 
 bench-quality: $(READY) ## detection quality, beside the peers (DATA=folder)
-	$(BIN)/python bench/quality.py --data $(DATA) $(ARGS)
+	$(BIN)/python -m tests.bench.quality --data $(DATA) $(ARGS)
 
 bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naive
 	$(BIN)/python bench/forecast.py --data $(DATA) $(ARGS)

@@ -7,16 +7,22 @@ import os
 import shlex
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foreshock.cli.app import app
 from foreshock.cli.options import ConfigPath
 
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
 KINDS = ("train", "tune", "forecast", "backtest", "score")
 PASSED_ON = ("FORESHOCK_STORE_URL", "FORESHOCK_REGISTRY_URI", "PROMETHEUS_URL")
+ATTEMPTS = 20
+SECONDS_BETWEEN = 2.0
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -46,9 +52,10 @@ def submit(
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(config, Path(folder) / "job.yaml")
         words = ["python", "-m", "foreshock", command, "-c", "job.yaml", *context.args]
-        job_id = client.submit_job(
-            entrypoint=shlex.join(words),
-            runtime_env={
+        job_id = _submit(
+            client,
+            shlex.join(words),
+            {
                 "working_dir": folder,
                 "env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ},
             },
@@ -67,3 +74,17 @@ def submit(
     status = str(client.get_job_status(job_id))
     if status != "SUCCEEDED":
         raise JobError(f"{job_id} ended as {status}: {client.get_job_info(job_id).message}")
+
+
+def _submit(client: JobSubmissionClient, entrypoint: str, environment: dict[str, Any]) -> str:
+    """Hand the job over; a cluster that has only just started asks to be tried again."""
+    from foreshock_models.errors import JobError
+
+    for attempt in range(ATTEMPTS):
+        try:
+            return client.submit_job(entrypoint=entrypoint, runtime_env=environment)
+        except RuntimeError as exc:
+            if "try again later" not in str(exc) or attempt == ATTEMPTS - 1:
+                raise JobError(f"the cluster did not take the job: {exc}") from exc
+            time.sleep(SECONDS_BETWEEN)
+    raise AssertionError("the last attempt returns or raises")
