@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foreshock import plot
     from foreshock.fetching import fetch
     from foreshock_models.calibration.budget import Budget
-    from foreshock_models.detectors import LSTM, VAE, Ensemble, IForest, PyOD, Subspace
+    from foreshock_models.detectors import LSTM, VAE, Discord, Ensemble, IForest, PyOD, Subspace
     from foreshock_models.errors import ForeshockError
     from foreshock_models.forecasters import ARIMA, Auto, Prophet, SeasonalNaive
     from foreshock_pipelines.datasets.demo import demo_fleet
@@ -32,6 +32,7 @@ __all__ = [
     "VAE",
     "Auto",
     "Budget",
+    "Discord",
     "Ensemble",
     "ForeshockError",
     "IForest",
@@ -62,6 +63,7 @@ _HOME = {
     "Registry": "foreshock_pipelines.registry",
     "SeasonalNaive": "foreshock_models.forecasters",
     "Subspace": "foreshock_models.detectors",
+    "Discord": "foreshock_models.detectors",
     "VAE": "foreshock_models.detectors",
     "Windows": "foreshock_pipelines.datasets.windows",
     "demo_fleet": "foreshock_pipelines.datasets.demo",

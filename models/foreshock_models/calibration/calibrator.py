@@ -3,8 +3,9 @@
 A score is ``log p / log p*``: p is the rate, per row, at which normal data of that entity bring an alert with a
 raw score at least as high; p* is the rate that the budget allows. p comes from peaks over threshold [1]_: the
 N-of-M filtered raw scores are declustered into events, and the excess of their peaks follows a generalised
-Pareto tail. Because raw scores drift, location and spread are tracked causally, and a small integral controller
-[2]_ holds the long-run rate of alerts at the budget.
+Pareto tail. Because raw scores drift, a small integral controller [2]_ holds the long-run rate of alerts at the
+budget: each alert moves the line up a little, each row without one down by what the budget allows. When most of a
+day lies over the line, that level is accepted as the new normal.
 
 .. [1] Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017.
 .. [2] Gibbs and Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021.
@@ -18,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration._stream import COLUMNS, FRESH, UPPER, advance
+from foreshock_models.calibration._stream import COLUMNS, FRESH, UPPER, advance, stand
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.state import State
 from foreshock_models.calibration.tail import Tail, fit_tail, nth_largest
@@ -26,10 +27,10 @@ from foreshock_models.panel import Panel
 
 __all__ = ["Calibrated", "Calibrator"]
 
-TRACK_DAYS = 2.0
-"""Location and spread of raw scores follow over about so long."""
+YOUNG_DAYS = 1.0
+"""Until so many rows were seen, an entity's location and spread are learnt from its rows."""
 NEW_NORMAL_DAYS = 1.0
-"""An entity that alerts nearly all the time for so long has a new normal."""
+"""An entity that is over the line for much of so long a time has a new normal."""
 WARM_ROWS = 200
 """Rows after which an entity's own location and spread hold."""
 GAIN = 0.15
@@ -105,9 +106,8 @@ class Calibrator:
             x,
             panel.offsets,
             table,
-            np.array([self.tail.threshold, self.tail.rate, self.tail.scale, self.tail.shape]),
-            float(np.log(1.0 / self.budget.rows_per_alert(panel.step))),
-            1.0 / max(TRACK_DAYS * day, WARM_ROWS),
+            *self._line(panel.step),
+            max(YOUNG_DAYS * day, WARM_ROWS),
             1.0 / max(NEW_NORMAL_DAYS * day, WARM_ROWS / 4),
             GAIN,
             *self.budget.votes,
@@ -117,6 +117,16 @@ class Calibrator:
         warming = np.repeat(table[:, COLUMNS["seen"]] - entity_rows < WARM_ROWS, entity_rows)
         shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
         return Calibrated(score, warming, State(panel.entities, {"calibration": table}), shifts)
+
+    def static(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
+        """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
+        table = self._rows(self.state, panel.entities)
+        return stand(np.ascontiguousarray(self._squash(raw)), panel.offsets, table, *self._line(panel.step))
+
+    def _line(self, step: float) -> tuple[NDArray[np.float64], float]:
+        """The tail as an array, and the logarithm of the rate per row that the budget allows."""
+        tail = np.array([self.tail.threshold, self.tail.rate, self.tail.scale, self.tail.shape])
+        return tail, float(np.log(1.0 / self.budget.rows_per_alert(step)))
 
     def _rows(self, state: State, entities: tuple[str, ...]) -> NDArray[np.float64]:
         """The state of `entities`, copied; an unknown one starts from the median of those known in training."""

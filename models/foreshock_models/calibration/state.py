@@ -17,14 +17,14 @@ __all__ = ["State"]
 
 @dataclass(frozen=True)
 class State:
-    """Streaming state of a fitted detector: calibration and smoothing, per entity.
+    """Streaming state of a fitted detector: calibration and policy, per entity.
 
     Parameters
     ----------
     entities
         One name per row of every array.
     arrays
-        Name to array ``(n_entities, ...)``. Names are paths: ``iforest/tail``.
+        Name to array ``(n_entities, ...)``.
     """
 
     entities: tuple[str, ...] = ()
@@ -50,14 +50,6 @@ class State:
         rows = np.array([starts[p] + i for p, i in names.values()])
         arrays = {key: np.concatenate([part.arrays[key] for part in parts])[rows] for key in parts[0].arrays}
         return cls(tuple(names), arrays)
-
-    def under(self, prefix: str) -> State:
-        """The part whose names begin with ``prefix/``, that prefix taken off."""
-        cut = f"{prefix}/"
-        return State(
-            self.entities,
-            {key.removeprefix(cut): value for key, value in self.arrays.items() if key.startswith(cut)},
-        )
 
     def to_bytes(self) -> bytes:
         """Safetensors bytes; `from_bytes` gives the same state back, bit for bit."""

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from foreshock_models.detectors._base import Detector, Expectation, Scores
+from foreshock_models.detectors.discord import Discord
 from foreshock_models.detectors.ensemble import Ensemble
 from foreshock_models.detectors.iforest import IForest
 from foreshock_models.detectors.lstm import LSTM
@@ -20,6 +21,7 @@ __all__ = [
     "LSTM",
     "VAE",
     "Detector",
+    "Discord",
     "Ensemble",
     "Expectation",
     "IForest",
@@ -37,6 +39,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "lstm": LSTM,
     "vae": VAE,
     "subspace": Subspace,
+    "discord": Discord,
     "ensemble": Ensemble,
 }
 ENTRY_POINTS = "foreshock.detectors"
@@ -44,8 +47,9 @@ PYOD = "pyod:"
 
 
 def default_detectors(n_features: int) -> tuple[str, ...]:
-    """What a job gets that names none: on a single feature, one that sees sub-sequences too."""
-    return ("iforest", "lstm", "vae", "subspace") if n_features == 1 else ("iforest", "lstm", "vae")
+    """What a job gets that names none: on a single feature, two that see sub-sequences too."""
+    common = ("iforest", "lstm", "vae")
+    return (*common, "subspace", "discord") if n_features == 1 else common
 
 
 def find(name: str) -> type[Detector]:

@@ -132,11 +132,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         head, tail = hold_back(panel, HOLD_BACK)
         self._fit(head)
         self.profile_ = Profile.fit(panel)
-        self._calibrate(panel, tail, budget or Budget.parse("1 per week"))
-        self.decision_scores_ = self._decision(panel)
-        self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
-        self.labels_ = (self.decision_scores_ > self.threshold_).astype(np.int64)
-        self._remember_range()
+        self._conclude(self._decision(panel), panel, tail, Calibrator(budget or Budget.parse("1 per week")))
         return self
 
     def decision_function(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -212,20 +208,22 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         return self
 
     # -- inside ----------------------------------------------------------------------------------------
-    def _calibrate(self, panel: Panel, tail: NDArray[np.bool_], budget: Budget) -> None:
-        """Fit the calibration on the held-back rows, whose scores may look at the rows before them."""
-        raw = self._decision(panel)
-        self.calibrator_ = Calibrator(budget).fit(raw[tail], panel.take(tail))
+    def _conclude(
+        self, raw: NDArray[np.float64], panel: Panel, tail: NDArray[np.bool_], calibrator: Calibrator
+    ) -> None:
+        """Calibrate on the held-back rows, whose scores may look at the rows before them, and set PyOD's names."""
+        self.calibrator_ = calibrator.fit(raw[tail], panel.take(tail))
         self.state_ = self.calibrator_.state
+        self.decision_scores_ = raw
+        self.threshold_ = float(np.quantile(raw, 1 - self.contamination))
+        self.labels_ = (raw > self.threshold_).astype(np.int64)
+        self._range_ = (float(raw.min()), float(raw.max()))
 
     def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
         raw = self._decision(panel)[keep]
         rows = panel if keep.all() else panel.take(keep)
         done = self.calibrator_.apply(raw, rows, state)
         return Scores(rows, done.score, raw, done.warming, done.state, new_normal=done.new_normal)
-
-    def _remember_range(self) -> None:
-        self._range_ = (float(self.decision_scores_.min()), float(self.decision_scores_.max()))
 
     def _check_enough(self, panel: Panel) -> None:
         filled = int((~np.isnan(panel.values)).any(axis=1).sum())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foreshock_models.detectors._base import Detector, Expectation
-from foreshock_models.detectors._windows import smooth
+from foreshock_models.detectors._windows import carried, smooth
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.gradients import expected_gradients
 from foreshock_models.panel import Panel
@@ -91,19 +91,29 @@ class NetworkDetector(Detector):
 
     @abstractmethod
     def _predict(self, windows: Tensor) -> Tensor:
-        """``(B, window, F)`` scaled, gaps filled -> ``(B, F)``: what the last row should be."""
+        """``(B, span, F)`` scaled, gaps filled -> ``(B, F)``: what the last row should be."""
 
     @abstractmethod
     def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
-        """Training loss of a batch; ``known`` ``(B, window, F)`` is 0 where a sample is missing."""
+        """Training loss of a batch; ``known`` ``(B, span, F)`` is 0 where a sample is missing."""
 
     # -- Detector's hooks ------------------------------------------------------------------------------
     @property
     def context(self) -> int:
-        return self.window + self.smoothing - 2
+        return self._span + self.smoothing - 2
+
+    @property
+    def _span(self) -> int:
+        """Rows from the first that the network sees to the one that it speaks of."""
+        return getattr(self, "span_", self.window)
+
+    def _span_for(self, step: float) -> int:
+        """`_span` for rows `step` seconds apart."""
+        return self.window
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
+        self.span_ = self._span_for(panel.step)
         x, known = self._inputs(panel)
         windows, masks = self._stack(x, panel), self._stack(known, panel)
         order = panel.positions
@@ -120,7 +130,7 @@ class NetworkDetector(Detector):
         spread = np.sqrt(_mean_square(seen[late_rows]))
         self.band_ = np.where(np.isfinite(spread), spread, 1.0)
         rng = np.random.default_rng(self.random_state)
-        span = self.window + self.smoothing - 1
+        span = self._span + self.smoothing - 1
         wide = self._stack(x, panel, span)
         self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)].copy()
 
@@ -142,7 +152,7 @@ class NetworkDetector(Detector):
 
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         x, known = self._inputs(panel)
-        span = self.window + self.smoothing - 1
+        span = self._span + self.smoothing - 1
         inputs = self._stack(x, panel, span)[rows]
         masks = self._stack(known, panel, span)[rows]
         used = np.minimum(panel.positions[rows] + 1, self.smoothing)
@@ -153,13 +163,13 @@ class NetworkDetector(Detector):
         return Explanation(panel.features, attributions, base, raw)
 
     def _score_of(self, x: Tensor, known: Tensor, used: Tensor) -> Tensor:
-        """The raw score as a differentiable function: ``(B, window + smoothing - 1, F)`` -> ``(B,)``."""
-        windows = x.unfold(1, self.window, 1).transpose(2, 3)  # (B, smoothing, window, F)
+        """The raw score as a differentiable function: ``(B, span + smoothing - 1, F)`` -> ``(B,)``."""
+        windows = x.unfold(1, self._span, 1).transpose(2, 3)  # (B, smoothing, span, F)
         b, k = windows.shape[:2]
-        expected = self._predict(windows.reshape(b * k, self.window, -1)).reshape(b, k, -1)
+        expected = self._predict(windows.reshape(b * k, self._span, -1)).reshape(b, k, -1)
         usual = torch.as_tensor(self.usual_, dtype=x.dtype, device=x.device)
-        residual = (x[:, self.window - 1 :] - expected).abs() / usual
-        parts = (residual - 1.0).clamp(0.0, EXCESS) * known[:, self.window - 1 :]
+        residual = (x[:, self._span - 1 :] - expected).abs() / usual
+        parts = (residual - 1.0).clamp(0.0, EXCESS) * known[:, self._span - 1 :]
         rows = torch.arange(k, device=x.device)
         late = (rows[None, :] >= k - used[:, None]).to(x.dtype)  # the rows that exist, the newest last
         return (parts.mean(dim=2) * late).sum(dim=1) / used
@@ -168,12 +178,12 @@ class NetworkDetector(Detector):
         entities, arrays = self.scaler_.to_arrays()
         weights = {f"net.{name}": value.detach().cpu().numpy() for name, value in self.net_.state_dict().items()}
         own = {"usual": self.usual_, "band": self.band_, "background": self.background_}
-        values = {"entities": entities, "losses": self.losses_, "n_features": len(self.usual_)}
+        values = {"entities": entities, "losses": self.losses_, "n_features": len(self.usual_), "span": self.span_}
         return values, {**arrays, **weights, **own}
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
-        self.losses_ = values["losses"]
+        self.losses_, self.span_ = values["losses"], values["span"]
         self.usual_, self.band_, self.background_ = arrays["usual"], arrays["band"], arrays["background"]
         self.net_ = self._build(values["n_features"]).to(self._device())
         weights = {
@@ -191,20 +201,15 @@ class NetworkDetector(Detector):
     def _inputs(self, panel: Panel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scaled rows with gaps carried forward, at most a window long, then 0; and which samples are known."""
         scaled = self.scaler_.transform(panel)
-        known = ~np.isnan(scaled)
-        last = np.where(known, np.arange(panel.n_rows)[:, None], -1)
-        for _, rows in panel:
-            last[rows] = np.maximum.accumulate(last[rows], axis=0)
-        usable = (last >= 0) & (np.arange(panel.n_rows)[:, None] - last < self.window)
-        filled = np.where(usable, np.take_along_axis(scaled, np.maximum(last, 0), axis=0), 0.0)
-        return np.clip(filled, -CLIP, CLIP).astype(np.float32), known.astype(np.float32)
+        filled = carried(scaled, panel, self._span)
+        return np.clip(filled, -CLIP, CLIP).astype(np.float32), (~np.isnan(scaled)).astype(np.float32)
 
     def _stack(self, x: NDArray[np.float32], panel: Panel, span: int | None = None) -> NDArray[np.float32]:
         """The window that ends at each row, ``(n_rows, span, F)``, a view where one entity is given.
 
         Before an entity's first row, that row is repeated.
         """
-        span = span or self.window
+        span = span or self._span
         parts = []
         for _, rows in panel:
             block = x[rows]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["N_WINDOW_FEATURES", "smooth", "window_features"]
+from foreshock_models.panel import Panel
+
+__all__ = ["N_WINDOW_FEATURES", "carried", "smooth", "trailing_windows", "whole_windows", "window_features"]
 
 N_WINDOW_FEATURES = 4
 
@@ -68,3 +71,35 @@ def smooth(values: NDArray[np.float64], offsets: NDArray[np.int64], rows: int) -
                     total += values[k, j]
                 out[i, j] = total / (i + 1 - first)
     return out
+
+
+def carried(scaled: NDArray[np.float64], panel: Panel, rows: int) -> NDArray[np.float64]:
+    """Scaled values ``(n_rows, F)`` with gaps filled by the last value within `rows`, else by 0."""
+    number = np.arange(panel.n_rows)[:, None]
+    last = np.where(np.isnan(scaled), -1, number)
+    for _, block in panel:
+        last[block] = np.maximum.accumulate(last[block], axis=0)
+    usable = (last >= 0) & (number - last < rows)
+    filled: NDArray[np.float64] = np.where(usable, np.take_along_axis(scaled, np.maximum(last, 0), axis=0), 0.0)
+    return filled
+
+
+def trailing_windows(scaled: NDArray[np.float64], panel: Panel, window: int) -> NDArray[np.float64]:
+    """``(n_rows, F * window)``: the window that ends at each row, feature by feature, gaps filled.
+
+    Before an entity's first row, that row is repeated.
+    """
+    filled = carried(scaled, panel, window)
+    out = np.empty((panel.n_rows, window * panel.n_features))
+    for _, rows in panel:
+        padded = np.concatenate([np.repeat(filled[rows][:1], window - 1, axis=0), filled[rows]])
+        out[rows] = sliding_window_view(padded, window, axis=0).reshape(rows.stop - rows.start, -1)
+    return out
+
+
+def whole_windows(panel: Panel, window: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of rows whose window lies within their entity, in order; at most `most`, drawn at random."""
+    shortest = int(np.diff(panel.offsets).min())
+    whole = np.flatnonzero(panel.positions >= min(window - 1, shortest - 1))
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(whole, size=min(len(whole), most), replace=False))

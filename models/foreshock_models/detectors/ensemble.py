@@ -1,4 +1,4 @@
-"""Several detectors as one: the mean of their calibrated scores, calibrated again."""
+"""Several detectors as one: the mean of their tail scores, calibrated again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from foreshock_models.panel import Panel
 
 __all__ = ["Ensemble"]
 
-BOUNDS = (-0.5, 3.0)
+BOUNDS = (-0.5, 2.0)
 """A member's score counts within these: no single one decides alone, however far it is over the line."""
+WEIGHTS = {"iforest": 1.5, "vae": 0.5}
+"""How much a member's score counts; others 1."""
 
 
 class Ensemble(Detector):
-    """The mean of its members' calibrated scores, which are on one scale: log-tail probabilities.
+    """The mean of its members' scores, which are on one scale: log-tail probabilities.
+
+    The members' scores are taken as training calibrated them, without what each would have learnt since: only the
+    mean follows drift. Members that each adapt on their own would soon disagree about what is usual.
 
     Parameters
     ----------
@@ -82,15 +87,8 @@ class Ensemble(Detector):
         self.n_features_in_ = panel.n_features
         self.profile_ = next(iter(fitted.values())).profile_
         _, tail = hold_back(panel, HOLD_BACK)
-        states = {name: member.state_ for name, member in fitted.items()}
-        raw, _ = self._mean(panel, np.ones(panel.n_rows, np.bool_), _put_together(states))
-        calibrator = Calibrator(budget or Budget.parse("1 per week"), linear=True)
-        self.calibrator_ = calibrator.fit(raw[tail], panel.take(tail))
-        self.state_ = _put_together({**states, self.name: self.calibrator_.state})
-        self.decision_scores_ = raw
-        self.threshold_ = float(np.quantile(raw, 1 - self.contamination))
-        self.labels_ = (raw > self.threshold_).astype(np.int64)
-        self._remember_range()
+        raw, _ = self._mean(panel, {name: member.decision_scores_ for name, member in fitted.items()})
+        self._conclude(raw, panel, tail, Calibrator(budget or Budget.parse("1 per week"), linear=True))
         return self
 
     def recalibrate(self, budget: Budget) -> Self:
@@ -106,26 +104,30 @@ class Ensemble(Detector):
         return {name: make(name, random_state=self.random_state) for name in default_detectors(panel.n_features)}
 
     def _mean(
-        self, panel: Panel, keep: NDArray[np.bool_], state: State
-    ) -> tuple[NDArray[np.float64], dict[str, Scores]]:
-        """Mean of the members' bounded scores ``(n_kept,)``, and each member's own."""
-        scores = {name: member._score(panel, keep, state.under(name)) for name, member in self.members_.items()}
-        return np.mean([np.clip(s.score, *BOUNDS) for s in scores.values()], axis=0), scores
+        self, panel: Panel, raw: Mapping[str, NDArray[np.float64]]
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """Weighted mean of the members' bounded scores ``(n_rows,)``, and each member's own."""
+        scores = {name: self.members_[name].calibrator_.static(values, panel) for name, values in raw.items()}
+        weights = [WEIGHTS.get(name, 1.0) for name in scores]
+        return np.average([np.clip(s, *BOUNDS) for s in scores.values()], axis=0, weights=weights), scores
+
+    def _raw(self, panel: Panel) -> dict[str, NDArray[np.float64]]:
+        return {name: member._decision(panel) for name, member in self.members_.items()}
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return self._mean(panel, np.ones(panel.n_rows, np.bool_), self.state_)[0]
+        return self._mean(panel, self._raw(panel))[0]
 
     def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
-        raw, scores = self._mean(panel, keep, state)
-        rows = next(iter(scores.values())).panel
-        done = self.calibrator_.apply(raw, rows, state.under(self.name))
+        raw, members = self._mean(panel, self._raw(panel))
+        rows = panel if keep.all() else panel.take(keep)
+        done = self.calibrator_.apply(raw[keep], rows, state)
         return Scores(
             panel=rows,
             score=done.score,
-            raw=raw,
+            raw=raw[keep],
             warming=done.warming,
-            state=_put_together({**{n: s.state for n, s in scores.items()}, self.name: done.state}),
-            members={name: s.score for name, s in scores.items()},
+            state=done.state,
+            members={name: score[keep] for name, score in members.items()},
             new_normal=done.new_normal,
         )
 
@@ -135,12 +137,12 @@ class Ensemble(Detector):
         Members measure in units of their own, so that only shares can be put together. They add up to how
         far the ensemble's raw score lies above the lowest one.
         """
-        raw, scores = self._mean(panel, np.ones(panel.n_rows, np.bool_), self.state_)
+        raw, scores = self._mean(panel, self._raw(panel))
         total = np.zeros((len(rows), panel.n_features))
         for name, member in self.members_.items():
             parts = np.maximum(member._explain(panel, rows).attributions, 0.0)
             share = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)
-            total += share * np.maximum(scores[name].score[rows], 0.05)[:, None]
+            total += share * np.clip(scores[name][rows], 0.05, BOUNDS[1])[:, None] * WEIGHTS.get(name, 1.0)
         size = total.sum(axis=1, keepdims=True)
         total = np.where(size > 0, total / np.maximum(size, 1e-12), 1.0 / panel.n_features)
         lowest = np.full(len(rows), BOUNDS[0])
@@ -161,15 +163,4 @@ class Ensemble(Detector):
         return {}, {}
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        states = {name: member.state_ for name, member in self.members_.items()}
-        self.state_ = _put_together({**states, self.name: self.calibrator_.state})
-
-
-def _put_together(states: Mapping[str, State]) -> State:
-    """The states of several detectors of the same entities as one, each under its name."""
-    entities = next(iter(states.values())).entities
-    arrays = {}
-    for name, state in states.items():
-        aligned = state if state.entities == entities else state.select(entities)
-        arrays.update({f"{name}/{key}": value for key, value in aligned.arrays.items()})
-    return State(entities, arrays)
+        """Everything is in the members."""

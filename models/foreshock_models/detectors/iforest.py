@@ -19,6 +19,8 @@ from foreshock_models.scaling import Scaler
 
 __all__ = ["IForest"]
 
+SEVERAL, SINGLE = (5, 60, 6), (15, 200, 30)
+"""Default `short`, `long` and `smoothing`, for several features and for one."""
 FAR = 8.0
 """A row counts at most so many times for lying far out, in units of the 99% quantile of the training rows."""
 
@@ -38,9 +40,10 @@ class IForest(Detector):
     max_samples
         Rows that each tree is grown on.
     short, long
-        Lengths of the two windows, rows.
+        Lengths of the two windows, rows; default 5 and 60, or 15 and 200 for a single feature.
     smoothing
-        Rows over which isolation scores are averaged.
+        Rows over which isolation scores are averaged; default 6, or 30 for a single feature, which has no
+        others to make a lone spike stand out less.
     quantile
         Isolation scores below this quantile of the training rows count as none.
 
@@ -61,9 +64,9 @@ class IForest(Detector):
         *,
         n_trees: int = 40,
         max_samples: int = 256,
-        short: int = 5,
-        long: int = 60,
-        smoothing: int = 10,
+        short: int | None = None,
+        long: int | None = None,
+        smoothing: int | None = None,
         quantile: float = 0.9,
         contamination: float = 0.01,
         random_state: int = 0,
@@ -78,10 +81,14 @@ class IForest(Detector):
 
     @property
     def context(self) -> int:
-        return self.long + self.smoothing - 2
+        _, long, smoothing = self.lengths_
+        return long + smoothing - 2
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
+        usual = SINGLE if panel.n_features == 1 else SEVERAL
+        asked = (self.short, self.long, self.smoothing)
+        self.lengths_ = tuple(b if a is None else a for a, b in zip(asked, usual, strict=True))
         x = self._features(panel)
         rng = np.random.default_rng(self.random_state)
         rows = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
@@ -98,7 +105,7 @@ class IForest(Detector):
 
     def _features(self, panel: Panel) -> NDArray[np.float32]:
         z = np.ascontiguousarray(self.scaler_.transform(panel))
-        x: NDArray[np.float32] = window_features(z, panel.offsets, self.short, self.long)
+        x: NDArray[np.float32] = window_features(z, panel.offsets, *self.lengths_[:2])
         return x
 
     def _parts(self, isolation: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -109,7 +116,7 @@ class IForest(Detector):
     def _contributions(self, panel: Panel) -> NDArray[np.float64]:
         x = self._features(panel)
         parts = self._parts(score_forests(self.forest_, x), x)
-        smoothed: NDArray[np.float64] = smooth(parts, panel.offsets, self.smoothing)
+        smoothed: NDArray[np.float64] = smooth(parts, panel.offsets, self.lengths_[2])
         return smoothed
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
@@ -130,10 +137,11 @@ class IForest(Detector):
             "weight": self.weight_,
             "base": self.base_,
         }
-        return {"entities": entities}, arrays
+        return {"entities": entities, "lengths": list(self.lengths_)}, arrays
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
+        self.lengths_ = tuple(values["lengths"])
         self.forest_ = Forest.from_arrays(arrays)
         self.floor_, self.size_ = arrays["floor"], arrays["size"]
         self.weight_, self.base_ = arrays["weight"], arrays["base"]

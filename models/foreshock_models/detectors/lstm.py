@@ -1,4 +1,4 @@
-"""LSTM that predicts the next value of each feature [1]_.
+"""LSTM that predicts the values of each feature some minutes ahead [1]_.
 
 .. [1] Malhotra et al., "Long short term memory networks for anomaly detection in time series", ESANN 2015.
 """
@@ -14,7 +14,7 @@ __all__ = ["LSTM"]
 
 
 class _Net(nn.Module):
-    """The last rows -> the next one, as a change of the last."""
+    """The last rows -> a later one, as a change of the last."""
 
     def __init__(self, n_features: int, hidden: int) -> None:
         super().__init__()
@@ -29,7 +29,10 @@ class _Net(nn.Module):
 
 
 class LSTM(NetworkDetector):
-    """Predicts each row from the ones before it; what it did not expect is anomalous.
+    """Predicts each row from rows some minutes before it; what it did not expect is anomalous.
+
+    The horizon is what makes it see more than spikes: from the row just before, nearly every anomaly that lasts
+    is easily predicted.
 
     See `NetworkDetector` for how residuals become the score. `expect` gives the predicted value of each
     feature, with a band of three standard deviations of its usual error.
@@ -37,7 +40,9 @@ class LSTM(NetworkDetector):
     Parameters
     ----------
     window
-        Rows that are seen, the predicted one included.
+        Rows that are seen, to predict one.
+    horizon
+        Seconds from the last row that is seen to the predicted one; at least one step.
     hidden
         Width of the LSTM.
 
@@ -56,14 +61,15 @@ class LSTM(NetworkDetector):
     def __init__(
         self,
         *,
-        window: int = 17,
+        window: int = 16,
+        horizon: float = 600.0,
         hidden: int = 48,
         epochs: int = 12,
         patience: int = 2,
         max_windows: int = 12_000,
         learning_rate: float = 4e-3,
         batch_size: int = 256,
-        smoothing: int = 10,
+        smoothing: int = 6,
         device: str = "auto",
         contamination: float = 0.01,
         random_state: int = 0,
@@ -81,12 +87,16 @@ class LSTM(NetworkDetector):
             contamination=contamination,
             random_state=random_state,
         )
+        self.horizon = horizon
+
+    def _span_for(self, step: float) -> int:
+        return self.window + max(1, round(self.horizon / step))
 
     def _build(self, n_features: int) -> nn.Module:
         return _Net(n_features, self.hidden)
 
     def _predict(self, windows: Tensor) -> Tensor:
-        predicted: Tensor = self.net_(windows[:, :-1])
+        predicted: Tensor = self.net_(windows[:, : self.window])
         return predicted
 
     def _loss(self, windows: Tensor, known: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
+from foreshock_models.detectors._windows import trailing_windows, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
@@ -50,7 +50,7 @@ class Subspace(Detector):
     name = "subspace"
 
     def __init__(
-        self, *, window: int = 32, ridge: float = 0.02, contamination: float = 0.01, random_state: int = 0
+        self, *, window: int = 64, ridge: float = 0.1, contamination: float = 0.01, random_state: int = 0
     ) -> None:
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
@@ -62,34 +62,15 @@ class Subspace(Detector):
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
-        windows = self._windows(panel)
-        rng = np.random.default_rng(self.random_state)
-        whole = np.flatnonzero(panel.positions >= min(self.window - 1, int(np.diff(panel.offsets).min()) - 1))
-        chosen = np.sort(rng.choice(whole, size=min(len(whole), MAX_WINDOWS), replace=False))
-        rows = windows[chosen]  # (n, window * F)
+        chosen = whole_windows(panel, self.window, MAX_WINDOWS, self.random_state)
+        rows = self._windows(panel)[chosen]  # (n, window * F)
         self.mean_ = rows.mean(axis=0)
         covariance = np.atleast_2d(np.cov(rows - self.mean_, rowvar=False))
         ridge = self.ridge * max(float(np.trace(covariance)) / len(covariance), 1e-6)
         self.precision_ = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
 
     def _windows(self, panel: Panel) -> NDArray[np.float64]:
-        """``(n_rows, window * F)``: the window that ends at each row, feature by feature, gaps carried forward.
-
-        A gap is filled with the last value of the window before it, else with 0, the centre.
-        """
-        scaled = self.scaler_.transform(panel)
-        known = ~np.isnan(scaled)
-        number = np.arange(panel.n_rows)[:, None]
-        last = np.where(known, number, -1)
-        for _, rows in panel:
-            last[rows] = np.maximum.accumulate(last[rows], axis=0)
-        usable = (last >= 0) & (number - last < self.window)
-        filled = np.where(usable, np.take_along_axis(scaled, np.maximum(last, 0), axis=0), 0.0)
-        out = np.empty((panel.n_rows, self.window * panel.n_features))
-        for _, rows in panel:
-            padded = np.concatenate([np.repeat(filled[rows][:1], self.window - 1, axis=0), filled[rows]])
-            out[rows] = sliding_window_view(padded, self.window, axis=0).reshape(rows.stop - rows.start, -1)
-        return out
+        return trailing_windows(self.scaler_.transform(panel), panel, self.window)
 
     def _parts(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What each feature adds to the raw score ``(n_rows, F)``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from foreshock_pipelines.jobfile import Job
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector  # who only reads `Scored` need not load torch
 
-__all__ = ["Cause", "Scored", "causes_of", "policy_of", "score_panel", "score_pass", "spans"]
+__all__ = ["Cause", "Scored", "causes_of", "policy_of", "score_panel", "score_pass", "score_under", "spans"]
 
 MAX_ROWS = 1440
 """Steps of the grid in one pass: a long outage is caught up in so many rows at a time."""
@@ -120,38 +120,56 @@ def score_panel(
     state: State | None = None,
 ) -> Scored:
     """Score rows from `since` on, say which may alert, and why the anomalous ones are."""
+    return score_under(detector, version, panel, [policy], since=since, state=state)[0]
+
+
+def score_under(
+    detector: Detector,
+    version: str,
+    panel: Panel,
+    policies: Sequence[Policy],
+    *,
+    since: int | None = None,
+    state: State | None = None,
+) -> list[Scored]:
+    """As `score_panel`, once for several policies: what they give differs in `permitted` alone."""
     scores = detector.score(panel, since=since, state=state)
-    rows = scores.panel
-    explained = _rows_to_explain(rows, scores.score, policy)
-    permitted = np.ones(rows.n_rows, np.bool_)
+    rows = Panel.require(scores.panel, detector.features_in_)
+    explained = np.unique(np.concatenate([_rows_to_explain(rows, scores.score, policy) for policy in policies]))
+    usual = detector.usual(rows) if len(explained) else None
+    attributions = np.zeros((0, rows.n_features))
     causes: dict[int, list[Cause]] = {}
-    if len(explained):
-        shift = _positions_in(panel, rows)
-        attributions = detector.explain(panel, shift[explained]).attributions
-        chosen = Panel.require(rows, detector.features_in_)
-        usual = detector.usual(rows)
-        for row, values in zip(explained.tolist(), attributions, strict=True):
-            causes[row] = causes_of(
-                chosen.features, values, chosen.values[row],
-                usual.expected[row], usual.lower[row], usual.upper[row],
-            )  # fmt: skip
-        if policy.selective:
-            at = _latest_explained(rows, explained, scores.score)
-            some = at >= 0
-            permitted[some] = policy.permitted(
-                attributions[at[some]], chosen.values[some], usual.expected[some], chosen.features
+    if usual is not None:
+        attributions = detector.explain(panel, _positions_in(panel, rows)[explained]).attributions
+        causes = {
+            row: causes_of(
+                rows.features, values, rows.values[row], usual.expected[row], usual.lower[row], usual.upper[row]
             )
-    return Scored(
-        version,
-        rows,
-        scores.score,
-        scores.warming,
-        permitted,
-        causes,
-        scores.state,
-        scores.members,
-        scores.new_normal,
-    )
+            for row, values in zip(explained.tolist(), attributions, strict=True)
+        }
+    latest = _latest_explained(rows, explained, scores.score) if len(explained) else np.full(rows.n_rows, -1)
+    some = latest >= 0
+    found = []
+    for policy in policies:
+        permitted = np.ones(rows.n_rows, np.bool_)
+        if policy.selective and usual is not None:
+            permitted[some] = policy.permitted(
+                attributions[latest[some]], rows.values[some], usual.expected[some], rows.features
+            )
+        found.append(
+            Scored(
+                version,
+                rows,
+                scores.score,
+                scores.warming,
+                permitted,
+                causes,
+                scores.state,
+                scores.members,
+                scores.new_normal,
+            )
+        )
+    return found
 
 
 def _rows_to_explain(rows: Panel, score: NDArray[np.float64], policy: Policy) -> NDArray[np.int64]:
