@@ -78,6 +78,7 @@ def advance(
     table: NDArray[np.float64],
     tail: NDArray[np.float64],
     log_budget: float,
+    span: float,
     young: float,
     busy_rate: float,
     gain: float,
@@ -87,6 +88,7 @@ def advance(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Score every row with the state before it, then learn from the row. Changes `table` in place.
 
+    `span` is the distance between the tail's threshold and the line; the controller moves in shares of it.
     Returns the scores ``(n_rows,)`` and where a new normal was accepted ``(n_rows,)``.
     """
     threshold, rate, scale, shape = tail
@@ -94,10 +96,6 @@ def advance(
     renewed = np.zeros(len(x), np.bool_)
     log_rate = np.log(rate)
     budget = np.exp(log_budget)
-    span = (log_rate - log_budget) * scale  # distance between threshold and line, had the tail no shape
-    if shape > 1e-6:
-        span = scale / shape * (np.exp(shape * (log_rate - log_budget)) - 1.0)
-    span = max(span, scale)
     fast = 1.0 / 60.0
     for e in range(len(offsets) - 1):
         s = table[e]

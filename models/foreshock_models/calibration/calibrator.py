@@ -33,6 +33,10 @@ NEW_NORMAL_DAYS = 1.0
 """An entity that is over the line for much of so long a time has a new normal."""
 WARM_ROWS = 200
 """Rows after which an entity's own location and spread hold."""
+FIRST_OFFSET = -0.5
+"""Where the controller begins, in distances between threshold and line. An extrapolated tail errs to the high side,
+and a line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
+HUGE = 1e100
 GAIN = 0.15
 """How far one alert moves the line: fraction of the distance between threshold and line."""
 
@@ -78,7 +82,7 @@ class Calibrator:
         """Learn from the raw scores ``(n_rows,)`` of held-back normal rows."""
         self.step = panel.step
         positive = np.abs(raw[np.isfinite(raw)])
-        self.unit = float(np.median(positive[positive > 0])) if (positive > 0).any() else 1.0
+        self.unit = max(float(np.median(positive[positive > 0])), 1 / HUGE) if (positive > 0).any() else 1.0
         x = self._squash(raw)
         center = np.empty(panel.n_entities)
         spread = np.empty(panel.n_entities)
@@ -93,9 +97,17 @@ class Calibrator:
         table[:, COLUMNS["center"]] = center
         table[:, COLUMNS["spread"]] = spread
         table[:, COLUMNS["shift"]] = [self.tail.own_shift(values) for values in filtered]
+        table[:, COLUMNS["offset"]] = FIRST_OFFSET * self.tail.span(self._line(panel.step)[1])
         table[:, COLUMNS["seen"]] = np.diff(panel.offsets)
         self.state = State(panel.entities, {"calibration": table})
         return self
+
+    def recalibrate(self, budget: Budget) -> None:
+        """Move the line to another budget; the controller begins anew."""
+        self.budget = budget
+        table = self.state.arrays["calibration"].copy()
+        table[:, COLUMNS["offset"]] = FIRST_OFFSET * self.tail.span(self._line(self.step)[1])
+        self.state = State(self.state.entities, {"calibration": table})
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it."""
@@ -106,7 +118,8 @@ class Calibrator:
             x,
             panel.offsets,
             table,
-            *self._line(panel.step),
+            *(line := self._line(panel.step)),
+            self.tail.span(line[1]),
             max(YOUNG_DAYS * day, WARM_ROWS),
             1.0 / max(NEW_NORMAL_DAYS * day, WARM_ROWS / 4),
             GAIN,
@@ -114,9 +127,9 @@ class Calibrator:
             self.floor,
         )
         entity_rows = np.diff(panel.offsets)
-        warming = np.repeat(table[:, COLUMNS["seen"]] - entity_rows < WARM_ROWS, entity_rows)
+        before = np.repeat(table[:, COLUMNS["seen"]] - entity_rows, entity_rows) + panel.positions
         shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
-        return Calibrated(score, warming, State(panel.entities, {"calibration": table}), shifts)
+        return Calibrated(score, before < WARM_ROWS, State(panel.entities, {"calibration": table}), shifts)
 
     def static(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
@@ -132,7 +145,7 @@ class Calibrator:
         """The state of `entities`, copied; an unknown one starts from the median of those known in training."""
         known = self.state.arrays["calibration"]
         start = FRESH.copy()
-        for name in ("center", "spread", "shift"):
+        for name in ("center", "spread", "shift", "offset"):
             start[COLUMNS[name]] = np.median(known[:, COLUMNS[name]])
         at = {name: i for i, name in enumerate(state.entities)}
         fallback = {name: i for i, name in enumerate(self.state.entities)}
@@ -146,7 +159,7 @@ class Calibrator:
 
     def _squash(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Linear for usual scores, logarithmic for huge ones unless they are so already; free of the raw scale."""
-        finite = np.nan_to_num(raw, nan=0.0, posinf=1e300, neginf=-1e300) / self.unit
+        finite = np.clip(np.nan_to_num(raw), -HUGE, HUGE) / self.unit
         return finite if self.linear else np.arcsinh(finite)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:

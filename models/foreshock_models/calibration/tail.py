@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 __all__ = ["Tail", "fit_tail", "nth_largest"]
 
 QUANTILE = 0.98
+LOWER_QUANTILES = (0.96, 0.93, 0.9, 0.85, 0.8)
+"""Thresholds to fall back to, where few events lie above the first."""
+FEWEST_PEAKS = 5
 GAP = 5
 """Peaks closer than so many rows belong to one event."""
-SHAPES = (0.0, 0.35)
+SHAPES = (0.0, 0.2)
 """Bounds of the tail's shape: normal scores are at least exponential, and no heavier than this."""
 
 
@@ -33,6 +36,10 @@ class Tail:
         if self.shape < 1e-6:
             return float(self.threshold + self.scale * ratio)
         return float(self.threshold + self.scale / self.shape * np.expm1(self.shape * ratio))
+
+    def span(self, log_rate: float) -> float:
+        """Distance from the threshold to that level, at least one scale."""
+        return max(self.quantile(log_rate) - self.threshold, self.scale)
 
     def own_shift(self, filtered: NDArray[np.float64]) -> float:
         """How much higher one entity's threshold is than the shared one, in its own spread."""
@@ -68,13 +75,14 @@ def fit_tail(filtered: Sequence[NDArray[np.float64]], rows_per_alert: float) -> 
     everything = np.concatenate(filtered) if filtered else np.zeros(0)
     if len(everything) < 50 or np.ptp(everything) == 0:
         return Tail()
-    quantile = min(QUANTILE, 1 - 10 / len(everything))
-    threshold = float(np.quantile(everything, quantile))
-    peaks = np.concatenate([_peaks(values, threshold) for values in filtered])
-    if len(peaks) < 5:
-        return Tail(threshold, max(len(peaks), 1) / len(everything), 1.0, 0.1)
-    excess = peaks - threshold
-    scale, shape = _fit_pareto(excess)
+    for quantile in (QUANTILE, *LOWER_QUANTILES):
+        threshold = float(np.quantile(everything, quantile))
+        peaks = np.concatenate([_peaks(values, threshold) for values in filtered])
+        if len(peaks) >= FEWEST_PEAKS:
+            break
+    if len(peaks) == 0:
+        return Tail(threshold, 1 / len(everything))
+    scale, shape = _fit_pareto(peaks - threshold)
     return Tail(threshold, len(peaks) / len(everything), scale, shape)
 
 
@@ -96,5 +104,5 @@ def _fit_pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
     if mean <= 0:
         return 1e-6, 0.0
     shape = 2 - mean / max(mean - 2 * weighted, 1e-12) if mean > 2 * weighted else 0.0
-    shape = float(np.clip(shape, *SHAPES)) if n >= 20 else 0.1
+    shape = float(np.clip(shape, *SHAPES)) if n >= 20 else 0.0
     return max(mean * (1 - shape), 1e-6), shape

@@ -204,7 +204,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
 
     def recalibrate(self, budget: Budget) -> Self:
         """Move the alert line to another budget, without training."""
-        self.calibrator_.budget = budget
+        self.calibrator_.recalibrate(budget)
+        self.state_ = self.calibrator_.state
         return self
 
     # -- inside ----------------------------------------------------------------------------------------

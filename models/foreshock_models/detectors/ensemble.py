@@ -18,7 +18,7 @@ from foreshock_models.panel import Panel
 
 __all__ = ["Ensemble"]
 
-BOUNDS = (-0.5, 2.0)
+BOUNDS = (0.0, 3.0)
 """A member's score counts within these: no single one decides alone, however far it is over the line."""
 WEIGHTS = {"iforest": 1.5, "vae": 0.5}
 """How much a member's score counts; others 1."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import fs
 
-from foreshock_models.artifacts.manifest import read_manifest
+from foreshock_models.artifacts.manifest import MANIFEST, read_manifest
 from foreshock_models.errors import ArtifactError, RegistryError, allowed
 
 if TYPE_CHECKING:
@@ -185,10 +185,17 @@ class Registry:
         """Remove old versions that no alias names; gives their names. Leftovers of dead publishes go too."""
         aliases = set(self._aliases(job).values())
         gone = [m.version for m in self.models(job)[keep:] if m.version not in aliases]
+        home = Path(self.root, job)
         for version in gone:
-            self._fs.delete_dir(f"{self.root}/{job}/{version}")
+            if self._local:  # out of sight first: a version is seen whole or not at all
+                os.rename(home / version, home / f".gone-{version}")
+            else:
+                self._fs.delete_file(f"{self.root}/{job}/{version}/{MANIFEST}")
+                self._fs.delete_dir(f"{self.root}/{job}/{version}")
         if self._local:
-            for part in Path(self.root, job).glob(".part-*"):
+            for left in home.glob(".gone-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            for part in home.glob(".part-*"):
                 if datetime.now().timestamp() - part.stat().st_mtime > 86400:
                     shutil.rmtree(part, ignore_errors=True)
         return gone

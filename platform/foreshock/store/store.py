@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -321,8 +322,16 @@ def open_store(url: str) -> Store:
 def _tune_sqlite(connection: Any, _: Any) -> None:
     """Readers beside a writer; a second writer waits; the transaction is begun by `_begin_immediate`."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=20000", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+    for attempt in range(100):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError:  # two that open a new file at once: SQLite does not wait for this one
+            if attempt == 99:
+                raise
+            time.sleep(0.05)
 
 
 def _begin_immediate(connection: Connection) -> None:

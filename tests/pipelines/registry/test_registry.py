@@ -1,0 +1,94 @@
+"""Versions of models: seen whole or not at all, whatever dies in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foreshock_models.detectors import Subspace
+from foreshock_models.errors import RegistryError
+from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
+
+EXTRA = {"training": {"start": "", "end": "", "entities": 1}}
+
+PUBLISH = """
+import sys, numpy as np
+from foreshock_models.detectors import Subspace
+from foreshock_pipelines.registry import Registry
+model = Subspace(window=24).fit(np.random.default_rng(0).normal(size=(400, 8)))
+registry = Registry(sys.argv[1])
+print("ready", flush=True)
+while True:
+    registry.publish(model, "node")
+    registry.prune("node", keep=5)
+"""
+
+
+@pytest.fixture(scope="module")
+def detector() -> Subspace:
+    return Subspace(window=4).fit(np.random.default_rng(0).normal(size=(200, 2)))
+
+
+@pytest.fixture(params=["folder", "uri"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
+    return Registry(tmp_path if request.param == "folder" else f"file://{tmp_path}")
+
+
+def test_the_champion_is_promoted_and_rolled_back(registry: Registry, detector: Subspace) -> None:
+    first = registry.publish(detector, "node", EXTRA)
+    second = registry.publish(detector, "node", EXTRA, alias=CHALLENGER)
+    assert registry.champion("node") == first.version
+    assert registry.promote("node").version == second.version
+    assert registry.get("node").aliases == (CHAMPION,)
+    assert registry.rollback("node").version == first.version
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback("node")
+
+
+def test_what_is_loaded_scores_as_what_was_published(registry: Registry, detector: Subspace) -> None:
+    registry.publish(detector, "node", EXTRA)
+    loaded, model = registry.load("node")
+    x = np.random.default_rng(1).normal(size=(50, 2))
+    np.testing.assert_allclose(loaded.decision_function(x), detector.decision_function(x))
+    assert model.detector == "subspace"
+
+
+def test_old_versions_are_removed_but_never_a_named_one(registry: Registry, detector: Subspace) -> None:
+    first = registry.publish(detector, "node", EXTRA)
+    others = [registry.publish(detector, "node", EXTRA, alias=None).version for _ in range(4)]
+    assert registry.prune("node", keep=2) == [others[1], others[0]]
+    assert {m.version for m in registry.models("node")} == {first.version, *others[2:]}
+
+
+def test_what_is_not_there_is_said_with_what_is(registry: Registry, detector: Subspace) -> None:
+    with pytest.raises(RegistryError, match="foreshock train"):
+        registry.get("node")
+    registry.publish(detector, "node", EXTRA)
+    with pytest.raises(RegistryError, match="did you mean 'champion'"):
+        registry.get("node", "champoin")
+
+
+@pytest.mark.slow
+def test_a_publisher_killed_at_any_moment_leaves_only_whole_models(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(6):
+        with subprocess.Popen(
+            [sys.executable, "-c", PUBLISH, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(float(rng.uniform(0.05, 0.5)))
+            os.kill(process.pid, signal.SIGKILL)
+        registry = Registry(tmp_path)
+        versions = sorted(d.name for d in (tmp_path / "node").iterdir() if d.is_dir() and d.name[0] != ".")
+        assert sorted(m.version for m in registry.models("node")) == versions, "a half-written version is seen"
+        for version in versions:
+            registry.load("node", version)
+        assert registry.champion("node") in versions
