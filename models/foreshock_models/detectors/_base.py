@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,40 +14,14 @@ from sklearn.base import BaseEstimator
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.calibration.state import State
+from foreshock_models.detectors._scores import Expectation, Scores
+from foreshock_models.display import facts_html
 from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.policy.profile import Profile
 
 __all__ = ["HOLD_BACK", "Detector", "Expectation", "Scores", "hold_back"]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Calibrated scores of the rows that were asked for.
-
-    ``score`` ``(n_rows,)``: 1.0 is the alert line. ``raw`` ``(n_rows,)``: before calibration.
-    ``panel``: the rows themselves. ``warming`` ``(n_rows,)``: true while the entity's own calibration does
-    not hold yet. ``members``: score of each detector of an ensemble. ``state``: what to hand to the next call.
-    ``new_normal``: ``(entity, timestamp)`` of each regime that was accepted as the new normal.
-    """
-
-    panel: Panel
-    score: NDArray[np.float64]
-    raw: NDArray[np.float64]
-    warming: NDArray[np.bool_]
-    state: State
-    members: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    new_normal: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What a detector expected of each feature: three arrays ``(n_rows, n_features)``, NaN where it cannot say."""
-
-    expected: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
 
 
 HOLD_BACK = 0.25
@@ -156,7 +130,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         X: Any,
         *,
         entities: ArrayLike | None = None,
-        since: int | None = None,
+        since: int | datetime | None = None,
         state: State | None = None,
     ) -> Scores:
         """Calibrated scores; 1.0 is the alert line.
@@ -164,7 +138,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         Parameters
         ----------
         since
-            Milliseconds since the epoch: rows before it are context only, neither calibrated nor returned.
+            A time, or milliseconds since the epoch: rows before it are context only, neither calibrated nor
+            returned.
         state
             Where calibration stands for each entity; default the end of training. An entity that is not in
             it starts from the shared state and is `warming`.
@@ -173,6 +148,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         state of the call before) gives the same scores.
         """
         panel = self._panel(X, entities)
+        if isinstance(since, datetime):
+            since = round(since.timestamp() * 1000)
         keep = np.ones(panel.n_rows, np.bool_) if since is None else panel.timestamps >= since
         return self._score(panel, keep, self.state_ if state is None else state)
 
@@ -191,6 +168,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
             np.concatenate([part.attributions for part in parts])[back],
             np.concatenate([part.base for part in parts])[back],
             np.concatenate([part.raw for part in parts])[back],
+            panel.timestamps[chosen],
+            tuple(panel.entities[code] for code in panel.codes[chosen]),
         )
 
     def expect(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation | None:
@@ -207,6 +186,32 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         self.calibrator_.recalibrate(budget)
         self.state_ = self.calibrator_.state
         return self
+
+    # -- in notebooks -----------------------------------------------------------------------------------
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """The parameters, as scikit-learn shows them, and what it was fitted on."""
+        text: str = super().__repr__(N_CHAR_MAX)
+        if not hasattr(self, "features_in_"):
+            return text
+        return f"{text}, fitted on {len(self.state_.entities)} entities x {len(self.features_in_)} features"
+
+    def _repr_html_(self) -> str:
+        return facts_html(repr(self), self._facts())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """In place of scikit-learn's diagram."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _facts(self) -> dict[str, Any]:
+        """What a person wants to know of a fitted detector."""
+        if not hasattr(self, "features_in_"):
+            return {"state": "not fitted yet: call fit(windows)"}
+        return {
+            "features": ", ".join(self.features_in_),
+            "entities": len(self.state_.entities),
+            "false alerts": f"{self.calibrator_.budget} and entity: a score of 1.0 is the line",
+            "looks back": f"{self.context} rows",
+        }
 
     # -- inside ----------------------------------------------------------------------------------------
     def _conclude(

@@ -156,6 +156,10 @@ class Ensemble(Detector):
                 return expectation
         return None
 
+    def _facts(self) -> dict[str, Any]:
+        members = getattr(self, "members_", {})
+        return {**super()._facts(), "members": ", ".join(members)} if members else super()._facts()
+
     def _fit(self, panel: Panel) -> None:
         raise AssertionError("an ensemble fits through its members")
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.state import State
 from foreshock_models.detectors import Detector
+from foreshock_models.display import frame_html
 from foreshock_models.errors import ConfigError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Step, Walk
@@ -25,6 +26,9 @@ from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import Cause, policy_of, score_under
 from foreshock_pipelines.jobs.train import fit, read_history, usable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["BacktestReport", "Outcome", "ReplayedAlert", "backtest"]
 
@@ -72,7 +76,7 @@ class Outcome:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BacktestReport:
     """What was replayed, and what each policy would have done.
 
@@ -106,6 +110,55 @@ class BacktestReport:
             "fits": self.fits,
             "policies": [_outcome_json(outcome) for outcome in self.policies],
         }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per alert: policy, entity, opened, resolved, peak score, the feature that drove it, known."""
+        import pandas as pd
+
+        columns = ["policy", "entity", "opened", "resolved", "peak", "cause", "known"]
+        rows = [
+            (
+                outcome.name,
+                alert.entity,
+                alert.opened,
+                alert.resolved,
+                alert.score,
+                alert.causes[0].feature if alert.causes else None,
+                alert.known,
+            )
+            for outcome in self.policies
+            for alert in outcome.alerts
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def summary(self) -> pd.DataFrame:
+        """One row per policy: how many alerts, and against labels precision, recall and delay in minutes."""
+        import pandas as pd
+
+        rows = [
+            {
+                "policy": outcome.name,
+                "for": outcome.votes,
+                "budget": outcome.budget,
+                "alerts": len(outcome.alerts),
+                "per_entity_week": outcome.per_entity_week,
+                "precision": outcome.precision,
+                "recall": outcome.recall,
+                "delay_minutes": None if outcome.delay is None else outcome.delay / timedelta(minutes=1),
+            }
+            for outcome in self.policies
+        ]
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        alerts = ", ".join(f"{len(outcome.alerts)} alerts ({outcome.name})" for outcome in self.policies)
+        return (
+            f"BacktestReport({self.job!r}: {self.entities} entities, "
+            f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC; {alerts})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(repr(self), self.summary())
 
 
 @dataclass(frozen=True)

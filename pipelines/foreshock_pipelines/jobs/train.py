@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.detectors._base import MIN_ROWS
+from foreshock_models.display import frame_html
 from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.reading import from_dataset
@@ -21,6 +22,9 @@ from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import CHAMPION, Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Exclusion", "Fitted", "TrainReport", "fit", "read_history", "train"]
 
@@ -37,7 +41,7 @@ class Exclusion:
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainReport:
     """What was trained on what, how long, and how it does on the held-back rows."""
 
@@ -55,6 +59,22 @@ class TrainReport:
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per detector: seconds to fit, median raw score, where the alert line is."""
+        import pandas as pd
+
+        return pd.DataFrame(self.detectors)
+
+    def __repr__(self) -> str:
+        names = f" as {', '.join(self.aliases)}" if self.aliases else ""
+        return (
+            f"TrainReport({self.job!r}, version {self.version}{names}: {self.entities} entities, {self.rows} rows, "
+            f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC)"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(repr(self), self.to_pandas())
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,12 @@ import pyarrow as pa
 from pyarrow import fs
 
 from foreshock_models.artifacts.manifest import MANIFEST, read_manifest
+from foreshock_models.display import frame_html
 from foreshock_models.errors import ArtifactError, RegistryError, allowed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from foreshock_models.detectors import Detector  # to ask who is champion need not load torch
 
 __all__ = ["CHALLENGER", "CHAMPION", "Model", "Registry"]
@@ -199,6 +202,31 @@ class Registry:
                 if datetime.now().timestamp() - part.stat().st_mtime > 86400:
                     shutil.rmtree(part, ignore_errors=True)
         return gone
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per version of every job's model, the newest first."""
+        import pandas as pd
+
+        columns = ["job", "version", "aliases", "detectors", "trained_until"]
+        rows = [
+            (
+                model.job,
+                model.version,
+                ", ".join(model.aliases),
+                ", ".join(model.members),
+                model.manifest.get("training", {}).get("end"),
+            )
+            for job in self.jobs()
+            for model in self.models(job)
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def __repr__(self) -> str:
+        return f"Registry({self.uri!r})"
+
+    def _repr_html_(self) -> str:
+        table = self.to_pandas()
+        return frame_html(f"{len(table)} models of {table['job'].nunique()} jobs", table)
 
     # -- inside ----------------------------------------------------------------------------------------
     def _folders(self, path: str) -> list[str]:
