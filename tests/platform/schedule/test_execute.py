@@ -1,0 +1,101 @@
+"""Runs as Ray tasks."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from foreshock.schedule.execute import execute, launch
+from foreshock.schedule.runs import Run
+from foreshock.store import open_store
+from foreshock.store.runs import StoredRuns
+from foreshock_pipelines.registry import Registry
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def runs(url: str) -> Iterator[StoredRuns]:
+    store = open_store(url)
+    yield StoredRuns(store)
+    store.close()
+
+
+def begin(runs: StoredRuns, kind: str = "train") -> Run:
+    now = datetime.now(UTC)
+    run = runs.begin("small", kind, now, now=now, cause="test")
+    assert run is not None
+    return run
+
+
+def test_a_run_leaves_state_log_and_result_in_the_store(
+    runs: StoredRuns, url: str, trained: Any, tmp_path: Path
+) -> None:
+    run = begin(runs)
+    execute(run.id, "train", trained.job, url, str(tmp_path / "models"))
+    done = runs.get(run.id)
+    assert (done.state, done.error) == ("succeeded", None)
+    assert "published small" in done.log
+    assert done.result["version"] == Registry(tmp_path / "models").champion("small")
+
+
+def test_an_unknown_kind_fails_and_says_which_there_are(runs: StoredRuns, url: str, trained: Any) -> None:
+    run = begin(runs, "trian")
+    execute(run.id, "trian", trained.job, url, str(trained.registry))
+    failed = runs.get(run.id)
+    assert failed.state == "failed"
+    assert "did you mean 'train'?" in (failed.error or "")
+
+
+def test_a_run_that_was_cancelled_before_it_began_does_nothing(
+    runs: StoredRuns, url: str, trained: Any, tmp_path: Path
+) -> None:
+    run = begin(runs)
+    runs.update(run.id, state="cancelled")
+    assert execute(run.id, "train", trained.job, url, str(tmp_path / "models")) == {}
+    assert Registry(tmp_path / "models").champion("small") is None
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_cancelling_stops_a_run_in_the_middle_with_the_tasks_that_it_started(
+    ray_cluster: None, runs: StoredRuns, url: str, trained: Any, tmp_path: Path
+) -> None:
+    import ray
+
+    endless = trained.job.model_copy(update={"detectors": {"iforest": {"n_trees": 200_000}}})
+    run = begin(runs)
+    reference = launch(run, endless, url, str(tmp_path / "models"))
+    until(lambda: _processes("ray::fit iforest"))
+    runs.update(run.id, state="cancelled", ended=datetime.now(UTC))
+    assert ray.get(reference, timeout=30) == {}
+    until(lambda: not _processes("ray::fit iforest"))
+    assert runs.get(run.id).state == "cancelled"
+    assert Registry(tmp_path / "models").champion("small") is None
+
+
+def _processes(title: str) -> list[int]:
+    """Tasks of this test's own cluster, whose workers descend from this process."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if title in " ".join(process.cmdline()):
+                found.append(process.pid)
+    return found
+
+
+def until(condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
