@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from foreshock_models.detectors._base import Detector, Expectation, Scores
+from foreshock_models.detectors._space import Choice, Float, Int, Range, Space
 from foreshock_models.detectors.discord import Discord
 from foreshock_models.detectors.ensemble import Ensemble
 from foreshock_models.detectors.iforest import IForest
@@ -20,18 +21,24 @@ __all__ = [
     "DETECTORS",
     "LSTM",
     "VAE",
+    "Choice",
     "Detector",
     "Discord",
     "Ensemble",
     "Expectation",
+    "Float",
     "IForest",
+    "Int",
     "PyOD",
+    "Range",
     "Scores",
+    "Space",
     "Subspace",
     "check_params",
     "default_detectors",
     "find",
     "make",
+    "search_space",
 ]
 
 DETECTORS: dict[str, type[Detector]] = {
@@ -79,6 +86,15 @@ def make(name: str, **params: Any) -> Detector:
     if name.startswith(PYOD):
         return PyOD(name.removeprefix(PYOD), **params)
     return find(name)(**params)
+
+
+def search_space(name: str, n_features: int) -> Space:
+    """What may be tuned of the detector of that name; empty if there is nothing.
+
+    >>> search_space("discord", 1)["window"]
+    Int(low=8, high=192, default=64, log=True)
+    """
+    return (PyOD if name.startswith(PYOD) else find(name)).search_space(n_features)
 
 
 def check_params(name: str, params: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.calibration.state import State
 from foreshock_models.detectors._scores import Expectation, Scores
+from foreshock_models.detectors._space import Space
 from foreshock_models.display import facts_html
 from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
@@ -51,6 +52,11 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
     def __init__(self, *, contamination: float = 0.01, random_state: int = 0) -> None:
         self.contamination = contamination
         self.random_state = random_state
+
+    @classmethod
+    def search_space(cls, n_features: int) -> Space:
+        """What a search may try, for rows of so many features; empty if there is nothing to tune."""
+        return {}
 
     # -- hooks -----------------------------------------------------------------------------------------
     @property

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -57,6 +59,9 @@ class NetworkDetector(Detector):
 
     net_: nn.Module
     losses_: list[float]
+    on_epoch: Callable[[int, Callable[[], Self]], None] | None = None
+    """Called after each epoch with its number, from 1 on, and a function that gives the detector as it stands, able
+    to say raw scores; what it raises ends the training."""
 
     def __init__(
         self,
@@ -122,17 +127,29 @@ class NetworkDetector(Detector):
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)
             self.net_ = self._build(panel.n_features).to(self._device())
-            self._train(windows, masks, np.flatnonzero(~late), np.flatnonzero(late))
+            settle = partial(self._settle, windows, x, known, late)
+            self._train(windows, masks, np.flatnonzero(~late), np.flatnonzero(late), settle)
+        settle()
+        rng = np.random.default_rng(self.random_state)
+        span = self._span + self.smoothing - 1
+        wide = self._stack(x, panel, span)
+        self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)].copy()
+
+    def _settle(
+        self,
+        windows: NDArray[np.float32],
+        x: NDArray[np.float32],
+        known: NDArray[np.float32],
+        late: NDArray[np.bool_],
+    ) -> Self:
+        """Take the usual size of residuals under the weights as they are."""
         late_rows = late if late.any() else np.ones_like(late)
         residual = np.abs(self._residuals(windows, x, known))
         seen = np.where(known > 0, residual, np.nan)
         self.usual_ = np.maximum(_usual(seen[late_rows]), _usual(seen))
         spread = np.sqrt(_mean_square(seen[late_rows]))
         self.band_ = np.where(np.isfinite(spread), spread, 1.0)
-        rng = np.random.default_rng(self.random_state)
-        span = self._span + self.smoothing - 1
-        wide = self._stack(x, panel, span)
-        self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)].copy()
+        return self
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         x, known = self._inputs(panel)
@@ -223,6 +240,7 @@ class NetworkDetector(Detector):
         known: NDArray[np.float32],
         early: NDArray[Any],
         late: NDArray[Any],
+        settle: Callable[[], Self],
     ) -> None:
         """Adam with early stopping on the newest rows; the best weights are kept."""
         rng = np.random.default_rng(self.random_state)
@@ -230,7 +248,7 @@ class NetworkDetector(Detector):
         optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.learning_rate)
         best, best_weights, waited = math.inf, None, 0
         self.losses_ = []
-        for _ in range(self.epochs):
+        for epoch in range(1, self.epochs + 1):
             self.net_.train()
             chosen = rng.permutation(early)[: self.max_windows]
             for part in np.array_split(chosen, max(1, len(chosen) // self.batch_size)):
@@ -244,6 +262,8 @@ class NetworkDetector(Detector):
                 rows = late if len(late) else chosen
                 held = float(self._loss(self._tensor(windows[rows]), self._tensor(known[rows])))
             self.losses_.append(held)
+            if self.on_epoch is not None:
+                self.on_epoch(epoch, settle)
             if held < best * 0.995:
                 best, waited = held, 0
                 best_weights = {k: v.detach().clone() for k, v in self.net_.state_dict().items()}

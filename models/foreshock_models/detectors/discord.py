@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
+from foreshock_models.detectors._space import Int, Space
 from foreshock_models.detectors._windows import trailing_windows, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
@@ -54,6 +55,10 @@ class Discord(Detector):
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
         self.max_windows = max_windows
+
+    @classmethod
+    def search_space(cls, n_features: int) -> Space:
+        return {"window": Int(8, 192, 64, log=True)}
 
     @property
     def context(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
+from foreshock_models.detectors._space import Choice, Float, Int, Space
 from foreshock_models.detectors._trees import Forest, grow, score_forests
 from foreshock_models.detectors._windows import smooth, window_features
 from foreshock_models.explain.explanation import Explanation
@@ -78,6 +79,17 @@ class IForest(Detector):
         self.long = long
         self.smoothing = smoothing
         self.quantile = quantile
+
+    @classmethod
+    def search_space(cls, n_features: int) -> Space:
+        short, long, smoothing = SINGLE if n_features == 1 else SEVERAL
+        return {
+            "short": Int(2, 40, short, log=True),
+            "long": Int(20, 300, long, log=True),
+            "smoothing": Int(1, 60, smoothing, log=True),
+            "quantile": Float(0.7, 0.98, 0.9),
+            "max_samples": Choice((64, 128, 256, 512), 256),
+        }
 
     @property
     def context(self) -> int:

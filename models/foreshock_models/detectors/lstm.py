@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors._space import Float, Int, Space
 
 __all__ = ["LSTM"]
 
@@ -88,6 +89,16 @@ class LSTM(NetworkDetector):
             random_state=random_state,
         )
         self.horizon = horizon
+
+    @classmethod
+    def search_space(cls, n_features: int) -> Space:
+        return {
+            "window": Int(6, 48, 16, log=True),
+            "horizon": Float(60.0, 3600.0, 600.0, log=True),
+            "hidden": Int(16, 96, 48, log=True),
+            "learning_rate": Float(1e-3, 1e-2, 4e-3, log=True),
+            "smoothing": Int(1, 60, 6, log=True),
+        }
 
     def _span_for(self, step: float) -> int:
         return self.window + max(1, round(self.horizon / step))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
+from foreshock_models.detectors._space import Float, Int, Space
 from foreshock_models.detectors._windows import trailing_windows, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
@@ -20,6 +21,8 @@ from foreshock_models.scaling import Scaler
 __all__ = ["Subspace"]
 
 MAX_WINDOWS = 20_000
+MAX_DIMENSIONS = 1_000
+"""A search tries no longer windows than give so many dimensions: inverting them takes time in their cube."""
 
 
 class Subspace(Detector):
@@ -55,6 +58,11 @@ class Subspace(Detector):
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
         self.ridge = ridge
+
+    @classmethod
+    def search_space(cls, n_features: int) -> Space:
+        longest = max(64, min(192, MAX_DIMENSIONS // n_features))
+        return {"window": Int(8, longest, 64, log=True), "ridge": Float(1e-3, 1.0, 0.1, log=True)}
 
     @property
     def context(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors._space import Float, Int, Space
 
 __all__ = ["VAE"]
 
@@ -91,8 +92,20 @@ class VAE(NetworkDetector):
         self.beta = beta
         self.noise = noise
 
+    @classmethod
+    def search_space(cls, n_features: int) -> Space:
+        return {
+            "window": Int(2, 32, 8, log=True),
+            "hidden": Int(32, 192, 96, log=True),
+            "latent": Int(1, 32, _latent(n_features), log=True),
+            "beta": Float(1e-4, 1e-1, 1e-3, log=True),
+            "noise": Float(0.01, 0.5, 0.1, log=True),
+            "learning_rate": Float(5e-4, 5e-3, 2e-3, log=True),
+            "smoothing": Int(1, 60, 6, log=True),
+        }
+
     def _build(self, n_features: int) -> nn.Module:
-        latent = self.latent or min(16, max(2, n_features // 3 + 1))
+        latent = self.latent or _latent(n_features)
         return _Net(self.window, n_features, self.hidden, latent)
 
     def _predict(self, windows: Tensor) -> Tensor:
@@ -106,3 +119,7 @@ class VAE(NetworkDetector):
         fit = (error * known).sum() / known.sum().clamp(min=1.0)
         divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(dim=1).mean()
         return fit + self.beta * divergence
+
+
+def _latent(n_features: int) -> int:
+    return min(16, max(2, n_features // 3 + 1))
