@@ -14,7 +14,8 @@
     ├── RegistryError           no such model, version or alias; a publish that failed
     ├── StoreError              the store of alerts, runs and scores
     ├── JobError                a train, tune, score, backtest or forecast job failed
-    └── NotifyError             a notification could not be delivered
+    ├── NotifyError             a notification could not be delivered
+    └── WriteError              scores or forecasts could not be written into Prometheus
 
 Errors of other libraries are translated once, at the boundary, with ``from exc``.
 """
@@ -38,6 +39,7 @@ __all__ = [
     "SourceError",
     "SourceUnavailable",
     "StoreError",
+    "WriteError",
     "allowed",
 ]
 
@@ -92,6 +94,10 @@ class JobError(ForeshockError):
 
 class NotifyError(ForeshockError):
     """A notification could not be delivered."""
+
+
+class WriteError(ForeshockError):
+    """Samples could not be written into Prometheus; they may be tried again."""
 
 
 def allowed(word: str, words: Iterable[str]) -> str:

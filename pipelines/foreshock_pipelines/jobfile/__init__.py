@@ -6,6 +6,7 @@ from foreshock_pipelines.jobfile.durations import Amount, Duration, format_durat
 from foreshock_pipelines.jobfile.job import AlertConfig, Exhaustion, Job, NotifierConfig, Query, Schedule
 from foreshock_pipelines.jobfile.load import load_job, load_jobs, parse_job
 from foreshock_pipelines.jobfile.source import BasicAuth, HttpConfig, SourceConfig, TlsConfig
+from foreshock_pipelines.jobfile.write import WriteConfig
 
 __all__ = [
     "AlertConfig",
@@ -20,6 +21,7 @@ __all__ = [
     "Schedule",
     "SourceConfig",
     "TlsConfig",
+    "WriteConfig",
     "format_duration",
     "load_job",
     "load_jobs",

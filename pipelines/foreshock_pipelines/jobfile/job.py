@@ -14,6 +14,7 @@ from foreshock_pipelines.jobfile.base import Model
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
 from foreshock_pipelines.jobfile.source import HttpConfig, SourceConfig
+from foreshock_pipelines.jobfile.write import WriteConfig
 
 __all__ = ["AlertConfig", "Exhaustion", "Job", "NotifierConfig", "Query", "Schedule"]
 
@@ -189,6 +190,7 @@ class Job(Model):
     schedule: Schedule = Field(default_factory=Schedule)
     alerts: AlertConfig = Field(default_factory=AlertConfig)
     notify: list[NotifierConfig] = Field(default_factory=lambda: [NotifierConfig(type="log")])
+    write: WriteConfig | None = Field(None, description="where scores go by remote write; null nowhere")
     labels: Path | None = Field(
         None, description="CSV or Parquet of known anomalies: start, end and the entity labels"
     )

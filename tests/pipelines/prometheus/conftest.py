@@ -37,7 +37,7 @@ class Faulty:
     forms: list[dict[str, list[str]]] = field(default_factory=list)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode()
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode(errors="replace")
         self.methods.append(handler.command)
         self.headers.append(dict(handler.headers))
         self.forms.append(parse_qs(body or handler.path.partition("?")[2]))

@@ -1,0 +1,31 @@
+"""Where scores and forecasts are written: a receiver of Prometheus' remote write."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import AnyHttpUrl, Field, TypeAdapter, field_validator
+
+from foreshock_pipelines.jobfile.durations import Duration, parse_duration
+from foreshock_pipelines.jobfile.source import HttpConfig
+
+__all__ = ["WriteConfig"]
+
+
+class WriteConfig(HttpConfig):
+    """A receiver of remote write, reached as Prometheus' own http_config says."""
+
+    url: str = Field(description="whole address of the receiver", examples=["http://localhost:9090/api/v1/write"])
+    features: bool = Field(True, description="write what is usual for each feature too, not scores alone")
+    timeout: Duration = Field(parse_duration("30s"), description="limit of one request")
+
+    @field_validator("url")
+    @classmethod
+    def _whole_address(cls, value: str) -> str:
+        url = str(TypeAdapter(AnyHttpUrl).validate_python(value))
+        if urlsplit(url).path.strip("/") == "":
+            raise ValueError(
+                f"{url} names a server, not its receiver; write the whole address, as in "
+                "http://localhost:9090/api/v1/write"
+            )
+        return url

@@ -1,0 +1,201 @@
+"""Samples into Prometheus, by remote write: protobuf and snappy over HTTP."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import cramjam
+import numpy as np
+import requests
+from numpy.typing import ArrayLike, NDArray
+
+from foreshock_models.errors import WriteError
+from foreshock_pipelines.jobfile import WriteConfig
+from foreshock_pipelines.prometheus.authentication import HttpAuth, http_session
+from foreshock_pipelines.prometheus.messages import WriteRequest
+
+__all__ = ["RemoteWriter", "TimeSeries", "Written", "encode"]
+
+BATCH = 10_000
+"""Samples in one request; receivers limit its size."""
+SPLITS = 32
+"""Requests that may be spent on finding what a receiver refuses of a batch."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSeries:
+    """Samples of one series, in time order.
+
+    Attributes
+    ----------
+    labels : with ``__name__``
+    timestamps : ``(n,)`` ms since the epoch
+    values : ``(n,)``; NaN is a gap and is not written
+    """
+
+    labels: Mapping[str, str]
+    timestamps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, name: str, labels: Mapping[str, str], timestamps: ArrayLike, values: ArrayLike) -> TimeSeries:
+        """A series of a metric, without its gaps."""
+        times, numbers = np.asarray(timestamps, dtype=np.int64), np.asarray(values, dtype=np.float64)
+        there = ~np.isnan(numbers)
+        return cls({"__name__": name, **labels}, times[there], numbers[there])
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many samples a receiver took, how many it refused (too old, out of order), and what it said."""
+
+    samples: int = 0
+    refused: int = 0
+    reason: str = ""
+
+    def __add__(self, other: Written) -> Written:
+        return Written(self.samples + other.samples, self.refused + other.refused, self.reason or other.reason)
+
+
+def encode(series: Iterable[TimeSeries]) -> bytes:
+    """A remote write request of these series, compressed."""
+    request = WriteRequest()
+    for one in series:
+        message = request.timeseries.add()
+        for name in sorted(one.labels):  # the protocol asks for this order
+            if one.labels[name]:  # to Prometheus an empty label is none
+                message.labels.add(name=name, value=one.labels[name])
+        for time_ms, value in zip(one.timestamps.tolist(), one.values.tolist(), strict=True):
+            message.samples.add(value=value, timestamp=time_ms)
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+class RemoteWriter:
+    """Writes to one receiver.
+
+    Examples
+    --------
+    >>> from foreshock_pipelines.jobfile import WriteConfig
+    >>> writer = RemoteWriter(WriteConfig(url="http://localhost:9090/api/v1/write"))
+    >>> one = TimeSeries.of("foreshock_anomaly_score", {"instance": "web-1"}, [1767225600000], [0.3])
+    >>> writer.write([one])  # doctest: +SKIP
+    Written(samples=1, refused=0, reason='')
+    """
+
+    def __init__(self, config: WriteConfig) -> None:
+        self.config = config
+        self.session = http_session(config)
+        self.auth = HttpAuth(config)
+
+    @property
+    def shown(self) -> str:
+        """The URL without user, password and query."""
+        parts = urlsplit(self.config.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+    def write(self, series: Sequence[TimeSeries], *, tries: int = 1) -> Written:
+        """Write samples in batches, each tried up to `tries` times with growing pauses.
+
+        A receiver that refuses one sample, because it is too old or out of order, refuses the whole request: it is
+        then split, so that only what is refused is lost.
+
+        Raises
+        ------
+        WriteError
+            The receiver is down, too slow or does not let us in; to write the same again is harmless.
+        """
+        done = Written()
+        for batch in _batches([one for one in series if len(one)]):
+            done += self._write(batch, [SPLITS], tries)
+        return done
+
+    def close(self) -> None:
+        self.session.close()
+
+    def _write(self, series: Sequence[TimeSeries], budget: list[int], tries: int) -> Written:
+        reason = self._send_patiently(encode(series), tries)
+        count = sum(map(len, series))
+        if reason is None:
+            return Written(count)
+        budget[0] -= 1
+        if budget[0] <= 0 or count == 1:
+            return Written(0, count, reason)
+        first, second = _halves(series)
+        return self._write(first, budget, tries) + self._write(second, budget, tries)
+
+    def _send_patiently(self, body: bytes, tries: int) -> str | None:
+        for attempt in range(tries - 1):
+            try:
+                return self._send(body)
+            except WriteError:
+                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0))
+        return self._send(body)
+
+    def _send(self, body: bytes) -> str | None:
+        """None if it was taken, else why it was refused."""
+        began = time.monotonic()
+        try:
+            response = self.session.post(
+                self.config.url, data=body, headers=HEADERS, auth=self.auth, allow_redirects=False,
+                timeout=self.config.timeout.total_seconds(),
+                # explicit: a CA bundle named in the environment must not replace the configured one
+                verify=self.session.verify, cert=self.session.cert,
+            )  # fmt: skip
+        except (requests.RequestException, OSError) as exc:
+            seconds = time.monotonic() - began
+            raise WriteError(f"{self.shown}: not written after {seconds:.1f} s: {type(exc).__name__}") from exc
+        if 200 <= response.status_code < 300:
+            return None
+        said = " ".join(response.text.split())[:200] or "no message"
+        if response.status_code == 400:
+            return said
+        if response.status_code == 404:
+            said += "; a Prometheus must be started with --web.enable-remote-write-receiver"
+        raise WriteError(
+            f"{self.shown}: HTTP {response.status_code}: {said}",
+        )
+
+
+def _batches(series: Sequence[TimeSeries]) -> Iterable[list[TimeSeries]]:
+    batch: list[TimeSeries] = []
+    size = 0
+    for one in series:
+        for part in _parts(one):
+            if size + len(part) > BATCH and batch:
+                yield batch
+                batch, size = [], 0
+            batch.append(part)
+            size += len(part)
+    if batch:
+        yield batch
+
+
+def _parts(series: TimeSeries) -> Iterable[TimeSeries]:
+    for start in range(0, len(series), BATCH):
+        yield _cut(series, slice(start, start + BATCH))
+
+
+def _halves(series: Sequence[TimeSeries]) -> tuple[Sequence[TimeSeries], Sequence[TimeSeries]]:
+    """By series; one series by time, the older half first."""
+    if len(series) > 1:
+        middle = len(series) // 2
+        return series[:middle], series[middle:]
+    middle = len(series[0]) // 2
+    return [_cut(series[0], slice(None, middle))], [_cut(series[0], slice(middle, None))]
+
+
+def _cut(series: TimeSeries, part: slice) -> TimeSeries:
+    return TimeSeries(series.labels, series.timestamps[part], series.values[part])
