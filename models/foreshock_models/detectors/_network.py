@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from foreshock_models.explain.gradients import expected_gradients
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
-__all__ = ["NetworkDetector"]
+__all__ = ["NetworkDetector", "Team"]
 
 BATCH = 4096
 CLIP = 6.0
@@ -29,6 +29,27 @@ CLIP = 6.0
 EXCESS = 8.0
 """A feature's residual counts at most so many times its usual size."""
 BACKGROUND = 16
+
+
+class Team(Protocol):
+    """Processes that train one network together: each takes its share of every batch.
+
+    All hold the same rows and the same seed, so that they draw the same batches.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    def join(self, net: nn.Module) -> nn.Module:
+        """The same network, beginning as rank 0's, its gradients averaged over the processes."""
+
+    def mean(self, value: float) -> float:
+        """Mean of a number over the processes."""
 
 
 class NetworkDetector(Detector):
@@ -62,6 +83,8 @@ class NetworkDetector(Detector):
     on_epoch: Callable[[int, Callable[[], Self]], None] | None = None
     """Called after each epoch with its number, from 1 on, and a function that gives the detector as it stands, able
     to say raw scores; what it raises ends the training."""
+    team: Team | None = None
+    """Who trains together with this process; None: nobody."""
 
     def __init__(
         self,
@@ -245,33 +268,47 @@ class NetworkDetector(Detector):
         """Adam with early stopping on the newest rows; the best weights are kept."""
         rng = np.random.default_rng(self.random_state)
         late = rng.permutation(late)[: self.max_windows // 2]
-        optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.learning_rate)
+        net, team = self.net_, self.team
+        if team is not None:
+            self.net_ = team.join(net)
+            torch.manual_seed(self.random_state + team.rank)  # the noise on each share is its own
+        optimiser = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
         best, best_weights, waited = math.inf, None, 0
         self.losses_ = []
         for epoch in range(1, self.epochs + 1):
             self.net_.train()
             chosen = rng.permutation(early)[: self.max_windows]
             for part in np.array_split(chosen, max(1, len(chosen) // self.batch_size)):
-                loss = self._loss(self._tensor(windows[part]), self._tensor(known[part]))
+                mine = self._share(part)
+                loss = self._loss(self._tensor(windows[mine]), self._tensor(known[mine]))
                 optimiser.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(self.net_.parameters(), 1.0)
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
                 optimiser.step()
             self.net_.eval()
             with torch.inference_mode():
-                rows = late if len(late) else chosen
+                rows = self._share(late if len(late) else chosen)
                 held = float(self._loss(self._tensor(windows[rows]), self._tensor(known[rows])))
+            if team is not None:
+                held = team.mean(held)  # so that all stop at the same pass
             self.losses_.append(held)
             if self.on_epoch is not None:
                 self.on_epoch(epoch, settle)
             if held < best * 0.995:
                 best, waited = held, 0
-                best_weights = {k: v.detach().clone() for k, v in self.net_.state_dict().items()}
+                best_weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
             elif (waited := waited + 1) >= self.patience:
                 break
+        self.net_ = net
         if best_weights is not None:
-            self.net_.load_state_dict(best_weights)
-        self.net_.eval()
+            net.load_state_dict(best_weights)
+        net.eval()
+
+    def _share(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """This process's part of `rows`; all of them where it would get none."""
+        if self.team is None or len(rows) < self.team.size:
+            return rows
+        return rows[self.team.rank :: self.team.size]
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device())

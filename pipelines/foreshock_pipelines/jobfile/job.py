@@ -195,6 +195,7 @@ class Job(Model):
         None, description="CSV or Parquet of known anomalies: start, end and the entity labels"
     )
     holidays: str | None = Field(None, description="country code for forecasts, as in DE or US")
+    workers: int = Field(1, ge=1, le=256, description="processes that train each network together")
     seed: int = 0
 
     @field_validator("false_alerts")

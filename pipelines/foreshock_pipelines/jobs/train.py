@@ -14,6 +14,7 @@ import numpy as np
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.detectors._base import MIN_ROWS
+from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.display import frame_html
 from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
 from foreshock_models.panel import Panel
@@ -21,6 +22,7 @@ from foreshock_pipelines.datasets.reading import from_dataset
 from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobs._together import check_room, start_together
 from foreshock_pipelines.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ def train(
     detectors: Mapping[str, Mapping[str, Any]] | None = None,
     exclude: Sequence[Exclusion] = (),
     alias: str | None = CHAMPION,
+    workers: int | None = None,
     progress: Progress = lambda line: None,
 ) -> TrainReport:
     """Train the job's detectors and publish them as one model.
@@ -106,6 +109,8 @@ def train(
         Name to parameters, in place of the job's own.
     alias
         What the new version is called at once.
+    workers
+        Processes that train each network together, in place of the job's own number.
 
     Raises
     ------
@@ -123,7 +128,10 @@ def train(
     progress(f"{panel.n_entities} entities x {panel.n_rows // panel.n_entities} rows x {panel.n_features} features")
     for entity, reason in skipped.items():
         progress(f"skipped {entity}: {reason}")
-    fitted = fit(panel, detectors or job.detector_params, job.budget, seed=job.seed, progress=progress)
+    fitted = fit(
+        panel, detectors or job.detector_params, job.budget,
+        seed=job.seed, workers=workers or job.workers, progress=progress,
+    )  # fmt: skip
     empty = tuple(
         name for name, column in zip(panel.features, panel.values.T, strict=True) if np.isnan(column).all()
     )
@@ -204,14 +212,20 @@ def fit(
     budget: Budget,
     *,
     seed: int = 0,
+    workers: int = 1,
     progress: Progress = lambda line: None,
 ) -> Fitted:
-    """Fit detectors on the same rows, in Ray tasks where Ray runs; several become an ensemble."""
+    """Fit detectors on the same rows, in Ray tasks where Ray runs; several become an ensemble.
+
+    Networks are trained by `workers` processes together, which needs Ray.
+    """
     import ray
 
     made = {name: _make(name, params, seed) for name, params in detectors.items()}
     if ray.is_initialized():
-        results = _fit_on_ray(made, panel, budget, progress)
+        results = _fit_on_ray(made, panel, budget, workers, progress)
+    elif workers > 1:
+        raise JobError(f"{workers} workers train together only on Ray, which does not run here: call ray.init()")
     else:
         results = {}
         for name, detector in made.items():
@@ -239,14 +253,22 @@ def _fit_one(detector: Detector, panel: Panel, budget: Budget) -> tuple[Detector
 
 
 def _fit_on_ray(
-    made: Mapping[str, Detector], panel: Panel, budget: Budget, progress: Progress
+    made: Mapping[str, Detector], panel: Panel, budget: Budget, workers: int, progress: Progress
 ) -> dict[str, tuple[Detector, float]]:
     """A task for each detector; one whose worker died is run again."""
     import ray
 
     task = ray.remote(num_cpus=0.5, max_retries=3)(_fit_one)
     shared = ray.put(panel)
-    waiting = {task.options(name=f"fit {name}").remote(d, shared, budget): name for name, d in made.items()}
+    together = {name: d for name, d in made.items() if workers > 1 and isinstance(d, NetworkDetector)}
+    if together:
+        check_room(workers)
+    waiting = {
+        task.options(name=f"fit {name}").remote(d, shared, budget): name
+        for name, d in made.items()
+        if name not in together
+    }
+    waiting |= {start_together(name, d, shared, budget, workers): name for name, d in together.items()}
     results: dict[str, tuple[Detector, float]] = {}
     while waiting:
         (done,), _ = ray.wait(list(waiting), num_returns=1)

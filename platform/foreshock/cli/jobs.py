@@ -52,6 +52,9 @@ def train(
     end: End = "now",
     detector: Annotated[list[str] | None, typer.Option(help="In place of the job's own; may be repeated.")] = None,
     challenger: Annotated[bool, typer.Option("--challenger", help="Publish beside the champion.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train each network together; default: the job's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the detectors of a job and publish them as its champion."""
@@ -71,7 +74,7 @@ def train(
     with stage_line("starting Ray") as note, ray_cluster(settings):
         report = run(
             job, Registry(settings.registry), start=first, end=last, detectors=chosen,
-            alias=CHALLENGER if challenger else CHAMPION, progress=note,
+            alias=CHALLENGER if challenger else CHAMPION, workers=workers, progress=note,
         )  # fmt: skip
     print_json(report.as_dict()) if as_json else show_training(report)
 

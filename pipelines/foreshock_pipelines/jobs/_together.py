@@ -1,0 +1,107 @@
+"""Several processes that train one network: Ray Train, with torch's distributed data parallel."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.errors import JobError
+from foreshock_models.panel import Panel
+
+__all__ = ["check_room", "start_together"]
+
+CPUS = 0.5
+"""What a worker asks of the cluster, as a task that fits alone does."""
+RETRIES = 3
+
+
+def check_room(workers: int) -> None:
+    """Raise JobError if the cluster is too small, for they would wait for ever."""
+    import ray
+
+    cpus = ray.cluster_resources().get("CPU", 0.0)
+    if workers * CPUS > cpus:
+        raise JobError(
+            f"{workers} workers need {workers * CPUS:g} CPUs, and the Ray cluster has {cpus:g}; "
+            f"ask for at most {int(cpus / CPUS)}"
+        )
+
+
+def start_together(name: str, detector: NetworkDetector, panel: Any, budget: Budget, workers: int) -> Any:
+    """Begin to fit on `workers` processes; gives the Ray reference of the fitted detector and its seconds.
+
+    `panel` is a Ray reference. A worker that dies begins the training anew.
+    """
+    import ray
+
+    # a process of its own: Ray Train takes over SIGINT in the one that it is called from
+    task = ray.remote(num_cpus=0, max_retries=RETRIES, max_calls=1)(_lead)
+    return task.options(name=f"fit {name}").remote(name, detector, [panel], budget, workers)
+
+
+def _lead(
+    name: str, detector: NetworkDetector, panel: list[Any], budget: Budget, workers: int
+) -> tuple[NetworkDetector, float]:
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="foreshock-train-") as folder:
+        trainer = TorchTrainer(
+            _follow,
+            train_loop_config={"detector": detector, "panel": panel, "budget": budget},
+            scaling_config=ScalingConfig(
+                num_workers=workers,
+                use_gpu=ray.cluster_resources().get("GPU", 0) >= workers,
+                resources_per_worker={"CPU": CPUS},
+            ),
+            run_config=RunConfig(
+                name=name, storage_path=folder, failure_config=FailureConfig(max_failures=RETRIES)
+            ),
+        )
+        result: Any = trainer.fit()  # Ray's annotation names the class of its first version
+    return result.return_value, time.perf_counter() - began
+
+
+def _follow(config: dict[str, Any]) -> Any:
+    """One worker: the whole fit, its training shared with the others. Rank 0 gives the fitted detector."""
+    import ray
+
+    (reference,) = config["panel"]
+    panel: Panel = ray.get(reference)
+    detector: NetworkDetector = config["detector"]
+    detector.team = _Team()
+    detector.fit(panel, budget=config["budget"])
+    alone = detector.team.rank == 0
+    detector.team = None
+    return detector if alone else None
+
+
+class _Team:
+    """The processes of a Ray Train run."""
+
+    def __init__(self) -> None:
+        import ray.train
+
+        context = ray.train.get_context()
+        self.rank: int = context.get_world_rank()
+        self.size: int = context.get_world_size()
+
+    def join(self, net: nn.Module) -> nn.Module:
+        from ray.train.torch import prepare_model
+
+        joined: nn.Module = prepare_model(net)
+        return joined
+
+    def mean(self, value: float) -> float:
+        device = torch.device("cuda" if torch.distributed.get_backend() == "nccl" else "cpu")
+        total = torch.tensor(value, dtype=torch.float64, device=device)
+        torch.distributed.all_reduce(total)
+        return float(total) / self.size

@@ -1,0 +1,82 @@
+"""Training on a Ray cluster: several workers on one network, and what happens when a process dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.detectors import VAE
+from foreshock_models.errors import JobError
+from foreshock_models.panel import Panel
+from foreshock_pipelines.jobs.train import Fitted, fit
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+BUDGET = Budget.parse("1 per day")
+NETWORKS: dict[str, dict[str, Any]] = {"vae": {"epochs": 6, "max_windows": 3000}}
+
+
+@pytest.fixture(scope="module")
+def panel(trained: Any) -> Panel:
+    rows: Panel = trained.windows.to_panel()
+    return rows.select(list(rows.entities[:2]))
+
+
+def fit_while(killing: Callable[[], psutil.Process], panel: Panel, **options: Any) -> Fitted:
+    """Fit in a thread; kill the process that `killing` waits for."""
+    with ThreadPoolExecutor(1) as pool:
+        fitting = pool.submit(fit, panel, NETWORKS, BUDGET, **options)
+        victim = killing()
+        victim.kill()
+        return fitting.result(timeout=150)
+
+
+def wait_for(title: str, *, busy: float) -> psutil.Process:
+    """A process of this test's Ray cluster that has computed for `busy` seconds since it got that title."""
+    deadline = time.monotonic() + 100
+    began: dict[int, float] = {}
+    while time.monotonic() < deadline:
+        for process in family():
+            try:
+                if not process.cmdline() or title not in process.cmdline()[0]:
+                    continue
+                used = sum(process.cpu_times()[:2])
+            except psutil.NoSuchProcess:
+                continue
+            if used - began.setdefault(process.pid, used) >= busy:
+                return process
+        time.sleep(0.02)
+    raise AssertionError(f"no process {title!r}")
+
+
+def family() -> Iterator[psutil.Process]:
+    yield from psutil.Process().children(recursive=True)
+
+
+def test_a_fit_whose_worker_is_killed_is_done_again(ray_cluster: None, panel: Panel) -> None:
+    fitted = fit_while(lambda: wait_for("ray::fit vae", busy=0.1), panel)
+    alone = fit(panel, NETWORKS, BUDGET)
+    np.testing.assert_allclose(fitted.detector.decision_scores_, alone.detector.decision_scores_)
+
+
+def test_two_workers_train_a_network_as_well_as_one_though_one_of_them_is_killed(
+    ray_cluster: None, panel: Panel
+) -> None:
+    alone = fit(panel, NETWORKS, BUDGET).detector
+    together = fit_while(lambda: wait_for("RayTrainWorker", busy=1.0), panel, workers=2).detector
+    assert isinstance(alone, VAE)
+    assert isinstance(together, VAE)
+    assert together.team is None
+    assert min(together.losses_) == pytest.approx(min(alone.losses_), rel=0.05)
+    assert np.corrcoef(together.decision_scores_, alone.decision_scores_)[0, 1] > 0.9
+
+
+def test_more_workers_than_the_cluster_holds_are_refused(ray_cluster: None, panel: Panel) -> None:
+    with pytest.raises(JobError, match="100 workers need 50 CPUs, and the Ray cluster has 4; ask for at most 8"):
+        fit(panel, NETWORKS, BUDGET, workers=100)
