@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from foreshock import plot
+    from foreshock.budget_check import check_budget
     from foreshock.fetching import fetch
     from foreshock_models.calibration.budget import Budget
     from foreshock_models.detectors import LSTM, VAE, Discord, Ensemble, IForest, PyOD, Subspace
@@ -43,6 +44,7 @@ __all__ = [
     "SeasonalNaive",
     "Subspace",
     "Windows",
+    "check_budget",
     "demo_fleet",
     "fetch",
     "load_job",
@@ -66,6 +68,7 @@ _HOME = {
     "Discord": "foreshock_models.detectors",
     "VAE": "foreshock_models.detectors",
     "Windows": "foreshock_pipelines.datasets.windows",
+    "check_budget": "foreshock.budget_check",
     "demo_fleet": "foreshock_pipelines.datasets.demo",
     "fetch": "foreshock.fetching",
     "load_job": "foreshock_pipelines.jobfile",

@@ -1,0 +1,25 @@
+"""What `import foreshock` gives: a name that goes or comes is a decision."""
+
+from __future__ import annotations
+
+import foreshock
+from foreshock import plot
+
+
+def test_the_names_that_notebooks_use() -> None:
+    assert set(foreshock.__all__) == {
+        "ARIMA", "Auto", "Budget", "Discord", "Ensemble", "ForeshockError", "IForest", "Job", "LSTM", "Prophet",
+        "PyOD", "Registry", "SeasonalNaive", "Subspace", "VAE", "Windows", "check_budget", "demo_fleet", "fetch",
+        "load_job", "plot",
+    }  # fmt: skip
+
+
+def test_every_name_is_there() -> None:
+    for name in foreshock.__all__:
+        assert getattr(foreshock, name) is not None
+
+
+def test_the_figures() -> None:
+    assert set(plot.__all__) == {
+        "attributions", "backtest", "calibration", "capacity", "detectors", "expected", "forecast", "timeline",
+    }  # fmt: skip
