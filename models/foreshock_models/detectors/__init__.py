@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from foreshock_models.detectors._base import Detector, Expectation, Scores
-from foreshock_models.detectors._space import Choice, Float, Int, Range, Space
+from foreshock_models.detectors._space import Choice, Float, Int, Range, Space, around
 from foreshock_models.detectors.discord import Discord
 from foreshock_models.detectors.ensemble import Ensemble
 from foreshock_models.detectors.iforest import IForest
@@ -34,6 +34,7 @@ __all__ = [
     "Scores",
     "Space",
     "Subspace",
+    "around",
     "check_params",
     "default_detectors",
     "find",

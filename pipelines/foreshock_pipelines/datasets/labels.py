@@ -67,8 +67,10 @@ def _time(value: object, where: str) -> datetime:
     return datetime.fromtimestamp(time.timestamp(), UTC)
 
 
-def label_rows(panel: Panel, labels: Intervals) -> NDArray[np.bool_]:
+def label_rows(panel: Panel, labels: Intervals, *, must: bool = True) -> NDArray[np.bool_]:
     """Which rows lie in a known anomaly ``(n_rows,)``.
+
+    `must`: labels of which none overlaps the rows are a mistake.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def label_rows(panel: Panel, labels: Intervals) -> NDArray[np.bool_]:
         times = panel.timestamps[block]
         for start, end in labels.get(entity, ()):
             rows[block] |= (times >= start.timestamp() * 1000) & (times <= end.timestamp() * 1000)
-    if not rows.any():
+    if must and not rows.any():
         first, last = (
             datetime.fromtimestamp(ms / 1000, UTC) for ms in (panel.timestamps.min(), panel.timestamps.max())
         )

@@ -136,6 +136,13 @@ class NotifierConfig(HttpConfig):
     url: str | None = None
 
 
+class AutoDetectors(Model):
+    """``detectors: auto``, or ``{auto: {time: 20m}}``: pick detectors and their settings by a search."""
+
+    time: Duration = Field(parse_duration("10m"), description="how long the first training searches")
+    trials: int = Field(8, ge=1, description="settings to try for each detector")
+
+
 Detectors = dict[str, dict[str, Any]]
 
 
@@ -207,6 +214,15 @@ class Job(Model):
             raise ValueError(str(exc).removeprefix("false_alerts: ")) from exc
         return value
 
+    @field_validator("detectors")
+    @classmethod
+    def _auto_alone(cls, value: Detectors) -> Detectors:
+        if "auto" in value:
+            if len(value) > 1:
+                raise ValueError("auto picks the detectors itself; write either auto or their names")
+            AutoDetectors.model_validate(value["auto"])
+        return value
+
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         clash = (set(self.queries) & set(self.entity)) | (RESERVED & (set(self.queries) | set(self.entity)))
@@ -233,9 +249,17 @@ class Job(Model):
         return tuple(self.queries)
 
     @property
+    def auto(self) -> AutoDetectors | None:
+        """How detectors are picked, if the job leaves that to a search (``detectors: auto``)."""
+        return AutoDetectors.model_validate(self.detectors["auto"]) if "auto" in self.detectors else None
+
+    @property
     def detector_params(self) -> Detectors:
-        """The detectors to fit, with their parameters: the job's own, or the defaults for its features."""
-        if self.detectors:
+        """The detectors to fit, with their parameters: the job's own, or the defaults for its features.
+
+        With ``detectors: auto``, the defaults too: what a search begins with.
+        """
+        if self.detectors and self.auto is None:
             return self.detectors
         from foreshock_models.detectors import default_detectors
 

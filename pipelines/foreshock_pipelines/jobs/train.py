@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from foreshock_pipelines.registry import CHAMPION, Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Exclusion", "Fitted", "TrainReport", "fit", "read_history", "train"]
+__all__ = ["Exclusion", "Fitted", "TrainReport", "facts", "fit", "read_history", "train"]
 
 Progress = Callable[[str], None]
 """Called with a line when a stage begins or ends."""
@@ -128,18 +128,32 @@ def train(
     progress(f"{panel.n_entities} entities x {panel.n_rows // panel.n_entities} rows x {panel.n_features} features")
     for entity, reason in skipped.items():
         progress(f"skipped {entity}: {reason}")
-    fitted = fit(
-        panel, detectors or job.detector_params, job.budget,
-        seed=job.seed, workers=workers or job.workers, progress=progress,
-    )  # fmt: skip
+    settings = detectors or job.detector_params
+    fitted = fit(panel, settings, job.budget, seed=job.seed, workers=workers or job.workers, progress=progress)
     empty = tuple(
         name for name, column in zip(panel.features, panel.values.T, strict=True) if np.isnan(column).all()
     )
-    extra = {
+    extra = facts(job, panel, windows.queries, fitted, settings)
+    model = registry.publish(fitted.detector, job.name, extra, alias=alias)
+    registry.prune(job.name)
+    progress(f"published {job.name} {model.version}" + (f" as {alias}" if alias else ""))
+    return TrainReport(
+        job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, skipped, empty,
+        fitted.detectors,
+    )  # fmt: skip
+
+
+def facts(
+    job: Job, panel: Panel, queries: Mapping[str, str], fitted: Fitted, settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the manifest of a model says of its job and its training."""
+    start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (panel.timestamps.min(), panel.timestamps.max()))
+    return {
         "job": job.name,
         "step": panel.step,
         "entity": list(job.entity),
-        "queries": windows.queries,
+        "queries": dict(queries),
+        "settings": {name: dict(params) for name, params in settings.items()},
         "training": {
             "start": start.isoformat(),
             "end": end.isoformat(),
@@ -150,13 +164,6 @@ def train(
         "budget": str(job.budget),
         "metrics": fitted.detectors,
     }
-    model = registry.publish(fitted.detector, job.name, extra, alias=alias)
-    registry.prune(job.name)
-    progress(f"published {job.name} {model.version}" + (f" as {alias}" if alias else ""))
-    return TrainReport(
-        job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, skipped, empty,
-        fitted.detectors,
-    )  # fmt: skip
 
 
 def read_history(job: Job, start: datetime, end: datetime) -> Windows:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foreshock_models.detectors import DETECTORS, LSTM, Choice, Detector, Float, Int, make, search_space
-from foreshock_models.detectors._space import around
+from foreshock_models.detectors import DETECTORS, LSTM, Choice, Detector, Float, Int, around, make, search_space
 
 TUNABLE = sorted(set(DETECTORS) - {"ensemble"})
 

@@ -1,0 +1,128 @@
+"""Let a new model prove itself against the champion, on rows that it was not fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from foreshock_models.detectors import Detector
+from foreshock_models.panel import Panel
+from foreshock_models.policy import Step
+from foreshock_pipelines.datasets.labels import Intervals, label_rows
+from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobs.exam import Exam, set_exam
+from foreshock_pipelines.jobs.score import policy_of
+from foreshock_pipelines.registry import Registry
+
+__all__ = ["HELD_OUT", "Mark", "Verdict", "carry_on", "contest"]
+
+HELD_OUT = 0.15
+"""Newest share of the history that a challenger is not fitted on, but compared by."""
+SEED = 4711
+"""Of the anomalies in a contest: others than those that settings were searched with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How one model did: average precision on anomalies; alerts on rows without any known one."""
+
+    auc_pr: float
+    false_alerts: int
+
+    def __str__(self) -> str:
+        return f"AUC-PR {self.auc_pr:.3f}, {self.false_alerts} false alerts"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which of two models is to serve, and why. ``basis``: ``labels`` or ``planted`` anomalies."""
+
+    won: bool
+    reason: str
+    basis: str
+    start: datetime
+    end: datetime
+    rows: int
+    challenger: Mark
+    champion: Mark | None = None
+    champion_version: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
+
+
+def contest(
+    job: Job, registry: Registry, challenger: Detector, panel: Panel, since: int, *,
+    labels: Intervals | None = None, margin: float = 0.0,
+) -> Verdict:  # fmt: skip
+    """Compare a fitted model with the job's champion on the rows of `panel` from `since` on.
+
+    Both score these rows twice: as they are, where each alert outside of known anomalies is a false one; and with
+    anomalies, known or planted ones. The challenger wins if its average precision is at least the champion's plus
+    `margin`, and it has no more false alerts than the champion or than the budget allows. A champion that has seen
+    these rows has learnt its alert line from them at most: no detector is fitted on the newest quarter of its rows.
+
+    Parameters
+    ----------
+    margin
+        Above 0: the challenger must be better; below: it may be a little worse, for any two trainings differ.
+    """
+    exam = set_exam(panel, since, labels=labels, seed=SEED)
+    mark = _mark(job, challenger, exam, panel, labels)
+    rows = int((panel.timestamps >= since).sum())
+    about = (exam.basis, _time(since), _time(int(panel.timestamps.max())), rows, mark)
+    version = registry.champion(job.name)
+    if version is None:
+        return Verdict(True, f"there is no champion yet; {mark}", *about)
+    champion, model = registry.load(job.name, version)
+    if champion.features_in_ != challenger.features_in_:
+        return Verdict(True, f"the champion {version} knows other features", *about, champion_version=version)
+    before = _mark(job, champion, exam, panel, labels)
+    allowed = max(before.false_alerts, _allowed(job, panel, since))
+    better = mark.auc_pr >= before.auc_pr + margin
+    calm = mark.false_alerts <= allowed
+    reason = f"on {exam.basis} anomalies: challenger {mark}; champion {before}"
+    if not better:
+        reason += f"; AUC-PR had to be at least {before.auc_pr + margin:.3f}"
+    if not calm:
+        reason += f"; more than {allowed} false alerts are too many"
+    if int(datetime.fromisoformat(model.manifest["training"]["end"]).timestamp() * 1000) > since:
+        reason += "; the champion's alert line was learnt from some of these rows"
+    return Verdict(better and calm, reason, *about, champion=before, champion_version=version)
+
+
+def carry_on(detector: Detector, panel: Panel, since: int) -> None:
+    """Let the calibration of a fitted model see the rows from `since` on, so that it begins where they end."""
+    done = detector.score(_from(panel, since, detector), since=since)
+    # entities without a row in the meantime keep where they stood
+    detector.state_ = detector.state_.merge([detector.state_, done.state])
+    detector.calibrator_.state = detector.state_
+
+
+def _mark(job: Job, detector: Detector, exam: Exam, panel: Panel, labels: Intervals | None) -> Mark:
+    scored = detector.score(_from(panel, exam.since, detector), since=exam.since)
+    rows = scored.panel
+    policy = policy_of(job)
+    step = policy.walk(rows, scored.score, np.ones(rows.n_rows, np.bool_)).step
+    opened = step == Step.OPENED
+    if labels:
+        opened &= ~label_rows(rows, labels, must=False)
+    return Mark(round(exam.mark(detector), 4), int(opened.sum()))
+
+
+def _allowed(job: Job, panel: Panel, since: int) -> int:
+    """False alerts that the budget allows for these rows, one more for good measure."""
+    rows = int((panel.timestamps >= since).sum())
+    return 1 + round(job.budget.alerts_per_day * rows * panel.step / 86400)
+
+
+def _from(panel: Panel, since: int, detector: Detector) -> Panel:
+    return panel.take(panel.timestamps >= since - detector.context * panel.step * 1000)
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,129 @@
+"""``foreshock tune``: search better settings for the detectors of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from foreshock.cli.app import app
+from foreshock.cli.jobs import End, Start, named, times
+from foreshock.cli.options import AsJson, ConfigPath, console, errors, print_json
+
+if TYPE_CHECKING:
+    from foreshock_pipelines.jobs.search import Trial
+    from foreshock_pipelines.jobs.tune import TuneReport
+
+SHOWN = 16
+"""Trials that the live table shows: the newest."""
+
+
+@app.command()
+def tune(
+    config: ConfigPath,
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="Settings to try for each detector.")] = 16,
+    time: Annotated[
+        str | None, typer.Option(help="Budget of the whole search, as in 10m; default none, but for auto.")
+    ] = None,
+    detector: Annotated[list[str] | None, typer.Option(help="In place of the job's own; may be repeated.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet of known anomalies: start, end, entity labels.")
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it the champion if it wins.")] = False,
+    start: Start = None,
+    end: End = "now",
+    as_json: AsJson = False,
+) -> None:
+    """Search settings on known or planted anomalies; publish the best as challenger. Goes on where it was left."""
+    from foreshock.settings import load_settings
+    from foreshock.up import ray_cluster
+    from foreshock_pipelines.datasets.labels import read_labels
+    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.jobfile import load_job, parse_duration
+    from foreshock_pipelines.jobs.tune import tune as run
+    from foreshock_pipelines.registry import Registry
+
+    settings = load_settings()
+    job = load_job(config)
+    budget = parse_duration(time) if time else job.auto.time if job.auto else None
+    chosen = named(detector)
+    file = labels or job.labels
+    known = read_labels(file, job.entity) if file else None
+    source = open_source(job)
+    source.check()
+    first, last = times(job, source, start, end)
+    with _live_table() as (note, watch), ray_cluster(settings):
+        report = run(
+            job, Registry(settings.registry), trials=trials, time=budget, detectors=chosen, labels=known,
+            promote=promote, start=first if start else None, end=last, storage=settings.home / "tune",
+            progress=note, watch=watch,
+        )  # fmt: skip
+    print_json(report.as_dict()) if as_json else _show(report)
+
+
+@contextmanager
+def _live_table() -> Iterator[tuple[Callable[[str], None], Callable[[Trial], None]]]:
+    """Trials as they run, on standard error; gives what takes a line, and what takes a trial."""
+    seen: dict[tuple[str, int], Trial] = {}
+    stage = Text("starting Ray")
+
+    def view() -> Group:
+        table = Table("detector", "trial", "state", "AUC-PR", "seconds", "setting", box=None, padding=(0, 1))
+        for trial in list(seen.values())[-SHOWN:]:
+            table.add_row(*_cells(trial))
+        return Group(stage, table) if seen else Group(stage)
+
+    with Live(view(), console=errors, transient=True, refresh_per_second=4) as live:
+
+        def note(line: str) -> None:
+            if errors.is_terminal:
+                stage.plain = line
+                live.update(view())
+            errors.print(f"  {line}", highlight=False, soft_wrap=True)
+
+        def watch(trial: Trial) -> None:
+            seen[trial.detector, trial.number] = trial
+            live.update(view())
+
+        yield note, watch
+
+
+def _cells(trial: Trial) -> list[str]:
+    colour = {"running": "yellow", "done": "green", "failed": "red", "stopped": "dim"}[trial.state]
+    mark = "" if trial.auc_pr is None else f"{trial.auc_pr:.3f}"
+    setting = ", ".join(f"{name} {_number(value)}" for name, value in trial.params.items())
+    state = f"[{colour}]{trial.state}[/{colour}]"
+    return [trial.detector, str(trial.number), state, mark, f"{trial.seconds:.1f}", setting]
+
+
+def _show(report: TuneReport) -> None:
+    """What was found, and what became of it."""
+    settled = report.settled
+    title = f"{report.job}: AUC-PR on {settled.basis} anomalies"
+    table = Table("detector", "trials", "defaults", "best", "setting", title=title)
+    for found in settled.found:
+        before = "–" if found.default_auc_pr is None else f"{found.default_auc_pr:.3f}"
+        setting = ", ".join(f"{name}: {_number(value)}" for name, value in found.params.items())
+        name = found.detector if found.detector in report.settings else f"[dim]{found.detector} (not picked)[/dim]"
+        table.add_row(name, str(len(found.trials)), before, f"{found.auc_pr:.3f}", setting)
+    if len(report.settings) > 1:
+        table.add_row("together", "", f"{settled.default_auc_pr:.3f}", f"{settled.auc_pr:.3f}", "")
+    console.print(table)
+    for line in settled.notes:
+        console.print(f"[yellow]{line}[/yellow]", highlight=False)
+    console.print(
+        f"{report.version} is {', '.join(report.aliases)}; {report.verdict.reason}", highlight=False, soft_wrap=True
+    )
+    if not report.promoted and report.verdict.won:
+        console.print(f"it wins; make it the champion with: foreshock models promote {report.job}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
