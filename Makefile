@@ -41,7 +41,7 @@ format: $(READY) ## put the code in shape
 	$(BIN)/ruff format .
 
 bench: $(READY) ## speed, beside the peers, in one table
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-quality: $(READY) ## detection quality, beside the peers (DATA=folder)
 	$(BIN)/python -m tests.bench.quality --data $(DATA) $(ARGS)
@@ -49,8 +49,8 @@ bench-quality: $(READY) ## detection quality, beside the peers (DATA=folder)
 bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naive
 	$(BIN)/python bench/forecast.py --data $(DATA) $(ARGS)
 
-bench-%: $(READY)
-	$(BIN)/python -m bench $* $(ARGS)
+bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
+	$(BIN)/python -m tests.bench $* $(ARGS)
 
 clean: ## remove what make made here
 	rm -rf $(VENV) build dist bench-out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -58,8 +59,13 @@ class Scaler:
 
     def rows_of(self, entities: tuple[str, ...]) -> NDArray[np.int64]:
         """Row of each entity in `center` and `spread`; unknown ones get the shared row."""
-        at = {name: i for i, name in enumerate(self.entities)}
-        return np.array([at.get(name, len(self.entities)) for name in entities], dtype=np.int64)
+        if entities == self.entities:
+            return np.arange(len(entities))
+        return np.array([self._number.get(name, len(self.entities)) for name in entities], dtype=np.int64)
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.entities)}
 
     def transform(self, panel: Panel) -> NDArray[np.float64]:
         """Scaled values ``(n_rows, n_features)``, clipped to ±12; gaps stay NaN."""

@@ -72,6 +72,13 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         """Raw score ``(n_rows,)``, finite, of every row; a row without any value gets the lowest."""
 
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Raw score of some rows ``(n,)``, their numbers increasing: what a live scorer asks for, at each step.
+
+        Override it where that costs less than the score of every row.
+        """
+        return self._decision(panel)[rows]
+
     @abstractmethod
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         """Attributions of the raw score of ``rows``."""
@@ -232,7 +239,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         self._range_ = (float(raw.min()), float(raw.max()))
 
     def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
-        raw = self._decision(panel)[keep]
+        raw = self._decision_at(panel, np.flatnonzero(keep))
         rows = panel if keep.all() else panel.take(keep)
         done = self.calibrator_.apply(raw, rows, state)
         return Scores(rows, done.score, raw, done.warming, done.state, new_normal=done.new_normal)

@@ -10,12 +10,11 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foreshock_models.detectors._base import Detector, Expectation
-from foreshock_models.detectors._windows import carried, smooth
+from foreshock_models.detectors._windows import Stacked, carried, rows_before
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.gradients import expected_gradients
 from foreshock_models.panel import Panel
@@ -143,31 +142,25 @@ class NetworkDetector(Detector):
         self.scaler_ = Scaler.fit(panel)
         self.span_ = self._span_for(panel.step)
         x, known = self._inputs(panel)
-        windows, masks = self._stack(x, panel), self._stack(known, panel)
+        windows, masks = Stacked(x, panel, self._span), Stacked(known, panel, self._span)
         order = panel.positions
         lengths = np.repeat(np.diff(panel.offsets), np.diff(panel.offsets))
         late = order >= 0.85 * lengths
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)
             self.net_ = self._build(panel.n_features).to(self._device())
-            settle = partial(self._settle, windows, x, known, late)
+            settle = partial(self._settle, windows, known, late)
             self._train(windows, masks, np.flatnonzero(~late), np.flatnonzero(late), settle)
         settle()
         rng = np.random.default_rng(self.random_state)
         span = self._span + self.smoothing - 1
-        wide = self._stack(x, panel, span)
-        self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)].copy()
+        wide = Stacked(x, panel, span)
+        self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)]
 
-    def _settle(
-        self,
-        windows: NDArray[np.float32],
-        x: NDArray[np.float32],
-        known: NDArray[np.float32],
-        late: NDArray[np.bool_],
-    ) -> Self:
+    def _settle(self, windows: Stacked, known: NDArray[np.float32], late: NDArray[np.bool_]) -> Self:
         """Take the usual size of residuals under the weights as they are."""
         late_rows = late if late.any() else np.ones_like(late)
-        residual = np.abs(self._residuals(windows, x, known))
+        residual = np.abs(self._residuals(windows, known, np.arange(len(known))))
         seen = np.where(known > 0, residual, np.nan)
         self.usual_ = np.maximum(_usual(seen[late_rows]), _usual(seen))
         spread = np.sqrt(_mean_square(seen[late_rows]))
@@ -175,14 +168,22 @@ class NetworkDetector(Detector):
         return self
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
+        return self._smoothed(panel, None)
+
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._smoothed(panel, rows)
+
+    def _smoothed(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Raw score of `rows` (None: all) ``(n,)``; the network runs only where the score looks."""
         x, known = self._inputs(panel)
-        residual = np.abs(self._residuals(self._stack(x, panel), x, known))
-        parts = np.clip(residual / self.usual_ - 1.0, 0.0, EXCESS) * known
-        return smooth(parts.mean(axis=1, keepdims=True), panel.offsets, self.smoothing)[:, 0]
+        needed = rows_before(panel, rows, self.smoothing)
+        residual = np.abs(self._residuals(Stacked(x, panel, self._span), known, needed.rows))
+        parts = np.clip(residual / self.usual_ - 1.0, 0.0, EXCESS) * known[needed.rows]
+        return needed.smooth(parts.mean(axis=1, keepdims=True))[:, 0]
 
     def _expect(self, panel: Panel) -> Expectation:
         x, _ = self._inputs(panel)
-        predicted = self._forward(self._stack(x, panel))
+        predicted = self._forward(Stacked(x, panel, self._span), np.arange(panel.n_rows))
         width = 3.0 * self.band_
         return Expectation(
             self.scaler_.inverse(predicted, panel),
@@ -193,10 +194,9 @@ class NetworkDetector(Detector):
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         x, known = self._inputs(panel)
         span = self._span + self.smoothing - 1
-        inputs = self._stack(x, panel, span)[rows]
-        masks = self._stack(known, panel, span)[rows]
+        inputs, masks = Stacked(x, panel, span)[rows], Stacked(known, panel, span)[rows]
         used = np.minimum(panel.positions[rows] + 1, self.smoothing)
-        raw = self._decision(panel)[rows]
+        raw = self._decision_at(panel, rows)
         attributions, base = expected_gradients(
             self._score_of, inputs, masks, used, self.background_, self._device(), self.random_state
         )
@@ -244,23 +244,10 @@ class NetworkDetector(Detector):
         filled = carried(scaled, panel, self._span)
         return np.clip(filled, -CLIP, CLIP).astype(np.float32), (~np.isnan(scaled)).astype(np.float32)
 
-    def _stack(self, x: NDArray[np.float32], panel: Panel, span: int | None = None) -> NDArray[np.float32]:
-        """The window that ends at each row, ``(n_rows, span, F)``, a view where one entity is given.
-
-        Before an entity's first row, that row is repeated.
-        """
-        span = span or self._span
-        parts = []
-        for _, rows in panel:
-            block = x[rows]
-            padded = np.concatenate([np.repeat(block[:1], span - 1, axis=0), block])
-            parts.append(sliding_window_view(padded, span, axis=0).transpose(0, 2, 1))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
     def _train(
         self,
-        windows: NDArray[np.float32],
-        known: NDArray[np.float32],
+        windows: Stacked,
+        known: Stacked,
         early: NDArray[Any],
         late: NDArray[Any],
         settle: Callable[[], Self],
@@ -313,19 +300,19 @@ class NetworkDetector(Detector):
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device())
 
-    def _forward(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the last row of each window should be, ``(n_rows, F)`` scaled."""
+    def _forward(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What `rows` should be, ``(n, F)`` scaled."""
         with torch.inference_mode():
             parts = [
-                self._predict(self._tensor(windows[i : i + BATCH])).cpu().numpy()
-                for i in range(0, len(windows), BATCH)
+                self._predict(self._tensor(windows[rows[i : i + BATCH]])).cpu().numpy()
+                for i in range(0, len(rows), BATCH)
             ]
         return np.concatenate(parts).astype(np.float64)
 
     def _residuals(
-        self, windows: NDArray[np.float32], x: NDArray[np.float32], known: NDArray[np.float32]
+        self, windows: Stacked, known: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        return (x - self._forward(windows)) * known
+        return (windows.x[rows] - self._forward(windows, rows)) * known[rows]
 
 
 def _usual(residual: NDArray[np.float64]) -> NDArray[np.float64]:

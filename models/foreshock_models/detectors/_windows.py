@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
@@ -9,68 +11,103 @@ from numpy.typing import NDArray
 
 from foreshock_models.panel import Panel
 
-__all__ = ["N_WINDOW_FEATURES", "carried", "smooth", "trailing_windows", "whole_windows", "window_features"]
+__all__ = [
+    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "rows_before", "trailing_windows", "whole_windows",
+    "window_features",
+]  # fmt: skip
 
 N_WINDOW_FEATURES = 4
 
 
 @njit(cache=True, nogil=True)
 def window_features(
-    z: NDArray[np.float64], offsets: NDArray[np.int64], short: int, long: int
+    z: NDArray[np.float64], starts: NDArray[np.int64], rows: NDArray[np.int64], short: int, long: int
 ) -> NDArray[np.float32]:
-    """``(n_rows, n_features)`` scaled values -> ``(n_features, n_rows, 4)``.
+    """``(n_rows, n_features)`` scaled values -> ``(n_features, len(rows), 4)``.
 
-    For each feature and row: the value, the mean of the last `short` rows, that mean less the mean of the last
-    `long` rows, and the standard deviation of the last `short` rows. A gap takes no part; a window without any
-    value gives 0. Sums are taken anew for each row: a running sum would depend on where a series begins.
+    For each feature and each of `rows`, whose entity begins at the row that `starts` ``(len(rows),)`` says: the
+    value, the mean of the last `short` rows, that mean less the mean of the last `long` rows, and the standard
+    deviation of the last `short` rows. A gap takes no part; a window without any value gives 0. Sums are taken
+    anew for each row: a running sum would depend on where a series begins.
     """
-    n, f = z.shape
-    out = np.zeros((f, n, 4), np.float32)
-    for e in range(len(offsets) - 1):
-        a, b = offsets[e], offsets[e + 1]
-        for j in range(f):
-            for i in range(a, b):
-                total = 0.0
-                square = 0.0
-                count = 0
-                for k in range(max(a, i - short + 1), i + 1):
-                    v = z[k, j]
-                    if v == v:
-                        total += v
-                        square += v * v
-                        count += 1
-                far = total
-                far_count = count
-                for k in range(max(a, i - long + 1), max(a, i - short + 1)):
-                    v = z[k, j]
-                    if v == v:
-                        far += v
-                        far_count += 1
-                mean = total / count if count else 0.0
-                far_mean = far / far_count if far_count else 0.0
-                here = z[i, j]
-                out[j, i, 0] = here if here == here else mean
-                out[j, i, 1] = mean
-                out[j, i, 2] = mean - far_mean
-                out[j, i, 3] = np.sqrt(max(square / count - mean * mean, 0.0)) if count else 0.0
+    f = z.shape[1]
+    out = np.zeros((f, len(rows), 4), np.float32)
+    for j in range(f):
+        for n in range(len(rows)):
+            i, a = rows[n], starts[n]
+            total = 0.0
+            square = 0.0
+            count = 0
+            for k in range(max(a, i - short + 1), i + 1):
+                v = z[k, j]
+                if v == v:
+                    total += v
+                    square += v * v
+                    count += 1
+            far = total
+            far_count = count
+            for k in range(max(a, i - long + 1), max(a, i - short + 1)):
+                v = z[k, j]
+                if v == v:
+                    far += v
+                    far_count += 1
+            mean = total / count if count else 0.0
+            far_mean = far / far_count if far_count else 0.0
+            here = z[i, j]
+            out[j, n, 0] = here if here == here else mean
+            out[j, n, 1] = mean
+            out[j, n, 2] = mean - far_mean
+            out[j, n, 3] = np.sqrt(max(square / count - mean * mean, 0.0)) if count else 0.0
     return out
 
 
 @njit(cache=True, nogil=True)
-def smooth(values: NDArray[np.float64], offsets: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
-    """Mean over the last `rows` rows of each entity: ``(n_rows, n_columns)`` -> the same shape."""
-    _n, f = values.shape
-    out = np.empty_like(values)
-    for e in range(len(offsets) - 1):
-        a = offsets[e]
-        for i in range(a, offsets[e + 1]):
-            first = max(a, i - rows + 1)
-            for j in range(f):
-                total = 0.0
-                for k in range(first, i + 1):
-                    total += values[k, j]
-                out[i, j] = total / (i + 1 - first)
+def _mean_before(
+    values: NDArray[np.float64], place: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Mean of the `counts` rows of `values` that end at each `place`: ``(n, n_columns)``."""
+    out = np.empty((len(place), values.shape[1]))
+    for n in range(len(place)):
+        i = place[n]
+        for j in range(values.shape[1]):
+            total = 0.0
+            for k in range(i + 1 - counts[n], i + 1):
+                total += values[k, j]
+            out[n, j] = total / counts[n]
     return out
+
+
+@dataclass(frozen=True)
+class RowsBefore:
+    """Rows, and those just before them in the same entity that their smoothed score looks at.
+
+    Attributes
+    ----------
+    rows, starts : ``(n_needed,)`` numbers of all these rows, increasing, and where the entity of each begins
+    place, counts : ``(n,)`` where each row that was asked for stands in `rows`, and over how many it is a mean
+    """
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    place: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def smooth(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means ``(n, n_columns)`` of `values` ``(n_needed, n_columns)``."""
+        return _mean_before(np.ascontiguousarray(values), self.place, self.counts)
+
+
+def rows_before(panel: Panel, rows: NDArray[np.int64] | None, smoothing: int) -> RowsBefore:
+    """What is needed for a mean over the last `smoothing` rows at `rows` (None: all), numbers increasing."""
+    if rows is None:
+        every = np.arange(panel.n_rows)
+        starts = np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
+        return RowsBefore(every, starts, every, np.minimum(every - starts + 1, smoothing))
+    starts = panel.offsets[np.searchsorted(panel.offsets, rows, side="right") - 1]
+    counts = np.minimum(rows - starts + 1, smoothing)
+    needed = np.unique(np.maximum(rows[:, None] - np.arange(smoothing), starts[:, None]))
+    own = panel.offsets[np.searchsorted(panel.offsets, needed, side="right") - 1]
+    return RowsBefore(needed, own, np.searchsorted(needed, rows), counts)
 
 
 def carried(scaled: NDArray[np.float64], panel: Panel, rows: int) -> NDArray[np.float64]:
@@ -95,6 +132,26 @@ def trailing_windows(scaled: NDArray[np.float64], panel: Panel, window: int) -> 
         padded = np.concatenate([np.repeat(filled[rows][:1], window - 1, axis=0), filled[rows]])
         out[rows] = sliding_window_view(padded, window, axis=0).reshape(rows.stop - rows.start, -1)
     return out
+
+
+class Stacked:
+    """The window that ends at each row, ``(n_rows, span, F)``, gathered when some of them are asked for.
+
+    Before an entity's first row, that row is repeated.
+    """
+
+    def __init__(self, x: NDArray[np.float32], panel: Panel, span: int) -> None:
+        self.x = x
+        self.starts = np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
+        self.back = np.arange(-span + 1, 1)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        at = np.maximum(rows[:, None] + self.back, self.starts[rows][:, None])  # (n, span)
+        windows: NDArray[np.float32] = self.x[at]
+        return windows
 
 
 def whole_windows(panel: Panel, window: int, most: int, seed: int) -> NDArray[np.int64]:

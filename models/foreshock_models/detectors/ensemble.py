@@ -111,23 +111,32 @@ class Ensemble(Detector):
         weights = [WEIGHTS.get(name, 1.0) for name in scores]
         return np.average([np.clip(s, *BOUNDS) for s in scores.values()], axis=0, weights=weights), scores
 
-    def _raw(self, panel: Panel) -> dict[str, NDArray[np.float64]]:
-        return {name: member._decision(panel) for name, member in self.members_.items()}
-
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return self._mean(panel, self._raw(panel))[0]
+        return self._mean(panel, {name: member._decision(panel) for name, member in self.members_.items()})[0]
+
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._mean_at(panel, rows)[0]
+
+    def _mean_at(
+        self, panel: Panel, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """`_mean` at some rows, their numbers increasing."""
+        chosen = np.zeros(panel.n_rows, np.bool_)
+        chosen[rows] = True
+        raw = {name: member._decision_at(panel, rows) for name, member in self.members_.items()}
+        return self._mean(panel if chosen.all() else panel.take(chosen), raw)
 
     def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
-        raw, members = self._mean(panel, self._raw(panel))
+        raw, members = self._mean_at(panel, np.flatnonzero(keep))
         rows = panel if keep.all() else panel.take(keep)
-        done = self.calibrator_.apply(raw[keep], rows, state)
+        done = self.calibrator_.apply(raw, rows, state)
         return Scores(
             panel=rows,
             score=done.score,
-            raw=raw[keep],
+            raw=raw,
             warming=done.warming,
             state=done.state,
-            members={name: score[keep] for name, score in members.items()},
+            members=members,
             new_normal=done.new_normal,
         )
 
@@ -137,16 +146,16 @@ class Ensemble(Detector):
         Members measure in units of their own, so that only shares can be put together. They add up to how
         far the ensemble's raw score lies above the lowest one.
         """
-        raw, scores = self._mean(panel, self._raw(panel))
+        raw, scores = self._mean_at(panel, rows)
         total = np.zeros((len(rows), panel.n_features))
         for name, member in self.members_.items():
             parts = np.maximum(member._explain(panel, rows).attributions, 0.0)
             share = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)
-            total += share * np.clip(scores[name][rows], 0.05, BOUNDS[1])[:, None] * WEIGHTS.get(name, 1.0)
+            total += share * np.clip(scores[name], 0.05, BOUNDS[1])[:, None] * WEIGHTS.get(name, 1.0)
         size = total.sum(axis=1, keepdims=True)
         total = np.where(size > 0, total / np.maximum(size, 1e-12), 1.0 / panel.n_features)
         lowest = np.full(len(rows), BOUNDS[0])
-        return Explanation(panel.features, total * (raw[rows] - lowest)[:, None], lowest, raw[rows])
+        return Explanation(panel.features, total * (raw - lowest)[:, None], lowest, raw)
 
     def _expect(self, panel: Panel) -> Expectation | None:
         """What the first member that predicts values expects."""

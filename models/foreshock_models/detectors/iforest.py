@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Choice, Float, Int, Space
 from foreshock_models.detectors._trees import Forest, grow, score_forests
-from foreshock_models.detectors._windows import smooth, window_features
+from foreshock_models.detectors._windows import RowsBefore, rows_before, window_features
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
@@ -101,7 +101,7 @@ class IForest(Detector):
         usual = SINGLE if panel.n_features == 1 else SEVERAL
         asked = (self.short, self.long, self.smoothing)
         self.lengths_ = tuple(b if a is None else a for a, b in zip(asked, usual, strict=True))
-        x = self._features(panel)
+        x = self._features(panel, rows_before(panel, None, 1))
         rng = np.random.default_rng(self.random_state)
         rows = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
         chosen = rng.choice(rows, size=min(len(rows), 20 * self.max_samples), replace=False)
@@ -115,9 +115,9 @@ class IForest(Detector):
         self.size_ = np.maximum(np.quantile(np.abs(x[:, sample]), 0.99, axis=1), 0.1)  # (n_features, 4)
         self.base_ = self._parts(isolation, x[:, sample]).mean(axis=0)
 
-    def _features(self, panel: Panel) -> NDArray[np.float32]:
+    def _features(self, panel: Panel, needed: RowsBefore) -> NDArray[np.float32]:
         z = np.ascontiguousarray(self.scaler_.transform(panel))
-        x: NDArray[np.float32] = window_features(z, panel.offsets, *self.lengths_[:2])
+        x: NDArray[np.float32] = window_features(z, needed.starts, needed.rows, *self.lengths_[:2])
         return x
 
     def _parts(self, isolation: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -125,17 +125,20 @@ class IForest(Detector):
         far = np.clip((np.abs(x) / self.size_[:, None, :]).max(axis=2).T, 1.0, FAR)
         return np.maximum(isolation - self.floor_, 0.0) * far * self.weight_
 
-    def _contributions(self, panel: Panel) -> NDArray[np.float64]:
-        x = self._features(panel)
-        parts = self._parts(score_forests(self.forest_, x), x)
-        smoothed: NDArray[np.float64] = smooth(parts, panel.offsets, self.lengths_[2])
-        return smoothed
+    def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """What each feature adds to the smoothed raw score of `rows` (None: all) ``(n, n_features)``."""
+        needed = rows_before(panel, rows, self.lengths_[2])
+        x = self._features(panel, needed)
+        return needed.smooth(self._parts(score_forests(self.forest_, x), x))
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._contributions(panel).sum(axis=1)
 
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._contributions(panel, rows).sum(axis=1)
+
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        parts = self._contributions(panel)[rows]
+        parts = self._contributions(panel, rows)
         base = np.full(len(rows), self.base_.sum())
         return Explanation(panel.features, parts - self.base_, base, parts.sum(axis=1))
 

@@ -111,6 +111,9 @@ class PyOD(Detector):
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._raw(self._rows(panel))
 
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._raw(self._rows(panel)[rows])
+
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         import shap
 

@@ -92,6 +92,9 @@ class Subspace(Detector):
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._parts(panel).sum(axis=1)
 
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._parts(panel, rows).sum(axis=1)
+
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         parts = self._parts(panel, rows)
         return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))

@@ -156,6 +156,16 @@ def check_in_parts_as_in_one(make: Make, n_features: int, tmp_path: Path) -> Non
         np.testing.assert_allclose(np.concatenate(parts), whole[block], rtol=1e-4, atol=1e-5)
 
 
+def check_some_rows_as_all(make: Make, n_features: int, tmp_path: Path) -> None:
+    """A live scorer asks for few rows of many: they score as they do among all."""
+    panel, _ = test_rows(n_features)
+    fitted = make().fit(training_rows(n_features))
+    rows = np.array([0, 3, 5, 250, N_TEST - 1, N_TEST, N_TEST + 2, panel.n_rows - 1])
+    np.testing.assert_allclose(
+        fitted._decision_at(panel, rows), fitted.decision_function(panel)[rows], rtol=1e-4, atol=1e-6
+    )
+
+
 def check_unknown_entity_is_scored_and_warming(make: Make, n_features: int, tmp_path: Path) -> None:
     fitted = make().fit(training_rows(n_features))
     new = rows_of(N_TEST, N_TRAIN, seed=5, n_features=n_features, n_entities=1)

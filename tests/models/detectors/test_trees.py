@@ -1,0 +1,30 @@
+"""Trees as flat arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest
+
+from foreshock_models.detectors._trees import BLOCK, FEW, flatten, score_forests
+
+
+@pytest.mark.parametrize("n_rows", [1, FEW - 1, FEW, BLOCK - 1, BLOCK, BLOCK + 3])
+@pytest.mark.parametrize("max_samples", [2, 300])
+def test_scores_are_scikit_learns(n_rows: int, max_samples: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 5)).astype(np.float32)
+    forest = IsolationForest(n_estimators=20, max_samples=max_samples, random_state=0).fit(x)
+    rows = np.ascontiguousarray(x[:n_rows])
+    found = score_forests(flatten([forest]), rows[None])
+    np.testing.assert_allclose(found[:, 0], -forest.score_samples(rows), rtol=1e-12)
+
+
+def test_a_row_on_a_threshold_goes_the_way_it_does_in_scikit_learn() -> None:
+    x = np.arange(64, dtype=np.float32)[:, None]
+    forest = IsolationForest(n_estimators=10, max_samples=64, random_state=1).fit(x)
+    thresholds = np.concatenate([tree.tree_.threshold[tree.tree_.feature >= 0] for tree in forest.estimators_])
+    edges = thresholds.astype(np.float32)
+    rows = np.concatenate([edges, np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(0))])
+    found = score_forests(flatten([forest]), rows[None, :, None])
+    np.testing.assert_allclose(found[:, 0], -forest.score_samples(rows[:, None]), rtol=1e-12)
