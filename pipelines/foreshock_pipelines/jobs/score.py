@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ class Scored:
     causes : row number to the causes at that row, for rows that were explained
     state : of the detector, after the last row
     new_normal : entity and time of each regime accepted as the new normal
+    seconds : stage to how long it took: ``fetch``, ``score``, ``explain``
     """
 
     version: str
@@ -62,6 +64,7 @@ class Scored:
     state: State
     members: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     new_normal: tuple[tuple[str, int], ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def policy_of(job: Job) -> Policy:
@@ -106,8 +109,11 @@ def score_pass(
     """
     first, last = span
     start = first - round(detector.context * job.step_seconds * 1000)
-    windows = source.read(_time(start), _time(last))
-    return score_panel(detector, version, windows.to_panel(), policy_of(job), since=first, state=state)
+    began = time.perf_counter()
+    panel = source.read(_time(start), _time(last)).to_panel()
+    fetched = time.perf_counter() - began
+    scored = score_panel(detector, version, panel, policy_of(job), since=first, state=state)
+    return replace(scored, seconds={"fetch": fetched, **scored.seconds})
 
 
 def score_panel(
@@ -133,7 +139,9 @@ def score_under(
     state: State | None = None,
 ) -> list[Scored]:
     """As `score_panel`, once for several policies: what they give differs in `permitted` alone."""
+    began = time.perf_counter()
     scores = detector.score(panel, since=since, state=state)
+    seconds = {"score": time.perf_counter() - began}
     rows = Panel.require(scores.panel, detector.features_in_)
     explained = np.unique(np.concatenate([_rows_to_explain(rows, scores.score, policy) for policy in policies]))
     usual = detector.usual(rows) if len(explained) else None
@@ -150,6 +158,7 @@ def score_under(
     latest = _latest_explained(rows, explained, scores.score) if len(explained) else np.full(rows.n_rows, -1)
     some = latest >= 0
     found = []
+    seconds["explain"] = time.perf_counter() - began - seconds["score"]
     for policy in policies:
         permitted = np.ones(rows.n_rows, np.bool_)
         if policy.selective and usual is not None:
@@ -167,6 +176,7 @@ def score_under(
                 scores.state,
                 scores.members,
                 scores.new_normal,
+                seconds,
             )
         )
     return found

@@ -22,7 +22,11 @@ __all__ = ["PassReport", "ScoreWorker", "score_worker"]
 
 @dataclass(frozen=True)
 class PassReport:
-    """What a pass did: rows per entity, alerts that changed, and how long each stage took, in seconds."""
+    """What a pass did: rows per entity, alerts that changed, and how long it took.
+
+    ``stages``: seconds of each stage: ``fetch``, ``score``, ``explain``, and ``store``, which is the alert actor's
+    part: policy, alerts, outbox, where scoring stands.
+    """
 
     job: str
     version: str | None
@@ -30,6 +34,7 @@ class PassReport:
     rows: int = 0
     changes: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
 
 
 class ScoreWorker:
@@ -84,12 +89,16 @@ class ScoreWorker:
         changes: list[dict[str, Any]] = []
         rows = 0
         last = since
+        stages: dict[str, float] = {}
         for span in spans(since, until, job.step_seconds):
             scored = score_pass(self.detector, self.version, self.source, job, span, state)
+            taken = time.perf_counter()
             changes += ray.get(self.alerts.take.remote(job, scored, now_ms))
+            for stage, seconds in {**scored.seconds, "store": time.perf_counter() - taken}.items():
+                stages[stage] = stages.get(stage, 0.0) + seconds
             state, last = scored.state, span[1]
             rows += (span[1] - span[0]) // step_ms + 1
-        return PassReport(job.name, self.version, last, rows, changes, time.perf_counter() - began)
+        return PassReport(job.name, self.version, last, rows, changes, time.perf_counter() - began, stages)
 
     def _follow_champion(self) -> None:
         champion = self.registry.champion(self.job.name)
