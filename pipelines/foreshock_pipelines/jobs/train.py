@@ -36,11 +36,18 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Rows that must not be learnt from: an entity (None: all) from `start` to `end`, ms since the epoch."""
+    """Rows that must not be learnt from: an entity (None: all) from `start` to `end`, ms since the epoch.
+
+    ``where``: says of an entity whether it is meant, where no name does.
+    """
 
     entity: str | None
     start: int
     end: int
+    where: Callable[[str], bool] | None = None
+
+    def covers(self, entity: str) -> bool:
+        return self.entity in (None, entity) and (self.where is None or self.where(entity))
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,7 +214,7 @@ def without(panel: Panel, exclude: Sequence[Exclusion]) -> Panel:
     values = panel.values.copy()
     for rule in exclude:
         for entity, rows in panel:
-            if rule.entity in (None, entity):
+            if rule.covers(entity):
                 times = panel.timestamps[rows]
                 values[rows][(times >= rule.start) & (times <= rule.end)] = np.nan
     return Panel(values, panel.offsets, panel.entities, panel.features, panel.timestamps, panel.step)

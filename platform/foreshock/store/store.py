@@ -11,26 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from foreshock.store import tables as t
+from foreshock.store.migrate import upgrade
 from foreshock_models.errors import StoreError, allowed
 
-__all__ = ["Alert", "Delivery", "Page", "ScorerState", "Store", "open_store"]
+__all__ = ["LIVE", "Alert", "AlertKey", "Delivery", "Page", "ScorerState", "Store", "open_store"]
 
 LIVE = ("open", "acknowledged")
 STATES = (*LIVE, "resolved")
 KINDS = ("anomaly", "absent", "predicted", "notice")
-MIGRATION_LOCK = 7_351_001
+AlertKey = tuple[str, str, str]
+"""Entity, kind and feature of an alert."""
+SEVERITIES = ("info", "warning", "critical")
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert, as people and receivers see it. Times are ms since the epoch."""
+    """One alert, as people and receivers see it. Times are ms since the epoch.
+
+    There is one live alert per job, entity, kind and `feature`: the one feature that an ``absent`` or
+    ``predicted`` alert is about, empty where it is about the entity as a whole. `announced`: receivers know of
+    it; false while a silence has held it back since it opened.
+    """
 
     id: str
     job: str
@@ -49,13 +55,21 @@ class Alert:
     version: str | None = None
     late: bool = False
     warming: bool = False
+    feature: str = ""
     acknowledged_by: str | None = None
+    resolved_by: str | None = None
     silenced_by: str | None = None
+    announced: bool = True
     seq: int = 0
 
     @property
     def live(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def key(self) -> AlertKey:
+        """What it is about: never two live ones of a job."""
+        return self.entity, self.kind, self.feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +82,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ScorerState:
-    """Where scoring of a job stands: model version, last scored time, and states as bytes."""
+    """Where scoring of a job stands: model version, last scored time, and states as bytes.
+
+    `revision` counts the changes that people made to the states: a pass that began before one is repeated.
+    """
 
     version: str
     scored_ms: int
     model_state: bytes
     policy_state: bytes
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +137,28 @@ class Store:
     # -- scoring ---------------------------------------------------------------------------------------
     def scorer(self, job: str, connection: Connection | None = None) -> ScorerState | None:
         """Where scoring of a job stands, or None before its first pass."""
+        query = sa.select(t.scorers).where(t.scorers.c.job == job)
+        if connection is not None:  # whoever reads it in a transaction will write it
+            query = query.with_for_update()
         with self._use(connection) as c:
-            row = c.execute(sa.select(t.scorers).where(t.scorers.c.job == job)).one_or_none()
+            row = c.execute(query).one_or_none()
         if row is None:
             return None
-        return ScorerState(row.version, row.scored_ms, row.model_state, row.policy_state)
+        return ScorerState(row.version, row.scored_ms, row.model_state, row.policy_state, row.revision)
 
     def save_scorer(self, c: Connection, job: str, state: ScorerState) -> None:
         values = {
             "version": state.version, "scored_ms": state.scored_ms,
-            "model_state": state.model_state, "policy_state": state.policy_state,
+            "model_state": state.model_state, "policy_state": state.policy_state, "revision": state.revision,
         }  # fmt: skip
         insert = self.insert(t.scorers).values(job=job, **values)
         c.execute(insert.on_conflict_do_update(index_elements=["job"], set_=values))
 
     def save_cursors(self, c: Connection, job: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Note entities: ``entity, first_ms, seen_ms, scored_ms``."""
+        """Note entities: ``entity, first_ms, seen_ms, scored_ms, warming``."""
         if rows:
             insert = self.insert(t.cursors)
-            update = {name: insert.excluded[name] for name in ("seen_ms", "scored_ms")}
+            update = {name: insert.excluded[name] for name in ("seen_ms", "scored_ms", "warming")}
             c.execute(
                 insert.on_conflict_do_update(index_elements=["job", "entity"], set_=update),
                 [{"job": job, **row} for row in rows],
@@ -153,15 +174,18 @@ class Store:
 
     # -- alerts ----------------------------------------------------------------------------------------
     def alert(self, alert_id: str, connection: Connection | None = None) -> Alert:
-        """One alert.
+        """One alert; read in a transaction, nobody else changes it before that ends.
 
         Raises
         ------
         StoreError
             None of that id.
         """
+        query = sa.select(t.alerts).where(t.alerts.c.id == alert_id)
+        if connection is not None:
+            query = query.with_for_update()
         with self._use(connection) as c:
-            row = c.execute(sa.select(t.alerts).where(t.alerts.c.id == alert_id)).mappings().one_or_none()
+            row = c.execute(query).mappings().one_or_none()
         if row is None:
             raise StoreError(f"no alert {alert_id!r}; see: foreshock alerts list")
         return Alert(**row)
@@ -173,6 +197,7 @@ class Store:
         entity: str | None = None,
         state: str | None = None,
         kind: str | None = None,
+        severity: str | None = None,
         since_ms: int | None = None,
         before: int | None = None,
         limit: int = 50,
@@ -183,6 +208,8 @@ class Store:
         ----------
         state
             A state, or ``live`` for open and acknowledged ones.
+        since_ms
+            Those that changed then or later.
         before
             `next` of the page before.
         """
@@ -191,12 +218,11 @@ class Store:
         if state is not None:
             if state not in (*STATES, "live"):
                 raise StoreError(f"no state {state!r}; {allowed(state, [*STATES, 'live'])}")
-            query = query.where(a.state.in_(LIVE) if state == "live" else a.state == state)
-        if kind is not None:
-            if kind not in KINDS:
-                raise StoreError(f"no kind {kind!r}; {allowed(kind, KINDS)}")
-            query = query.where(a.kind == kind)
-        for column, value in ((a.job, job), (a.entity, entity)):
+            query = query.where(t.LIVE_ROWS if state == "live" else a.state == state)
+        for word, value, words in (("kind", kind, KINDS), ("severity", severity, SEVERITIES)):
+            if value is not None and value not in words:
+                raise StoreError(f"no {word} {value!r}; {allowed(value, words)}")
+        for column, value in ((a.job, job), (a.entity, entity), (a.kind, kind), (a.severity, severity)):
             if value is not None:
                 query = query.where(column == value)
         if since_ms is not None:
@@ -208,18 +234,25 @@ class Store:
         more = len(found) > limit
         return Page(found[:limit], found[limit - 1].seq if more else None)
 
-    def live_alerts(self, job: str, connection: Connection | None = None) -> dict[tuple[str, str], Alert]:
-        """Open and acknowledged alerts of a job by entity and kind."""
-        query = sa.select(t.alerts).where(t.alerts.c.job == job, t.alerts.c.state.in_(LIVE))
+    def live_alerts(self, job: str, connection: Connection | None = None) -> dict[AlertKey, Alert]:
+        """Open and acknowledged alerts of a job by entity, kind and feature.
+
+        Read in a transaction, they are locked: what a person does at the same time comes before or after it.
+        """
+        query = (
+            sa.select(t.alerts).where(t.alerts.c.job == job, t.alerts.c.state.in_(LIVE)).order_by(t.alerts.c.seq)
+        )
+        if connection is not None:
+            query = query.with_for_update()
         with self._use(connection) as c:
             found = [Alert(**row) for row in c.execute(query).mappings()]
-        return {(alert.entity, alert.kind): alert for alert in found}
+        return {alert.key: alert for alert in found}
 
-    def last_resolved(self, c: Connection, job: str, entity: str, kind: str) -> Alert | None:
+    def last_resolved(self, c: Connection, job: str, entity: str, kind: str, feature: str = "") -> Alert | None:
         a = t.alerts.c
         query = (
             sa.select(t.alerts)
-            .where(a.job == job, a.entity == entity, a.kind == kind, a.state == "resolved")
+            .where(a.job == job, a.entity == entity, a.kind == kind, a.feature == feature, a.state == "resolved")
             .order_by(a.seq.desc())
             .limit(1)
         )
@@ -227,17 +260,25 @@ class Store:
         return Alert(**row) if row else None
 
     def save_alert(self, c: Connection, alert: Alert, *, event: str, at_ms: int, who: str, why: str) -> bool:
-        """Write an alert with a line of its history; False if that alert is there already and `event` opens it."""
+        """Write an alert with a line of its history.
+
+        False, and nothing is written, if `event` opens it and it, or a live one of its key, is there already.
+        """
         values = {name: getattr(alert, name) for name in Alert.__slots__ if name != "seq"}
         if event == "opened":
-            insert = self.insert(t.alerts).values(**values).on_conflict_do_nothing(index_elements=["id"])
+            insert = self.insert(t.alerts).values(**values).on_conflict_do_nothing()
             if c.execute(insert.returning(t.alerts.c.id)).first() is None:
                 return False
         else:
             c.execute(sa.update(t.alerts).where(t.alerts.c.id == alert.id).values(**values))
         if event != "updated":
-            c.execute(sa.insert(t.history).values(alert=alert.id, at_ms=at_ms, event=event, who=who, why=why))
+            self.note(alert.id, event, who=who, why=why, at_ms=at_ms, c=c)
         return True
+
+    def mark(self, c: Connection, alert: Alert) -> None:
+        """Write whether receivers know of an alert, and what silences it."""
+        values = {"silenced_by": alert.silenced_by, "announced": alert.announced}
+        c.execute(sa.update(t.alerts).where(t.alerts.c.id == alert.id).values(**values))
 
     def note(self, alert_id: str, event: str, *, who: str, why: str, at_ms: int, c: Connection) -> None:
         """Add a line to an alert's history."""
@@ -315,7 +356,7 @@ def open_store(url: str) -> Store:
     elif engine.dialect.name != "postgresql":
         raise StoreError(f"FORESHOCK_STORE_URL: {engine.dialect.name} cannot be used; allowed: sqlite, postgresql")
     store = Store(engine)
-    _migrate(store)
+    upgrade(store)
     return store
 
 
@@ -337,26 +378,3 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
 def _begin_immediate(connection: Connection) -> None:
     # a transaction that reads and then writes would fail, not wait, when another one wrote between
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _migrate(store: Store) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    for attempt in range(50):
-        try:
-            with store.begin() as connection:
-                if store.engine.dialect.name == "postgresql":  # two processes that start at once
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-            return
-        except StoreError:
-            # a database that is just starting
-            if attempt == 49 or store.engine.dialect.name == "sqlite":
-                raise
-            time.sleep(0.2)
-        except Exception as exc:
-            if type(exc).__module__.startswith("alembic"):
-                raise StoreError(f"{store.where}: of a newer Foreshock: {exc}") from exc
-            raise

@@ -15,13 +15,20 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    text,
+    true,
 )  # fmt: skip
 
 __all__ = [
-    "alerts", "cursors", "feedback", "history", "metadata", "outbox", "runs", "scorers", "served", "silences",
+    "LIVE_ROWS", "alerts", "cursors", "feedback", "history", "metadata", "outbox", "runs", "scorers", "served",
+    "silences",
 ]  # fmt: skip
 
 metadata = MetaData()
+LIVE_ROWS = text(  # text, not parameters: a database sees that the index of live alerts will do
+    "state IN ('open', 'acknowledged')"
+)
 
 scorers = Table(
     "scorers", metadata,
@@ -30,6 +37,7 @@ scorers = Table(
     Column("scored_ms", BigInteger, nullable=False),
     Column("model_state", LargeBinary, nullable=False),
     Column("policy_state", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
     comment="where scoring stands: written in one transaction with the alerts of a pass",
 )  # fmt: skip
 
@@ -40,6 +48,7 @@ cursors = Table(
     Column("first_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger, nullable=False),
     Column("scored_ms", BigInteger, nullable=False),
+    Column("warming", Boolean, nullable=False, server_default=false()),
     comment="entities of a job: first and last row with a sample, last row that was scored",
 )  # fmt: skip
 
@@ -51,6 +60,7 @@ alerts = Table(
     Column("entity", String(512), nullable=False),
     Column("labels", JSON, nullable=False),
     Column("kind", String(16), nullable=False),
+    Column("feature", String(64), nullable=False, server_default=""),
     Column("state", String(16), nullable=False),
     Column("severity", String(16), nullable=False),
     Column("opened_ms", BigInteger, nullable=False),
@@ -63,11 +73,25 @@ alerts = Table(
     Column("late", Boolean, nullable=False, default=False),
     Column("warming", Boolean, nullable=False, default=False),
     Column("acknowledged_by", String(128)),
+    Column("resolved_by", String(128)),
     Column("silenced_by", String(32)),
+    Column("announced", Boolean, nullable=False, server_default=true(), comment="receivers know of it"),
     Column("summary", Text, nullable=False),
-    Index("alerts_by_job_entity", "job", "entity", "state"),
-    Index("alerts_by_state", "state", "seq"),
+    # a page of any filter is read from one of these, the newest first, without sorting
+    Index("alerts_by_entity", "entity", "seq"),
     Index("alerts_by_job", "job", "seq"),
+    Index("alerts_by_job_entity", "job", "entity", "seq"),
+    Index("alerts_by_job_state", "job", "state", "seq"),
+    Index("alerts_by_kind", "kind", "seq"),
+    Index("alerts_by_severity", "severity", "seq"),
+    Index("alerts_by_state", "state", "seq"),
+    Index("alerts_by_resolved", "resolved_ms"),
+    Index("alerts_by_updated", "updated_ms"),
+    # one live alert per entity and cause
+    Index(
+        "alerts_live", "job", "entity", "kind", "feature", unique=True,
+        sqlite_where=LIVE_ROWS, postgresql_where=LIVE_ROWS,
+    ),
 )  # fmt: skip
 
 history = Table(
@@ -90,7 +114,7 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("error", Text),
     Column("sent_ms", BigInteger),
-    Index("outbox_due", "sent_ms", "due_ms"),
+    Index("outbox_by_sent", "sent_ms", "seq"),
     comment="what is to be delivered: written with the alert, before anything is sent",
 )  # fmt: skip
 
@@ -110,6 +134,8 @@ runs = Table(
     Column("result", JSON, nullable=False),
     Column("active", String(96), unique=True, comment="job and kind while active: never two"),
     Index("runs_by_job", "job", "kind", "due_ms"),
+    Index("runs_by_due", "due_ms"),
+    Index("runs_by_ended", "ended_ms"),
 )  # fmt: skip
 
 served = Table(
@@ -133,6 +159,9 @@ silences = Table(
     Column("reason", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("reminded_ms", BigInteger),
+    Column("ended_by", String(128)),
+    Column("exclude", Boolean, nullable=False, server_default=false(), comment="its rows are not learnt from"),
+    Index("silences_by_end", "end_ms"),
 )  # fmt: skip
 
 feedback = Table(
@@ -148,4 +177,5 @@ feedback = Table(
     Column("who", String(128), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("undone_ms", BigInteger),
+    Column("note", Text, nullable=False, server_default=""),
 )  # fmt: skip

@@ -1,0 +1,59 @@
+"""Bring the tables of a database to a version of the schema, up or down."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from foreshock_models.errors import StoreError
+
+if TYPE_CHECKING:
+    from foreshock.store.store import Store
+
+__all__ = ["downgrade", "upgrade"]
+
+LOCK = 7_351_001
+ATTEMPTS, PAUSE = 50, 0.2
+
+
+def upgrade(store: Store, to: str = "head") -> None:
+    """Migrate up to a revision; waits for a database that is just starting.
+
+    Raises
+    ------
+    StoreError
+        It cannot be reached, or is of a newer Foreshock.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            _run(store, command.upgrade, to)
+            return
+        except StoreError:
+            if attempt == ATTEMPTS - 1 or store.engine.dialect.name == "sqlite":
+                raise
+            time.sleep(PAUSE)
+        except Exception as exc:
+            if type(exc).__module__.startswith("alembic"):
+                raise StoreError(f"{store.where}: of a newer Foreshock: {exc}") from exc
+            raise
+
+
+def downgrade(store: Store, to: str) -> None:
+    """Migrate down to a revision; rows stay, columns that it does not know are dropped."""
+    _run(store, command.downgrade, to)
+
+
+def _run(store: Store, step: object, to: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with store.begin() as connection:
+        if store.engine.dialect.name == "postgresql":  # two processes that start at once
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        config.attributes["connection"] = connection
+        step(config, to)  # type: ignore[operator]
