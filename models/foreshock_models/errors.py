@@ -13,6 +13,7 @@
     ├── ArtifactError           a saved model is damaged, or from a newer version
     ├── RegistryError           no such model, version or alias; a publish that failed
     ├── StoreError              the store of alerts, runs and scores
+    │   └── StateError          what was asked does not fit the state that something is in
     ├── JobError                a train, tune, score, backtest or forecast job failed
     ├── NotifyError             a notification could not be delivered
     └── WriteError              scores or forecasts could not be written into Prometheus
@@ -38,6 +39,7 @@ __all__ = [
     "RegistryError",
     "SourceError",
     "SourceUnavailable",
+    "StateError",
     "StoreError",
     "WriteError",
     "allowed",
@@ -86,6 +88,10 @@ class RegistryError(ForeshockError):
 
 class StoreError(ForeshockError):
     """The store could not be read or written."""
+
+
+class StateError(StoreError):
+    """What was asked does not fit the state that something is in, as an acknowledgement of what is resolved."""
 
 
 class JobError(ForeshockError):

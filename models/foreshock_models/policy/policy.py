@@ -16,8 +16,8 @@ from foreshock_models.policy.rules import Rule
 
 __all__ = ["Policy", "Step", "Walk", "severity"]
 
-BITS, OPEN, OPENED, LAST, PEAK, SEEN = range(6)
-N_COLUMNS = 6
+BITS, OPEN, OPENED, LAST, PEAK, SEEN, SINCE = range(7)
+N_COLUMNS = 7
 MAJOR_SHARE = 0.15
 """A feature with at least this share of the attributions is a cause."""
 
@@ -35,10 +35,15 @@ class Step(IntEnum):
 
 @dataclass(frozen=True)
 class Walk:
-    """``step`` ``(n_rows,)`` of `Step`; ``peak`` ``(n_rows,)`` highest score of the alert so far; new state."""
+    """Where entities stand after each row.
+
+    ``step`` ``(n_rows,)`` of `Step`; ``peak`` ``(n_rows,)`` highest score of the alert so far; ``since``
+    ``(n_rows,)`` when what is pending or open began, ms since the epoch; new state.
+    """
 
     step: NDArray[np.int8]
     peak: NDArray[np.float64]
+    since: NDArray[np.int64]
     state: State
 
 
@@ -99,11 +104,11 @@ class Policy:
         """Say where each entity stands after each row, given where it stood before the first."""
         table = _table(state, panel.entities)
         present = ~np.isnan(panel.values).all(axis=1)
-        step, peak = _walk(
+        step, peak, since = _walk(
             score, np.asarray(permitted), np.asarray(present), panel.timestamps, panel.offsets, table,
             self.needed, self.of, self.resolve_after * 1000.0, self.keep,
         )  # fmt: skip
-        return Walk(step, peak, State(panel.entities, {"policy": table}))
+        return Walk(step, peak, since, State(panel.entities, {"policy": table}))
 
     @staticmethod
     def last_seen(state: State) -> dict[str, int]:
@@ -112,6 +117,17 @@ class Policy:
             return {}
         seen = state.arrays["policy"][:, SEEN]
         return {name: int(ms) for name, ms in zip(state.entities, seen, strict=True)}
+
+    @staticmethod
+    def standing(state: State) -> dict[str, Step]:
+        """Entity to ``CALM``, ``PENDING`` or, while an alert is due, ``ANOMALOUS``."""
+        if not state.entities:
+            return {}
+        table = state.arrays["policy"]
+        steps = np.where(
+            table[:, OPEN] == 1.0, Step.ANOMALOUS, np.where(table[:, BITS] > 0, Step.PENDING, Step.CALM)
+        )
+        return {name: Step(int(step)) for name, step in zip(state.entities, steps, strict=True)}
 
 
 def severity(peak: float, seconds: float) -> str:
@@ -141,9 +157,10 @@ def _walk(
     of: int,
     resolve_ms: float,
     keep: float,
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.int64]]:
     step = np.zeros(len(score), np.int8)
     peaks = np.zeros(len(score))
+    since = np.zeros(len(score), np.int64)
     for e in range(len(offsets) - 1):
         s = table[e]
         bits = np.int64(s[BITS])
@@ -152,6 +169,8 @@ def _walk(
             bar = keep if s[OPEN] == 1.0 else 1.0
             vote = present[i] and permitted[i] and score[i] >= bar
             if present[i]:
+                if vote and bits == 0 and s[OPEN] == 0.0:
+                    s[SINCE] = timestamps[i]
                 bits = ((bits << 1) | (1 if vote else 0)) & mask
                 s[SEEN] = timestamps[i]
             count = 0
@@ -177,5 +196,6 @@ def _walk(
             elif count > 0:
                 step[i] = 1
             peaks[i] = s[PEAK]
+            since[i] = np.int64(s[SINCE])
         s[BITS] = bits
-    return step, peaks
+    return step, peaks, since

@@ -34,14 +34,20 @@ class AlertKeeper:
         self.store = open_store(store_url)
         self.engine = Engine(self.store, url)
         self.deliverer = Deliverer(self.store, jobs)
+        self.jobs = {job.name: job for job in jobs}
         self.latest: dict[str, dict[str, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
         self._thread.start()
 
-    def take(self, job: Job, scored: Scored, now_ms: int) -> list[dict[str, Any]]:
+    def take(
+        self, job: Job, scored: Scored, now_ms: int, revision: int | None = None
+    ) -> list[dict[str, Any]] | None:
         """See `Engine.take`; gives the alerts that changed as JSON values."""
-        changes = self.engine.take(job, scored, now_ms)
+        self.watch(job)
+        changes = self.engine.take(job, scored, now_ms, revision)
+        if changes is None:
+            return None
         ends = scored.panel.offsets[1:] - 1
         scores = scored.score[ends].tolist()
         self.latest[job.name] = dict(zip(scored.panel.entities, scores, strict=True))
@@ -53,7 +59,9 @@ class AlertKeeper:
 
     def watch(self, job: Job) -> None:
         """Take up the notifiers of a new or changed job."""
-        self.deliverer.watch(job)
+        if self.jobs.get(job.name) != job:
+            self.deliverer.watch(job)
+            self.jobs[job.name] = job
 
     def latest_scores(self) -> dict[str, dict[str, float]]:
         """Job to entity to its last score."""

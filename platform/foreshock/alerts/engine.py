@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.payload import alert_payload, causes_json, summarise
-from foreshock.logs import get_logger
-from foreshock.notify import notifier_id
-from foreshock.store.store import Alert, ScorerState, Store
+from foreshock.alerts.absence import absences
+from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.findings import Finding, new_alert
+from foreshock.alerts.payload import causes_json, summarise
+from foreshock.store.store import Alert, AlertKey, ScorerState, Store
 from foreshock_models.calibration.state import State
-from foreshock_models.policy import Policy, Step, Walk, severity
-from foreshock_pipelines.datasets.windows import entity_labels
+from foreshock_models.policy import Policy, Step, Walk, note_samples, severity, with_series, without_series
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.jobs.score import Cause, Scored, policy_of
 
-__all__ = ["Change", "Engine"]
+__all__ = ["PLATFORM", "Change", "Engine"]
 
-log = get_logger("alerts")
+PLATFORM = "foreshock"
+"""Who did it, in the history of an alert, where no person did."""
 LATE_STEPS = 10
 """An alert that is found so many steps after its time is marked late."""
 CURSOR_EVERY_MS = 60_000
 """How often the entities of a job are noted in the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What happened to an alert: ``opened``, ``reopened``, ``escalated``, ``resolved`` or ``updated``."""
-
-    event: str
-    alert: Alert
 
 
 @dataclass
@@ -52,69 +43,110 @@ class Engine:
     url: str = ""
     _noted: dict[str, int] = field(default_factory=dict)
 
-    def take(self, job: Job, scored: Scored, now_ms: int) -> list[Change]:
+    def __post_init__(self) -> None:
+        self.announcer = Announcer(self.store, self.url)
+
+    def take(self, job: Job, scored: Scored, now_ms: int, revision: int | None = None) -> list[Change] | None:
         """Write what a pass means: alerts, their history, the outbox, and where scoring stands.
 
         Rows that were taken before are not taken again, so that a pass may be repeated after a crash.
+
+        Parameters
+        ----------
+        revision
+            That of the `ScorerState` from which the pass went on.
+
+        Returns
+        -------
+        The changes, or None if a person has changed the scorer's state since: the pass is to be repeated.
         """
-        policy = policy_of(job)
         panel = scored.panel
         last_ms = int(panel.timestamps.max())
         with self.store.begin() as c:
             known = self.store.scorer(job.name, c)
             if known is not None and known.scored_ms >= last_ms:
                 return []
-            before = State.from_bytes(known.policy_state) if known else State()
-            walk = policy.walk(panel, scored.score, scored.permitted, before)
-            after = State.merge([before, walk.state])
+            if known is not None and revision is not None and known.revision != revision:
+                return None
+            before = with_series(State.from_bytes(known.policy_state) if known else State(), panel.features)
+            walk = policy_of(job).walk(panel, scored.score, scored.permitted, before)
+            rows = State(panel.entities, {**walk.state.arrays, **note_samples(before, panel)})
+            after = State.merge([before, rows])
             live = self.store.live_alerts(job.name, c)
             changes = self._anomalies(c, job, scored, walk, live, now_ms)
-            after, absent = self._absences(c, job, after, live, last_ms, now_ms)
+            after, absent = self._absences(c, job, after, live, last_ms)
             changes += absent
-            changes += self._notices(c, job, scored, now_ms)
-            state = ScorerState(scored.version, last_ms, scored.state.to_bytes(), after.to_bytes())
+            changes += self._notices(c, job, scored)
+            revised = known.revision if known else 0
+            state = ScorerState(scored.version, last_ms, scored.state.to_bytes(), after.to_bytes(), revised)
             self.store.save_scorer(c, job.name, state)
             self._note_entities(c, job, scored, after, last_ms)
-            for change in changes:
-                self._post(c, job, change, now_ms)
+            changes = self.announcer.announce(c, changes, now_ms)
+            changes += self.announcer.sweep(c, self.store.live_alerts(job.name, c).values(), last_ms, now_ms)
         return changes
+
+    def report(
+        self, job: Job, kind: str, findings: Sequence[Finding], at_ms: int, now_ms: int, *, over: str
+    ) -> list[Change]:
+        """Open, update and resolve the alerts of a kind, from all that is found of it in the job at present.
+
+        Parameters
+        ----------
+        findings
+            One for each alert that is to be live; a live one that is not among them is resolved.
+        at_ms
+            The time that they are about.
+        over
+            For the history of what is resolved: why.
+        """
+        with self.store.begin() as c:
+            live = self.store.live_alerts(job.name, c)
+            changes = self._settle(c, job, kind, findings, live, at_ms, over)
+            return self.announcer.announce(c, changes, now_ms)
+
+    def sweep(self, job: Job, now_ms: int) -> list[Change]:
+        """Let silences take effect, and end, where no pass of the job does."""
+        with self.store.begin() as c:
+            return self.announcer.sweep(c, self.store.live_alerts(job.name, c).values(), now_ms, now_ms)
 
     # -- anomalies -------------------------------------------------------------------------------------
     def _anomalies(
+        self, c: Connection, job: Job, scored: Scored, walk: Walk, live: dict[AlertKey, Alert], now_ms: int
+    ) -> list[Change]:
+        changes: list[Change] = []
+        panel = scored.panel
+        explained = np.array(sorted(scored.causes), dtype=np.int64)
+        for i in _telling_rows(walk.step, panel.codes).tolist():
+            key = (panel.entities[panel.codes[i]], "anomaly", "")
+            at = int(panel.timestamps[i])
+            alert = live.get(key)
+            step = walk.step[i]
+            change: Change | None = None
+            if step == Step.OPENED and alert is None:
+                change = self._open(c, job, scored, walk, i, explained, now_ms)
+            elif step == Step.RESOLVED and alert is not None:
+                why = f"no anomalous row for {format_duration(job.alerts.resolve_after)}"
+                change = self._resolve(c, alert, at, why)
+            elif alert is not None and step in (Step.ANOMALOUS, Step.QUIET):
+                change = self._update(c, alert, float(scored.score[i]), float(walk.peak[i]), at)
+            elif step == Step.ANOMALOUS:
+                change = self._worse(c, job, key, float(scored.score[i]), at)
+            if change is not None:
+                changes.append(change)
+                live.pop(key, None)
+                if change.alert.live:
+                    live[key] = change.alert
+        return changes
+
+    def _open(
         self,
         c: Connection,
         job: Job,
         scored: Scored,
         walk: Walk,
-        live: dict[tuple[str, str], Alert],
+        row: int,
+        explained: NDArray[np.int64],
         now_ms: int,
-    ) -> list[Change]:
-        changes: list[Change] = []
-        panel = scored.panel
-        explained = np.array(sorted(scored.causes), dtype=np.int64)
-        for i in _telling_rows(walk.step, panel.codes):
-            entity = panel.entities[panel.codes[i]]
-            at = int(panel.timestamps[i])
-            alert = live.get((entity, "anomaly"))
-            step = walk.step[i]
-            change: Change | None = None
-            if step == Step.OPENED and alert is None:
-                change = self._open(c, job, scored, int(i), explained, now_ms)
-            elif step == Step.RESOLVED and alert is not None:
-                why = f"no anomalous row for {format_duration(job.alerts.resolve_after)}"
-                change = self._resolve(c, alert, at, "foreshock", why)
-            elif alert is not None and step in (Step.ANOMALOUS, Step.QUIET):
-                change = self._update(c, alert, float(scored.score[i]), float(walk.peak[i]), at)
-            if change is not None:
-                changes.append(change)
-                if change.event == "resolved":
-                    live.pop((entity, "anomaly"), None)
-                else:
-                    live[entity, "anomaly"] = change.alert
-        return changes
-
-    def _open(
-        self, c: Connection, job: Job, scored: Scored, row: int, explained: NDArray[np.int64], now_ms: int
     ) -> Change | None:
         panel = scored.panel
         entity = panel.entities[panel.codes[row]]
@@ -124,121 +156,142 @@ class Engine:
         before = self.store.last_resolved(c, job.name, entity, "anomaly")
         again = job.alerts.resolve_after.total_seconds() * 1000
         if before is not None and before.resolved_ms is not None and at - before.resolved_ms <= again:
-            alert = replace(
-                before, state="open", resolved_ms=None, updated_ms=at, score=score, peak=max(before.peak, score),
-                causes=causes_json(causes) or before.causes,
-            )  # fmt: skip
-            why = "anomalous again soon after it was resolved"
-            self.store.save_alert(c, alert, event="reopened", at_ms=at, who="foreshock", why=why)
-            return Change("reopened", alert)
+            why = f"anomalous again soon after it was resolved by {before.resolved_by or PLATFORM}"
+            return self._reopen(c, before, at, score, why, causes_json(causes) or before.causes)
         warming = bool(scored.warming[row])
         summary = summarise(job.name, entity, score, causes) + (" (still warming up)" if warming else "")
-        alert = self._new(
-            job, entity, "anomaly", at, severity(score, 0.0), score, summary,
+        alert = new_alert(
+            job, entity, "anomaly", at, summary, severity=severity(score, 0.0), score=score, peak=score,
             causes=causes_json(causes), version=scored.version, warming=warming,
             late=now_ms - at > LATE_STEPS * job.step_seconds * 1000,
         )  # fmt: skip
-        return self._save_new(c, alert, at, f"{job.alerts.for_} rows scored at least 1")
+        change = self._save_new(c, alert, at, f"{job.alerts.for_} rows scored at least 1")
+        since = int(walk.since[row])
+        if change is not None and since < at:
+            why = "the first anomalous row"
+            self.store.note(alert.id, "pending", who=PLATFORM, why=why, at_ms=since, c=c)
+        return change
+
+    def _worse(self, c: Connection, job: Job, key: AlertKey, score: float, at: int) -> Change | None:
+        """An episode that a person resolved goes on: open it again only if it has become critical since."""
+        entity, kind, feature = key
+        before = self.store.last_resolved(c, job.name, entity, kind, feature)
+        if before is None or before.resolved_by in (None, PLATFORM) or before.severity == "critical":
+            return None
+        if severity(score, 0.0) != "critical":
+            return None
+        return self._reopen(c, before, at, score, f"score {score:.2f}: critical now", before.causes)
+
+    def _reopen(
+        self, c: Connection, before: Alert, at: int, score: float, why: str, causes: list[dict[str, object]]
+    ) -> Change:
+        peak = max(before.peak, score)
+        alert = replace(
+            before, state="open", resolved_ms=None, resolved_by=None, acknowledged_by=None, updated_ms=at,
+            score=score, peak=peak, severity=severity(peak, 0.0), causes=causes,
+        )  # fmt: skip
+        self.store.save_alert(c, alert, event="reopened", at_ms=at, who=PLATFORM, why=why)
+        return Change("reopened", alert)
 
     def _update(self, c: Connection, alert: Alert, score: float, peak: float, at: int) -> Change:
-        grade = severity(peak, (at - alert.opened_ms) / 1000)
+        grade = severity(max(peak, alert.peak), (at - alert.opened_ms) / 1000)
         changed = replace(alert, updated_ms=at, score=score, peak=max(alert.peak, peak), severity=grade)
         event = "escalated" if grade != alert.severity and grade == "critical" else "updated"
         why = f"score {changed.peak:.2f}, open for {(at - alert.opened_ms) // 60000} min"
-        self.store.save_alert(c, changed, event=event, at_ms=at, who="foreshock", why=why)
+        self.store.save_alert(c, changed, event=event, at_ms=at, who=PLATFORM, why=why)
         return Change(event, changed)
-
-    def _resolve(self, c: Connection, alert: Alert, at: int, who: str, why: str) -> Change:
-        done = replace(alert, state="resolved", resolved_ms=at, updated_ms=at)
-        self.store.save_alert(c, done, event="resolved", at_ms=at, who=who, why=why)
-        return Change("resolved", done)
 
     # -- what is not there -----------------------------------------------------------------------------
     def _absences(
-        self,
-        c: Connection,
-        job: Job,
-        state: State,
-        live: dict[tuple[str, str], Alert],
-        last_ms: int,
-        now_ms: int,
+        self, c: Connection, job: Job, state: State, live: dict[AlertKey, Alert], last_ms: int
     ) -> tuple[State, list[Change]]:
-        """Open an alert for each entity that fell silent, resolve those that are back, forget the long gone."""
-        if job.alerts.absent_after is None:
-            return state, []
+        """Open an alert for what fell silent, resolve what is back, forget what is long gone."""
+        found = absences(job, state, last_ms)
+        why = f"silent for {format_duration(job.alerts.forget_after)}: taken as decommissioned"
         changes = []
-        limit = job.alerts.absent_after.total_seconds() * 1000
-        forget = job.alerts.forget_after.total_seconds() * 1000
-        gone: list[str] = []
-        for entity, seen in Policy.last_seen(state).items():
-            alert = live.get((entity, "absent"))
-            silent = last_ms - seen
-            if seen and silent > forget:
-                gone.append(entity)
-                if alert is not None:
-                    why = f"silent for {format_duration(job.alerts.forget_after)}: taken as decommissioned"
-                    changes.append(self._resolve(c, alert, last_ms, "foreshock", why))
-            elif seen and silent > limit and alert is None:
-                summary = f"{entity} ({job.name}) has sent nothing for {round(silent / 60000)} min"
-                at = seen + round(job.step_seconds * 1000)
-                new = self._new(job, entity, "absent", at, "warning", 0.0, summary, updated_ms=last_ms)
-                opened = self._save_new(c, new, last_ms, f"no sample since {round(silent / 1000)} s")
-                changes += [opened] if opened else []
-            elif alert is not None and silent <= limit:
-                changes.append(self._resolve(c, alert, last_ms, "foreshock", "samples arrive again"))
+        gone = set(found.gone)
+        for key, alert in list(live.items()):
+            if alert.kind == "absent" and (
+                alert.entity in gone or (alert.entity, alert.feature) in found.gone_series
+            ):
+                changes.append(self._resolve(c, live.pop(key), last_ms, why))
+        changes += self._settle(c, job, "absent", found.silent, live, last_ms, "samples arrive again")
         if gone:
-            self.store.forget(c, job.name, gone)
-            state = state.select([name for name in state.entities if name not in set(gone)])
-        return state, changes
+            self.store.forget(c, job.name, found.gone)
+            state = state.select([name for name in state.entities if name not in gone])
+        return without_series(state, found.gone_series), changes
 
-    def _notices(self, c: Connection, job: Job, scored: Scored, now_ms: int) -> list[Change]:
+    def _notices(self, c: Connection, job: Job, scored: Scored) -> list[Change]:
         """Say once that an entity has a new normal."""
         changes = []
         for entity, at in scored.new_normal:
             summary = f"{entity} ({job.name}) has a new normal: its level of the last day is now taken as usual"
-            new = self._new(job, entity, "notice", at, "info", 0.0, summary, version=scored.version)
-            opened = self._save_new(c, replace(new, state="resolved", resolved_ms=at), at, "new normal")
+            new = new_alert(job, entity, "notice", at, summary, severity="info", version=scored.version)
+            done = replace(new, state="resolved", resolved_ms=at, resolved_by=PLATFORM)
+            opened = self._save_new(c, done, at, "new normal")
             changes += [opened] if opened else []
         return changes
 
     # -- small parts -----------------------------------------------------------------------------------
-    def _new(
-        self, job: Job, entity: str, kind: str, at: int, grade: str, score: float, summary: str, **more: Any
-    ) -> Alert:
-        """A new alert; its id follows from what it is about, so that a repeated pass makes no second one."""
-        key = "\0".join((job.name, entity, kind, str(at)))
-        fields: dict[str, Any] = {"updated_ms": at, "causes": [], **more}
-        return Alert(
-            id=hashlib.sha256(key.encode()).hexdigest()[:16], job=job.name, entity=entity,
-            labels=entity_labels(entity, job.entity), kind=kind, state="open", severity=grade,
-            opened_ms=at, score=score, peak=score, summary=summary, **fields,
+    def _settle(
+        self, c: Connection, job: Job, kind: str, findings: Sequence[Finding], live: dict[AlertKey, Alert], at: int,
+        over: str,
+    ) -> list[Change]:  # fmt: skip
+        """See `report`; `live` is brought up to date."""
+        changes: list[Change] = []
+        found = {(each.entity, kind, each.feature): each for each in findings}
+        whole = {each.entity for each in findings if not each.feature}
+        for key in [key for key in live if key[1] == kind and key not in found]:
+            why = "all of it is affected now" if key[0] in whole else over
+            changes.append(self._resolve(c, live.pop(key), at, why))
+        for key, each in found.items():
+            alert = live.get(key)
+            if alert is None:
+                change = self._save_new(c, each.alert(job, kind, at), at, each.why)
+            else:
+                change = self._refresh(c, alert, each, at)
+            if change is not None:
+                live[key] = change.alert
+                changes.append(change)
+        return changes
+
+    def _refresh(self, c: Connection, alert: Alert, found: Finding, at: int) -> Change | None:
+        worse = found.severity == "critical" != alert.severity
+        changed = replace(
+            alert, updated_ms=at, severity=found.severity, score=found.score, peak=max(alert.peak, found.score),
+            summary=found.summary, causes=found.causes or alert.causes,
         )  # fmt: skip
+        if replace(changed, updated_ms=alert.updated_ms) == alert:
+            return None
+        event = "escalated" if worse else "updated"
+        self.store.save_alert(c, changed, event=event, at_ms=at, who=PLATFORM, why=found.why)
+        return Change(event, changed)
+
+    def _resolve(self, c: Connection, alert: Alert, at: int, why: str) -> Change:
+        done = replace(alert, state="resolved", resolved_ms=at, resolved_by=PLATFORM, updated_ms=at)
+        self.store.save_alert(c, done, event="resolved", at_ms=at, who=PLATFORM, why=why)
+        return Change("resolved", done)
 
     def _save_new(self, c: Connection, alert: Alert, at: int, why: str) -> Change | None:
-        new = self.store.save_alert(c, alert, event="opened", at_ms=at, who="foreshock", why=why)
+        new = self.store.save_alert(c, alert, event="opened", at_ms=at, who=PLATFORM, why=why)
         return Change("opened", alert) if new else None
-
-    def _post(self, c: Connection, job: Job, change: Change, now_ms: int) -> None:
-        if change.event == "updated":
-            return
-        alert = change.alert
-        payload = alert_payload(alert, change.event, self.url)
-        for config in job.notify:
-            to = notifier_id(job.name, config)
-            key = f"{alert.id}/{change.event}/{alert.updated_ms}/{to}"
-            self.store.post(c, key, to, payload, now_ms)
 
     def _note_entities(self, c: Connection, job: Job, scored: Scored, state: State, last_ms: int) -> None:
         """Which entities there are, for people; the scorer's own states are what scoring goes on from."""
         if last_ms - self._noted.get(job.name, 0) < CURSOR_EVERY_MS:
             return
         self._noted[job.name] = last_ms
-        first = int(scored.panel.timestamps.min())
-        rows: Iterable[tuple[str, int]] = Policy.last_seen(state).items()
-        self.store.save_cursors(
-            c, job.name,
-            [{"entity": e, "first_ms": seen or first, "seen_ms": seen, "scored_ms": last_ms} for e, seen in rows],
-        )  # fmt: skip
+        panel = scored.panel
+        first = int(panel.timestamps.min())
+        warming = dict(zip(panel.entities, scored.warming[panel.offsets[1:] - 1].tolist(), strict=True))
+        rows = [
+            {
+                "entity": entity, "first_ms": seen or first, "seen_ms": seen, "scored_ms": last_ms,
+                "warming": warming.get(entity, False),
+            }
+            for entity, seen in Policy.last_seen(state).items()
+        ]  # fmt: skip
+        self.store.save_cursors(c, job.name, rows)
 
 
 def _telling_rows(step: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ def alert_payload(alert: Alert, event: str, base_url: str) -> dict[str, Any]:
         "entity": alert.entity,
         "labels": alert.labels,
         "kind": alert.kind,
+        "feature": alert.feature or None,
         "state": alert.state,
         "severity": alert.severity,
         "opened": iso(alert.opened_ms),
@@ -35,6 +36,7 @@ def alert_payload(alert: Alert, event: str, base_url: str) -> dict[str, Any]:
         "late": alert.late,
         "warming": alert.warming,
         "acknowledged_by": alert.acknowledged_by,
+        "resolved_by": alert.resolved_by,
         "silenced_by": alert.silenced_by,
         "url": f"{base_url}/ai/anomalies/{alert.id}",
     }

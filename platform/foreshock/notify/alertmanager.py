@@ -39,6 +39,7 @@ def as_alertmanager(payload: dict[str, Any]) -> dict[str, Any]:
             "job": payload["job"],
             "severity": payload["severity"],
             "foreshock_id": payload["id"],
+            **({"feature": payload["feature"]} if payload["feature"] else {}),
         },
         "annotations": {
             "summary": payload["summary"],

@@ -24,7 +24,9 @@ class Webhook:
         self.config = config
 
     def send(self, payload: dict[str, Any]) -> None:
-        post(self.config, str(self.config.url), payload, {"Idempotency-Key": f"{payload['id']}-{payload['event']}"})
+        # an alert may be reopened, or escalate, more than once
+        key = f"{payload['id']}-{payload['event']}-{payload['updated']}"
+        post(self.config, str(self.config.url), payload, {"Idempotency-Key": key})
 
 
 def post(config: NotifierConfig, url: str, body: Any, headers: dict[str, str] | None = None) -> None:

@@ -15,6 +15,7 @@ from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.registry import Registry
 
 if TYPE_CHECKING:
+    from foreshock.store.store import ScorerState
     from foreshock_models.detectors import Detector
 
 __all__ = ["PassReport", "ScoreWorker", "score_worker"]
@@ -84,21 +85,30 @@ class ScoreWorker:
             since, state = (start_ms if start_ms is not None else until - step_ms), None
         else:
             since = max(known.scored_ms, until - round(job.history.total_seconds() * 1000))
-            # calibration of another version says nothing about this one's raw scores
-            state = State.from_bytes(known.model_state) if known.version == self.version else None
+            state = self._state(known)
         changes: list[dict[str, Any]] = []
         rows = 0
         last = since
         stages: dict[str, float] = {}
         for span in spans(since, until, job.step_seconds):
-            scored = score_pass(self.detector, self.version, self.source, job, span, state)
-            taken = time.perf_counter()
-            changes += ray.get(self.alerts.take.remote(job, scored, now_ms))
-            for stage, seconds in {**scored.seconds, "store": time.perf_counter() - taken}.items():
+            taken = None
+            while taken is None:
+                scored = score_pass(self.detector, self.version, self.source, job, span, state)
+                stored = time.perf_counter()
+                taken = ray.get(self.alerts.take.remote(job, scored, now_ms, known.revision if known else 0))
+                if taken is None:  # somebody gave feedback, or forgot an entity, meanwhile
+                    known = ray.get(self.alerts.scorer.remote(job.name))
+                    state = self._state(known)
+            changes += taken
+            for stage, seconds in {**scored.seconds, "store": time.perf_counter() - stored}.items():
                 stages[stage] = stages.get(stage, 0.0) + seconds
             state, last = scored.state, span[1]
             rows += (span[1] - span[0]) // step_ms + 1
         return PassReport(job.name, self.version, last, rows, changes, time.perf_counter() - began, stages)
+
+    def _state(self, known: ScorerState) -> State | None:
+        """Where calibration stands; that of another version says nothing about this one's raw scores."""
+        return State.from_bytes(known.model_state) if known.version == self.version else None
 
     def _follow_champion(self) -> None:
         champion = self.registry.champion(self.job.name)

@@ -15,6 +15,7 @@ from foreshock_models.errors import (
     ForeshockError,
     RegistryError,
     SourceUnavailable,
+    StateError,
     StoreError,
 )  # fmt: skip
 
@@ -46,6 +47,8 @@ def problem_of(exc: Exception) -> Problem:
         return exc
     if isinstance(exc, RegistryError):
         return Problem(404, str(exc))
+    if isinstance(exc, StateError):
+        return Problem(409, str(exc))
     if isinstance(exc, StoreError):
         return Problem(404 if str(exc).startswith("no ") else 503, str(exc))
     if isinstance(exc, DataError | ConfigError):

@@ -140,7 +140,7 @@ class Store:
         query = sa.select(t.scorers).where(t.scorers.c.job == job)
         if connection is not None:  # whoever reads it in a transaction will write it
             query = query.with_for_update()
-        with self._use(connection) as c:
+        with self.use(connection) as c:
             row = c.execute(query).one_or_none()
         if row is None:
             return None
@@ -184,7 +184,7 @@ class Store:
         query = sa.select(t.alerts).where(t.alerts.c.id == alert_id)
         if connection is not None:
             query = query.with_for_update()
-        with self._use(connection) as c:
+        with self.use(connection) as c:
             row = c.execute(query).mappings().one_or_none()
         if row is None:
             raise StoreError(f"no alert {alert_id!r}; see: foreshock alerts list")
@@ -244,7 +244,7 @@ class Store:
         )
         if connection is not None:
             query = query.with_for_update()
-        with self._use(connection) as c:
+        with self.use(connection) as c:
             found = [Alert(**row) for row in c.execute(query).mappings()]
         return {alert.key: alert for alert in found}
 
@@ -296,17 +296,29 @@ class Store:
         insert = self.insert(t.outbox).values(**values)
         c.execute(insert.on_conflict_do_nothing(index_elements=["key"]))
 
-    def unsent(self, limit: int = 200) -> list[Delivery]:
-        """What is still to be sent, in the order in which it was posted."""
+    def waiting(self) -> list[str]:
+        """Notifiers for which something is still to be sent."""
+        query = sa.select(t.outbox.c.notifier).where(t.outbox.c.sent_ms.is_(None)).distinct()
+        with self.begin() as c:
+            return list(c.execute(query).scalars())
+
+    def unsent(self, notifier: str | None = None, limit: int = 200) -> list[Delivery]:
+        """What is still to be sent, to a notifier or to all, in the order in which it was posted."""
         o = t.outbox.c
         query = sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms)
         query = query.where(o.sent_ms.is_(None)).order_by(o.seq).limit(limit)
+        if notifier is not None:
+            query = query.where(o.notifier == notifier)
         with self.begin() as c:
             return [Delivery(*row) for row in c.execute(query)]
 
     def sent(self, seq: int, now_ms: int) -> None:
         with self.begin() as c:
-            c.execute(sa.update(t.outbox).where(t.outbox.c.seq == seq).values(sent_ms=now_ms, error=None))
+            self.settle(c, seq, now_ms)
+
+    def settle(self, c: Connection, seq: int, now_ms: int) -> None:
+        """Nothing more is to be done about an entry."""
+        c.execute(sa.update(t.outbox).where(t.outbox.c.seq == seq).values(sent_ms=now_ms, error=None))
 
     def not_sent(self, seq: int, error: str, due_ms: int) -> None:
         o = t.outbox
@@ -320,7 +332,8 @@ class Store:
             return int(c.execute(sa.select(sa.func.count()).where(t.outbox.c.sent_ms.is_(None))).scalar_one())
 
     @contextmanager
-    def _use(self, connection: Connection | None) -> Iterator[Connection]:
+    def use(self, connection: Connection | None) -> Iterator[Connection]:
+        """The transaction at hand, or one of its own."""
         if connection is not None:
             yield connection
         else:

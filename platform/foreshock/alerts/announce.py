@@ -1,0 +1,135 @@
+"""Tells receivers what happens to alerts, unless a silence holds it back: by the outbox, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from foreshock.alerts.payload import alert_payload, iso
+from foreshock.alerts.silences import Silence, holding
+from foreshock.store.silences import StoredSilences
+from foreshock.store.store import Alert, Store
+
+__all__ = ["EVERY", "Announcer", "Change"]
+
+EVERY = "*"
+"""Stands, after the job's name and a slash, for each notifier that the job has when it is delivered."""
+OPENING = ("opened", "reopened")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to an alert.
+
+    ``opened``, ``reopened``, ``escalated``, ``acknowledged``, ``resolved``, ``unsilenced``, or ``updated``, of
+    which receivers are not told.
+    """
+
+    event: str
+    alert: Alert
+
+
+@dataclass
+class Announcer:
+    """Posts changes of alerts.
+
+    A silence holds back all that is said of an alert, with one exception: the end of one that receivers know of,
+    who would otherwise take it as open for ever.
+
+    Parameters
+    ----------
+    url
+        Base of the links in alerts.
+    """
+
+    store: Store
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self.silences = StoredSilences(self.store)
+
+    def announce(self, c: Connection, changes: Sequence[Change], now_ms: int) -> list[Change]:
+        """Post what is not held back; gives the changes with what is silenced marked."""
+        told = [change for change in changes if change.event != "updated"]
+        if not told:
+            return list(changes)
+        silences = self.silences.since(min(change.alert.updated_ms for change in told), c)
+        known: dict[str, Alert] = {}  # what an earlier change of these has marked
+        done = []
+        for change in changes:
+            alert = change.alert
+            if alert.id in known:
+                before = known[alert.id]
+                alert = replace(alert, announced=before.announced, silenced_by=before.silenced_by)
+            if change.event != "updated":
+                alert = self._one(c, Change(change.event, alert), silences, now_ms)
+                known[alert.id] = alert
+            done.append(Change(change.event, alert))
+        return done
+
+    def sweep(self, c: Connection, live: Iterable[Alert], at_ms: int, now_ms: int) -> list[Change]:
+        """Mark live alerts that a silence has begun to hold back, and send those whose silence is over."""
+        changes = []
+        silences = self.silences.since(at_ms, c)
+        for alert in live:
+            silence = holding(silences, alert, at_ms)
+            if silence is not None and alert.silenced_by is None:
+                self._silence(c, alert, silence, at_ms)
+            elif silence is None and alert.silenced_by is not None:
+                event = "unsilenced" if alert.announced else "opened"
+                free = replace(alert, silenced_by=None, announced=True)
+                self.store.mark(c, free)
+                why = f"the silence {alert.silenced_by} is over and the alert lasts"
+                self.store.note(alert.id, "unsilenced", who="foreshock", why=why, at_ms=at_ms, c=c)
+                self._post(c, free, event, now_ms)
+                changes.append(Change("unsilenced", free))
+        return changes
+
+    def remind(self, c: Connection, silence: Silence, jobs: Iterable[str], now_ms: int) -> None:
+        """Tell the notifiers of the jobs that a silence touches that it lapses soon, once."""
+        if self.silences.reminded(c, silence.id, now_ms):
+            for job in filter(silence.touches, jobs):
+                payload = _reminder(silence, job, self.url, now_ms)
+                self.store.post(c, f"{silence.id}/lapses/{job}", f"{job}/{EVERY}", payload, now_ms)
+
+    def _one(self, c: Connection, change: Change, silences: Sequence[Silence], now_ms: int) -> Alert:
+        alert = change.alert
+        silence = holding(silences, alert, alert.updated_ms)
+        if silence is not None:
+            if alert.silenced_by is None:
+                alert = self._silence(c, alert, silence, alert.updated_ms)
+            if not (change.event == "resolved" and alert.announced):
+                return alert
+        elif not alert.announced or alert.silenced_by is not None:
+            new = not alert.announced
+            alert = replace(alert, announced=True, silenced_by=None)
+            self.store.mark(c, alert)
+            if new and change.event not in OPENING:  # its silence ended since the last pass: it has outlasted it
+                opened = replace(alert, state="open", resolved_ms=None)
+                self._post(c, opened, "opened", now_ms)
+        self._post(c, alert, change.event, now_ms)
+        return alert
+
+    def _silence(self, c: Connection, alert: Alert, silence: Silence, at_ms: int) -> Alert:
+        held = replace(alert, silenced_by=silence.id)
+        self.store.mark(c, held)
+        self.store.note(alert.id, "silenced", who=silence.owner, why=silence.reason, at_ms=at_ms, c=c)
+        return held
+
+    def _post(self, c: Connection, alert: Alert, event: str, now_ms: int) -> None:
+        payload = alert_payload(alert, event, self.url)
+        self.store.post(c, f"{alert.id}/{event}/{alert.updated_ms}", f"{alert.job}/{EVERY}", payload, now_ms)
+
+
+def _reminder(silence: Silence, job: str, url: str, now_ms: int) -> dict[str, Any]:
+    """In the shape of an alert, so that every notifier can send it; it ends with the silence."""
+    matchers = ", ".join(map(str, silence.matchers))
+    notice = Alert(
+        id=silence.id, job=job, entity="", labels={}, kind="notice", state="open", severity="info",
+        opened_ms=now_ms, updated_ms=now_ms, score=0.0, peak=0.0, causes=[], resolved_ms=silence.end_ms,
+        summary=f"the silence of {silence.owner} ({silence.reason}) on {matchers} ends at {iso(silence.end_ms)}",
+    )  # fmt: skip
+    return {**alert_payload(notice, "lapses", url), "url": f"{url}/ai/silences/{silence.id}"}
