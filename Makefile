@@ -47,7 +47,7 @@ bench-quality: $(READY) ## detection quality, beside the peers (DATA=folder)
 	$(BIN)/python -m tests.bench.quality --data $(DATA) $(ARGS)
 
 bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naive
-	$(BIN)/python bench/forecast.py --data $(DATA) $(ARGS)
+	$(BIN)/python -m tests.bench.forecast --data $(DATA) $(ARGS)
 
 bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
 	$(BIN)/python -m tests.bench $* $(ARGS)

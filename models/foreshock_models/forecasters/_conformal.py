@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Errors"]
+__all__ = ["Errors", "buckets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,15 @@ class Errors:
         return np.hstack([table, last[:, None] * more])
 
     def _buckets(self) -> list[tuple[int, int]]:
-        n_horizons = self.table.shape[1]
-        edges = [0]
-        while edges[-1] < n_horizons:
-            edges.append(min(n_horizons, max(edges[-1] + 1, 2 * edges[-1])))
-        return list(pairwise(edges))
+        return buckets(self.table.shape[1])
+
+
+def buckets(n_horizons: int) -> list[tuple[int, int]]:
+    """Horizons that are alike, as ranges that double in length: ``(0, 1), (1, 2), (2, 4), (4, 8)`` ..."""
+    edges = [0]
+    while edges[-1] < n_horizons:
+        edges.append(min(n_horizons, max(edges[-1] + 1, 2 * edges[-1])))
+    return list(pairwise(edges))
 
 
 def _independent(present: NDArray[np.bool_]) -> float:

@@ -12,7 +12,7 @@ from statsforecast.arima import ndiffs
 from statsforecast.models import ARIMA as FixedARIMA
 from statsforecast.models import AutoARIMA
 
-from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit
+from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
 from foreshock_models.forecasters._grid import Series
 from foreshock_models.forecasters._seasons import fill, profile
 
@@ -50,7 +50,16 @@ class ARIMA(Forecaster):
         """Feature and number of differences to the orders of the AR and MA parts."""
 
     def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
-        values, seasons = series.values, series.seasons
+        # a day that differs from weekday to weekday is no sum of a day and a week: the week alone, in full
+        choices = [series.seasons, series.seasons[-1:]] if len(series.seasons) > 1 else [series.seasons]
+        fits = [self._fit_with(key, series, seasons, origins, horizon) for seasons in choices]
+        observed = future(series.values, origins, horizon)
+        return min(fits, key=lambda fit: float(np.nansum(np.abs(observed - fit.backtest))))
+
+    def _fit_with(
+        self, key: Key, series: Series, seasons: tuple[int, ...], origins: NDArray[np.int64], horizon: int
+    ) -> SeriesFit:
+        values = series.values
         _, scale, rest = _rest(values[: origins[0]], seasons, 0)
         model = self._estimate(key[1], rest / scale)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.errors import ConfigError, allowed
 from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
+from foreshock_models.forecasters._conformal import buckets
 from foreshock_models.forecasters._grid import Limits, Series
 from foreshock_models.forecasters.arima import ARIMA
 from foreshock_models.forecasters.prophet import Event, Prophet
@@ -23,7 +24,7 @@ CANDIDATES: dict[str, type[Forecaster]] = {"seasonal_naive": SeasonalNaive, "ari
 NAIVE = "seasonal_naive"
 WORTH = 0.02
 """By so much of its error must the seasonal-naive forecast be beaten before something else is used."""
-DOUBT = 2.0
+DOUBT = 1.0
 """And by so many standard errors of the gain, which spikes make large."""
 
 
@@ -79,13 +80,15 @@ class Auto(Forecaster):
         for fit in fits.values():
             common &= ~np.isnan(fit.backtest)
         mixes = [mix for n in range(1, len(fits) + 1) for mix in combinations(fits, n)]
-        missed = {}  # mix -> (n_origins,) error at each origin
+        errors = {}  # mix -> (n_origins, horizon)
         for mix in mixes:
             mean = np.mean([fits[name].backtest for name in mix], axis=0)
-            error = np.abs(observed - np.clip(mean, *series.limits))
-            missed[mix] = np.where(common, error, 0.0).sum(axis=1)
+            errors[mix] = np.where(common, np.abs(observed - np.clip(mean, *series.limits)), 0.0)
+        weights = _weights(errors[NAIVE,])
+        missed = {mix: error @ weights for mix, error in errors.items()}  # (n_origins, horizon) -> (n_origins,)
         best = min(mixes, key=lambda mix: float(missed[mix].sum()))
-        if not _better(missed[best], missed[NAIVE,]):
+        worse = errors[best].sum() > errors[NAIVE,].sum()
+        if worse or not _better(missed[best], missed[NAIVE,]):
             best = (NAIVE,)
         chosen = [fits[name] for name in best]
         return SeriesFit(
@@ -93,6 +96,19 @@ class Auto(Forecaster):
             np.mean([fit.backtest for fit in chosen], axis=0),
             lambda h: np.mean([fit.ahead(h) for fit in chosen], axis=0),
         )
+
+
+def _weights(naive: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What an error at each horizon counts ``(horizon,)``: the next hour as much as a far and harder one.
+
+    Horizons that are alike (see `_conformal.buckets`) count together as much as any others, relative to what the
+    seasonal-naive forecast missed there.
+    """
+    out = np.zeros(naive.shape[1])
+    for a, b in buckets(naive.shape[1]):
+        total = float(naive[:, a:b].sum())
+        out[a:b] = 1 / total if total > 0 else 0.0
+    return out if out.any() else np.ones_like(out)
 
 
 def _better(errors: NDArray[np.float64], baseline: NDArray[np.float64]) -> bool:
