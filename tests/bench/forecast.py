@@ -3,8 +3,8 @@
 Every series of ``DATA/NAB`` and of the demo fleet is forecast a day ahead from origins in its second half, each
 time from the four weeks before the origin and nothing else, with default settings. WAPE is the sum of absolute
 errors over the sum of absolute values; coverage is the share of observed values inside the 80% interval; both over
-the rows up to 1 h and up to 24 h ahead. A series is seasonal if its first half says so (`find_seasons`), and clearly
-seasonal if in addition its best seasonal-naive forecast explains 80% of the variance of the second half.
+the rows up to 1 h and up to 24 h ahead. A series is seasonal if its first half says so (`find_seasons`); clearly so,
+if in addition what the first half showed explains 80% of the variance of the second half.
 """
 
 from __future__ import annotations
@@ -150,14 +150,17 @@ def compared(panel: Panel, forecast: Forecast) -> Iterator[tuple[tuple[str, str]
             counts = np.bincount(cells[known], minlength=len(times))
             sums = np.bincount(cells[known], weights=values[known], minlength=len(times))
             seen = counts > 0
-            yield (entity, feature), pd.DataFrame(
-                {
-                    "ahead": np.arange(len(times))[seen] * forecast.step,
-                    "observed": sums[seen] / counts[seen],
-                    "point": forecast.point[i, seen, j],
-                    "lower": forecast.lower[0, i, seen, j],
-                    "upper": forecast.upper[0, i, seen, j],
-                }
+            yield (
+                (entity, feature),
+                pd.DataFrame(
+                    {
+                        "ahead": np.arange(len(times))[seen] * forecast.step,
+                        "observed": sums[seen] / counts[seen],
+                        "point": forecast.point[i, seen, j],
+                        "lower": forecast.lower[0, i, seen, j],
+                        "upper": forecast.upper[0, i, seen, j],
+                    }
+                ),
             )
 
 
@@ -165,9 +168,7 @@ def season_of(panel: Panel, entity: str, feature: str) -> str:
     """``none``, ``some`` or ``clear``: what the first half of a series shows, and whether the second keeps it."""
     rows = next(part for name, part in panel if name == entity)
     grid = choose_grid(panel.step, rows.stop - rows.start)
-    values, _ = on_grid(
-        panel.timestamps[rows], panel.values[rows, panel.features.index(feature)], grid, panel.step
-    )
+    values, _ = on_grid(panel.timestamps[rows], panel.values[rows, panel.features.index(feature)], grid, panel.step)
     half = len(values) // 2
     seasons = find_seasons(values[:half], grid)
     if not seasons:
@@ -230,7 +231,9 @@ def speed(sample: int) -> str:
         model.predict(model.make_future_dataframe(24, freq="h", include_history=False))
     plain = (cpu_with_children() - began) / len(chosen) * SPEED_SERIES
     for method, seconds in taken.items():
-        lines.append(f"  {method:8} {seconds:7.1f} s CPU   {plain / seconds:5.1f} times faster than Prophet in a loop")
+        lines.append(
+            f"  {method:8} {seconds:7.1f} s CPU   {plain / seconds:5.1f} times faster than Prophet in a loop"
+        )
     lines.append(f"  Prophet in a loop {plain:.1f} s CPU ({sample} series measured, scaled to {SPEED_SERIES})")
     return "\n".join(lines)
 

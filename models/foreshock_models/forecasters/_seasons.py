@@ -86,7 +86,7 @@ def profile(values: NDArray[np.float64], seasons: tuple[int, ...], horizon: int)
         n_periods = min(n_rows // rows, MAX_PERIODS)
         if n_periods == 0:
             continue
-        table = _periods(rest - _level(rest, rows), rows, n_periods)
+        table = _without_extremes(_periods(rest - _level(rest, rows), rows, n_periods))
         weights = MEMORY ** np.arange(n_periods)[::-1, None] * ~np.isnan(table)
         total = weights.sum(axis=0)
         shape = np.nansum(table * weights, axis=0) / np.maximum(total, 1e-12)
@@ -111,6 +111,17 @@ def fill(values: NDArray[np.float64], seasonal: NDArray[np.float64]) -> NDArray[
 def _periods(values: NDArray[np.float64], rows: int, n_periods: int) -> NDArray[np.float64]:
     """The last whole periods as a table ``(n_periods, rows)``."""
     return values[len(values) - n_periods * rows :].reshape(n_periods, rows)
+
+
+def _without_extremes(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each phase ``(periods, rows)`` within its second lowest and second highest: one holiday shapes no season."""
+    counts = (~np.isnan(table)).sum(axis=0)
+    if len(table) < 4:
+        return table
+    ranked = np.sort(table, axis=0)  # NaN last
+    low = ranked[1]
+    high = np.take_along_axis(ranked, np.maximum(counts - 2, 0)[None, :], axis=0)[0]
+    return np.where(counts >= 4, np.clip(table, low, high), table)
 
 
 def _level(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:

@@ -23,16 +23,17 @@ __all__ = ["Auto"]
 CANDIDATES: dict[str, type[Forecaster]] = {"seasonal_naive": SeasonalNaive, "arima": ARIMA, "prophet": Prophet}
 NAIVE = "seasonal_naive"
 WORTH = 0.02
-"""By so much of its error must the seasonal-naive forecast be beaten before something else is used."""
+"""By so much of its error must the default be beaten before something else is used."""
 DOUBT = 1.0
-"""And by so many standard errors of the gain, which spikes make large."""
+"""And by so many standard errors of the gain, which spikes make large; by twice as many where there is no season."""
 
 
 class Auto(Forecaster):
     """The candidate, or the mean of candidates, with the smallest error on the origins of the validation.
 
-    A series whose validation finds nothing better than seasonal naive is forecast by it, so that this is hardly
-    ever worse than the baseline.
+    Without clear evidence a series with a season is forecast by the mean of all candidates, which is seldom far from
+    the best of them (Bates and Granger, The combination of forecasts, 1969); one without a season by its last value,
+    so that this is hardly ever worse than the baseline.
 
     Parameters
     ----------
@@ -84,12 +85,13 @@ class Auto(Forecaster):
         for mix in mixes:
             mean = np.mean([fits[name].backtest for name in mix], axis=0)
             errors[mix] = np.where(common, np.abs(observed - np.clip(mean, *series.limits)), 0.0)
-        weights = _weights(errors[NAIVE,])
+        # where there is no season, the last value is hard to beat, and what beat it on spikes was lucky
+        default = tuple(fits) if series.seasons else (NAIVE,)
+        weights = _weights(errors[NAIVE,]) if series.seasons else np.ones(horizon)
         missed = {mix: error @ weights for mix, error in errors.items()}  # (n_origins, horizon) -> (n_origins,)
         best = min(mixes, key=lambda mix: float(missed[mix].sum()))
-        worse = errors[best].sum() > errors[NAIVE,].sum()
-        if worse or not _better(missed[best], missed[NAIVE,]):
-            best = (NAIVE,)
+        if not _better(missed[best], missed[default], DOUBT if series.seasons else 2 * DOUBT):
+            best = default
         chosen = [fits[name] for name in best]
         return SeriesFit(
             "+".join(best),
@@ -111,8 +113,8 @@ def _weights(naive: NDArray[np.float64]) -> NDArray[np.float64]:
     return out if out.any() else np.ones_like(out)
 
 
-def _better(errors: NDArray[np.float64], baseline: NDArray[np.float64]) -> bool:
+def _better(errors: NDArray[np.float64], baseline: NDArray[np.float64], doubt: float) -> bool:
     """Whether errors ``(n_origins,)`` are smaller by enough, and not by a few lucky origins only."""
     gain = baseline - errors
     chance = float(np.std(gain)) * np.sqrt(len(gain))
-    return float(gain.sum()) > max(WORTH * float(baseline.sum()), DOUBT * chance)
+    return float(gain.sum()) > max(WORTH * float(baseline.sum()), doubt * chance)

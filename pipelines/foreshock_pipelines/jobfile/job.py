@@ -9,27 +9,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.errors import ConfigError
+from foreshock_models.errors import ConfigError, allowed
 from foreshock_pipelines.jobfile.base import Model
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
+from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.source import HttpConfig, SourceConfig
 from foreshock_pipelines.jobfile.write import WriteConfig
 
-__all__ = ["AlertConfig", "Exhaustion", "Job", "NotifierConfig", "Query", "Schedule"]
+__all__ = ["AlertConfig", "Job", "NotifierConfig", "Query", "Schedule"]
 
 NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 FEATURE = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 LABEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
 RESERVED = {"timestamp"}
-
-
-class Exhaustion(Model):
-    """Predict when a value reaches its limit."""
-
-    limit: Amount = Field(description="the value at which the resource is used up: 95% or 0.95")
-    within: Duration = Field(parse_duration("24h"), description="how far ahead a predicted alert looks")
-    probability: float = Field(0.8, gt=0, lt=1, description="open a predicted alert from this probability on")
 
 
 class Query(Model):
@@ -46,6 +39,14 @@ class Query(Model):
     )
     unit: str = Field("", description="for axes and messages")
     exhaustion: Exhaustion | None = None
+
+    @property
+    def exhausted_at(self) -> float | None:
+        """The limit of `exhaustion` in the unit of the feature."""
+        if self.exhaustion is None:
+            return None
+        top = self.valid_range[1] if self.valid_range else None
+        return self.exhaustion.limit.of(1.0 if top is None else top)
 
     @field_validator("valid_range")
     @classmethod
@@ -201,8 +202,12 @@ class Job(Model):
     labels: Path | None = Field(
         None, description="CSV or Parquet of known anomalies: start, end and the entity labels"
     )
+    forecast: ForecastConfig = Field(default_factory=ForecastConfig)
     holidays: str | None = Field(None, description="country code for forecasts, as in DE or US")
     workers: int = Field(1, ge=1, le=256, description="processes that train each network together")
+    events: list[EventConfig] = Field(
+        default_factory=list, description="what is known in advance to move metrics, for forecasts"
+    )
     seed: int = 0
 
     @field_validator("false_alerts")
@@ -221,6 +226,17 @@ class Job(Model):
             if len(value) > 1:
                 raise ValueError("auto picks the detectors itself; write either auto or their names")
             AutoDetectors.model_validate(value["auto"])
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is not None:
+            import holidays  # takes a second: only for those who name a country
+
+            known = holidays.list_supported_countries()
+            if value not in known:
+                raise ValueError(f"no holidays of {value!r} are known; {allowed(value, known)}")
         return value
 
     @model_validator(mode="after")

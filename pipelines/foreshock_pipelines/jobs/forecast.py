@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock_models.errors import DataError, ForeshockError, JobError, NotEnoughData
-from foreshock_models.forecasters import TimeToExhaustion, find, make, time_to_exhaustion
+from foreshock_models.forecasters import Event, TimeToExhaustion, find, make, time_to_exhaustion
 from foreshock_models.forecasters._grid import Limits
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import Windows
@@ -222,8 +222,9 @@ def _tasks(panel: Panel, job: Job, horizon: timedelta, method: str, level: float
         limits: Limits = (query.valid_range if query else None) or (None, None)
         rule = query.exhaustion if query else None
         params: dict[str, Any] = {"limits": limits, "horizon": horizon, "random_state": job.seed}
-        if method in ("auto", "prophet") and job.holidays:
+        if method in ("auto", "prophet"):
             params["holidays"] = job.holidays
+            params["events"] = [Event(event.name, event.start, event.end) for event in job.events]
         for entities in np.array_split(np.array(panel.entities, dtype=object), groups):
             part = panel if groups == 1 else panel.select([str(name) for name in entities])
             column = np.ascontiguousarray(part.values[:, [j]])
@@ -233,7 +234,7 @@ def _tasks(panel: Panel, job: Job, horizon: timedelta, method: str, level: float
                 params,
                 horizon,
                 level,
-                rule.limit.fraction if rule else None,
+                query.exhausted_at if query else None,
                 "down" if query and query.direction == "down" else "up",
                 rule.within if rule else None,
             )
