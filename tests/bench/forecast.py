@@ -3,8 +3,8 @@
 Every series of ``DATA/NAB`` and of the demo fleet is forecast a day ahead from origins in its second half, each
 time from the four weeks before the origin and nothing else, with default settings. WAPE is the sum of absolute
 errors over the sum of absolute values; coverage is the share of observed values inside the 80% interval; both over
-the rows up to 1 h and up to 24 h ahead. A series is seasonal if its first half says so (`find_seasons`); clearly so,
-if in addition what the first half showed explains 80% of the variance of the second half.
+the rows up to 1 h and up to 24 h ahead. A series is seasonal if its first half says so (`find_seasons`); clearly
+so, if in addition what the first half showed explains 80% of the variance of the second half.
 """
 
 from __future__ import annotations

@@ -25,15 +25,15 @@ NAIVE = "seasonal_naive"
 WORTH = 0.02
 """By so much of its error must the default be beaten before something else is used."""
 DOUBT = 1.0
-"""And by so many standard errors of the gain, which spikes make large; by twice as many where there is no season."""
+"""And by so many standard errors of the gain, which spikes make large; twice as many where there is no season."""
 
 
 class Auto(Forecaster):
     """The candidate, or the mean of candidates, with the smallest error on the origins of the validation.
 
-    Without clear evidence a series with a season is forecast by the mean of all candidates, which is seldom far from
-    the best of them (Bates and Granger, The combination of forecasts, 1969); one without a season by its last value,
-    so that this is hardly ever worse than the baseline.
+    Without clear evidence a series with a season is forecast by the mean of all candidates, which is seldom far
+    from the best of them (Bates and Granger, The combination of forecasts, 1969); one without a season by its last
+    value, so that this is hardly ever worse than the baseline.
 
     Parameters
     ----------

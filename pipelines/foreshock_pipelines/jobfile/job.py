@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.errors import ConfigError, allowed
+from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.base import Model
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
@@ -234,9 +234,8 @@ class Job(Model):
         if value is not None:
             import holidays  # takes a second: only for those who name a country
 
-            known = holidays.list_supported_countries()
-            if value not in known:
-                raise ValueError(f"no holidays of {value!r} are known; {allowed(value, known)}")
+            if value not in holidays.list_supported_countries():
+                raise ValueError(f"no holidays of {value!r} are known; write an ISO 3166 code, as in DE or US")
         return value
 
     @model_validator(mode="after")
