@@ -36,6 +36,8 @@ WARM_ROWS = 200
 FIRST_OFFSET = -0.5
 """Where the controller begins, in distances between threshold and line. An extrapolated tail errs to the high side,
 and a line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
+TOLERATED = 0.9
+"""What a person called normal scores at most this, just below the line."""
 HUGE = 1e100
 GAIN = 0.15
 """How far one alert moves the line: fraction of the distance between threshold and line."""
@@ -135,6 +137,19 @@ class Calibrator:
         """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
         table = self._rows(self.state, panel.entities)
         return stand(np.ascontiguousarray(self._squash(raw)), panel.offsets, table, *self._line(panel.step))
+
+    def tolerance(self, score: float) -> float:
+        """How far a line must be raised, in the entity's spreads, so that what scored `score` stays below it."""
+        budget = self._line(self.step)[1]
+        wanted = max(self.tail.quantile(TOLERATED * budget), self.tail.threshold)
+        return max(self.tail.quantile(score * budget) - wanted, 0.0)
+
+    @staticmethod
+    def raise_line(state: State, entity: str, by: float) -> State:
+        """The same state with one entity's line higher by so many of its spreads (lower, if negative)."""
+        table = state.arrays["calibration"].copy()
+        table[[name == entity for name in state.entities], COLUMNS["shift"]] += by
+        return State(state.entities, {**state.arrays, "calibration": table})
 
     def _line(self, step: float) -> tuple[NDArray[np.float64], float]:
         """The tail as an array, and the logarithm of the rate per row that the budget allows."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
+from foreshock.alerts.feedback import tolerances
 from foreshock.alerts.payload import alert_payload
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.store import open_store
@@ -56,6 +57,10 @@ class AlertKeeper:
     def scorer(self, job: str) -> ScorerState | None:
         """Where scoring of a job stands."""
         return self.store.scorer(job)
+
+    def tolerances(self, job: str, since_ms: int) -> dict[str, float]:
+        """See `foreshock.alerts.feedback.tolerances`."""
+        return tolerances(self.store, job, since_ms)
 
     def watch(self, job: Job) -> None:
         """Take up the notifiers of a new or changed job."""

@@ -58,7 +58,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train the detectors of a job and publish them as its champion."""
+    from foreshock.alerts.feedback import exclusions
     from foreshock.settings import load_settings
+    from foreshock.store import open_store
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
@@ -71,9 +73,10 @@ def train(
     source.check()
     first, last = times(job, source, start, end)
     chosen = named(detector)
+    exclude = exclusions(open_store(settings.store), job)
     with stage_line("starting Ray") as note, ray_cluster(settings):
         report = run(
-            job, Registry(settings.registry), start=first, end=last, detectors=chosen,
+            job, Registry(settings.registry), start=first, end=last, exclude=exclude, detectors=chosen,
             alias=CHALLENGER if challenger else CHAMPION, workers=workers, progress=note,
         )  # fmt: skip
     print_json(report.as_dict()) if as_json else show_training(report)

@@ -42,7 +42,9 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search settings on known or planted anomalies; publish the best as challenger. Goes on where it was left."""
+    from foreshock.alerts.feedback import exclusions
     from foreshock.settings import load_settings
+    from foreshock.store import open_store
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.labels import read_labels
     from foreshock_pipelines.datasets.source import open_source
@@ -63,7 +65,7 @@ def tune(
         report = run(
             job, Registry(settings.registry), trials=trials, time=budget, detectors=chosen, labels=known,
             promote=promote, start=first if start else None, end=last, storage=settings.home / "tune",
-            progress=note, watch=watch,
+            exclude=exclusions(open_store(settings.store), job), progress=note, watch=watch,
         )  # fmt: skip
     print_json(report.as_dict()) if as_json else _show(report)
 

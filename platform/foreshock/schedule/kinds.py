@@ -28,9 +28,11 @@ Work = Callable[[Task], dict[str, Any]]
 
 
 def _train(task: Task) -> dict[str, Any]:
+    from foreshock.alerts.feedback import exclusions
     from foreshock_pipelines.jobs.train import train
 
-    return train(task.job, task.registry, progress=task.note).as_dict()
+    exclude = exclusions(task.store, task.job)
+    return train(task.job, task.registry, exclude=exclude, progress=task.note).as_dict()
 
 
 WORK: dict[str, Work] = {

@@ -107,8 +107,21 @@ class ScoreWorker:
         return PassReport(job.name, self.version, last, rows, changes, time.perf_counter() - began, stages)
 
     def _state(self, known: ScorerState) -> State | None:
-        """Where calibration stands; that of another version says nothing about this one's raw scores."""
-        return State.from_bytes(known.model_state) if known.version == self.version else None
+        """Where calibration stands.
+
+        That of another version says nothing about this one's raw scores; what people called false alarms holds.
+        """
+        import ray
+
+        assert self.detector is not None
+        if known.version == self.version:
+            return State.from_bytes(known.model_state)
+        since = known.scored_ms - round(self.job.history.total_seconds() * 1000)
+        raised = ray.get(self.alerts.tolerances.remote(self.job.name, since))
+        state = self.detector.state_
+        for entity, by in raised.items():
+            state = self.detector.calibrator_.raise_line(state, entity, by)
+        return state
 
     def _follow_champion(self) -> None:
         champion = self.registry.champion(self.job.name)

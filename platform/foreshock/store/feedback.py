@@ -1,0 +1,76 @@
+"""Feedback on alerts, in the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from foreshock.store import tables as t
+from foreshock.store.store import Store
+
+__all__ = ["VERDICTS", "Feedback", "StoredFeedback"]
+
+VERDICTS = ("false", "true", "exclude")
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person said of an alert.
+
+    Parameters
+    ----------
+    verdict
+        ``false``: a false alarm; ``true``: an anomaly; ``exclude``: rows that are not to be learnt from.
+    start_ms, end_ms
+        The rows that it is about, the last included.
+    shift
+        How far a false alarm raised the entity's line, in its spreads.
+    undone_ms
+        When it was taken back.
+    """
+
+    id: str
+    alert: str
+    job: str
+    entity: str
+    verdict: str
+    start_ms: int
+    end_ms: int
+    who: str
+    at_ms: int
+    shift: float | None = None
+    undone_ms: int | None = None
+    note: str = ""
+
+
+class StoredFeedback:
+    """Feedback is never taken away, only undone."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(self, c: Connection, feedback: Feedback) -> None:
+        c.execute(sa.insert(t.feedback).values(**asdict(feedback)))
+
+    def undo(self, c: Connection, feedback_id: str, now_ms: int) -> None:
+        c.execute(sa.update(t.feedback).where(t.feedback.c.id == feedback_id).values(undone_ms=now_ms))
+
+    def of_alert(self, alert: str, connection: Connection | None = None) -> list[Feedback]:
+        """All that was said of an alert, the oldest first."""
+        return self._read(connection, t.feedback.c.alert == alert)
+
+    def in_force(
+        self, job: str, verdict: str, *, entity: str | None = None, connection: Connection | None = None
+    ) -> list[Feedback]:
+        """What is not undone of a verdict in a job, the oldest first."""
+        f = t.feedback.c
+        wanted = [f.job == job, f.verdict == verdict, f.undone_ms.is_(None)]
+        return self._read(connection, *wanted, *([f.entity == entity] if entity is not None else []))
+
+    def _read(self, connection: Connection | None, *wanted: Any) -> list[Feedback]:
+        query = sa.select(t.feedback).where(*wanted).order_by(t.feedback.c.at_ms, t.feedback.c.id)
+        with self.store.use(connection) as c:
+            return [Feedback(**row) for row in c.execute(query).mappings()]
