@@ -76,7 +76,13 @@ class Race:
         return float(np.median(np.divide(self.times[slower], self.times[faster])))
 
 
-def race(contestants: Mapping[str, Measured], *, turns: int = 5, least: float = 0.05, warm: bool = True) -> Race:
+def race(
+    contestants: Mapping[str, Measured],
+    *,
+    turns: int = 5,
+    least: float = 0.05,
+    clock: Callable[[], float] = time.process_time,
+) -> Race:
     """Time contestants in turn.
 
     Parameters
@@ -85,13 +91,13 @@ def race(contestants: Mapping[str, Measured], *, turns: int = 5, least: float = 
         How often each one runs.
     least
         Seconds that a turn lasts at least: what is quicker is called so many times, and the mean counts.
-    warm
-        Call each once before, so that compiled code and caches are there.
+    clock
+        For what computes in this process on one thread, its processor time, which does not count what others on
+        the machine take; else ``time.perf_counter``. Each is called once before, so that caches are there.
     """
     calls = {}
     for name, run in contestants.items():
-        if warm:
-            run()
+        run()
         began = time.perf_counter()
         run()
         calls[name] = max(1, math.ceil(least / max(time.perf_counter() - began, 1e-9)))
@@ -99,10 +105,10 @@ def race(contestants: Mapping[str, Measured], *, turns: int = 5, least: float = 
     for turn in range(turns):
         order = list(contestants) if turn % 2 == 0 else list(contestants)[::-1]
         for name in order:
-            began = time.perf_counter()
+            began = clock()
             for _ in range(calls[name]):
                 contestants[name]()
-            times[name].append((time.perf_counter() - began) / calls[name])
+            times[name].append((clock() - began) / calls[name])
     return Race(times)
 
 

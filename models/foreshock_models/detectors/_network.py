@@ -197,22 +197,17 @@ class NetworkDetector(Detector):
         inputs, masks = Stacked(x, panel, span)[rows], Stacked(known, panel, span)[rows]
         used = np.minimum(panel.positions[rows] + 1, self.smoothing)
         raw = self._decision_at(panel, rows)
+        self.net_.requires_grad_(False)  # of the inputs alone
         attributions, base = expected_gradients(
-            self._score_of, inputs, masks, used, self.background_, self._device(), self.random_state
+            self._parts_of, inputs, masks, used, self.background_, self._span, self._device(), self.random_state
         )
         return Explanation(panel.features, attributions, base, raw)
 
-    def _score_of(self, x: Tensor, known: Tensor, used: Tensor) -> Tensor:
-        """The raw score as a differentiable function: ``(B, span + smoothing - 1, F)`` -> ``(B,)``."""
-        windows = x.unfold(1, self._span, 1).transpose(2, 3)  # (B, smoothing, span, F)
-        b, k = windows.shape[:2]
-        expected = self._predict(windows.reshape(b * k, self._span, -1)).reshape(b, k, -1)
-        usual = torch.as_tensor(self.usual_, dtype=x.dtype, device=x.device)
-        residual = (x[:, self._span - 1 :] - expected).abs() / usual
-        parts = (residual - 1.0).clamp(0.0, EXCESS) * known[:, self._span - 1 :]
-        rows = torch.arange(k, device=x.device)
-        late = (rows[None, :] >= k - used[:, None]).to(x.dtype)  # the rows that exist, the newest last
-        return (parts.mean(dim=2) * late).sum(dim=1) / used
+    def _parts_of(self, windows: Tensor) -> Tensor:
+        """What each feature of the last row adds to the raw score: ``(B, span, F)`` -> ``(B, F)``."""
+        usual = torch.as_tensor(self.usual_, dtype=windows.dtype, device=windows.device)
+        residual = (windows[:, -1] - self._predict(windows)).abs() / usual
+        return (residual - 1.0).clamp(0.0, EXCESS)
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         entities, arrays = self.scaler_.to_arrays()
