@@ -39,9 +39,8 @@ def rows(size: Size) -> Iterator[Row]:
         most = size.of(1000, 20)
         windows = many_hosts(training, most, detector.context + PASSES + 2)
         with servers.prometheus(folder, windows=windows, args=["--query.lookback-delta=29s999ms"]) as url:
-            found = {
-                n: _passes(detector, url, windows, n, folder) for n in sorted({most // 100, most // 10, most}) if n
-            }
+            sizes = sorted({max(1, most // 100), most // 10, most})
+            found = {n: _passes(detector, url, windows, n, folder) for n in sizes}
         yield from _table(found)
         yield _alone(detector, windows.to_panel())
 
@@ -50,7 +49,8 @@ def many_hosts(windows: Windows, hosts: int, n_rows: int) -> Windows:
     """Hosts that are stretches of those given, each at another time of its past."""
     panel = windows.to_panel()
     starts = np.linspace(0, panel.n_rows // panel.n_entities - n_rows - 1, hosts).astype(int)
-    at = panel.offsets[np.arange(hosts) % panel.n_entities] + starts
+    # but the last, which is dead
+    at = panel.offsets[np.arange(hosts) % (panel.n_entities - 1)] + starts
     values = panel.values[at[:, None] + np.arange(n_rows)].reshape(hosts * n_rows, -1)
     return Windows.dense(
         {"instance": [f"host-{i:05d}" for i in range(hosts)]},
@@ -99,7 +99,7 @@ def _table(found: dict[int, dict[str, float]]) -> Iterator[Row]:
         each = took["all"] / hosts
         stages = ", ".join(f"{stage} {seconds(took[stage])}" for stage in STAGES)
         yield Row(
-            f"one pass, {hosts:,} entities x 8 features: {stages}", f"{seconds(took['all'])} = {seconds(each)} an entity",
+            f"one pass, {hosts:,} entities x 8 features: {stages}", f"{seconds(took['all'])}: {seconds(each)} each",
             "", None if before is None else before / each, "an entity costs no more than with fewer",
             None if before is None else each <= before, {"hosts": hosts, **took},
         )  # fmt: skip
