@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 KINDS = ("train", "tune", "forecast", "backtest", "score")
 PASSED_ON = ("FORESHOCK_STORE_URL", "FORESHOCK_REGISTRY_URI", "PROMETHEUS_URL")
-ATTEMPTS = 20
+PATIENCE = 60.0
+"""Seconds in which a cluster that has only just started must begin to take jobs."""
 SECONDS_BETWEEN = 2.0
 
 
@@ -80,11 +81,20 @@ def _submit(client: JobSubmissionClient, entrypoint: str, environment: dict[str,
     """Hand the job over; a cluster that has only just started asks to be tried again."""
     from foreshock_models.errors import JobError
 
-    for attempt in range(ATTEMPTS):
+    deadline = time.monotonic() + PATIENCE
+    said = False
+    while True:
         try:
             return client.submit_job(entrypoint=entrypoint, runtime_env=environment)
         except RuntimeError as exc:
-            if "try again later" not in str(exc) or attempt == ATTEMPTS - 1:
+            if "try again later" not in str(exc):
                 raise JobError(f"the cluster did not take the job: {exc}") from exc
-            time.sleep(SECONDS_BETWEEN)
-    raise AssertionError("the last attempt returns or raises")
+            if time.monotonic() > deadline:
+                raise JobError(
+                    f"the cluster took no job within {PATIENCE:g} s: the agent on its head node does not answer; "
+                    "if another Ray runs on that machine, start this one with another --dashboard-agent-listen-port"
+                ) from exc
+        if not said:
+            typer.echo("the cluster takes no jobs yet; trying again", err=True)
+            said = True
+        time.sleep(SECONDS_BETWEEN)

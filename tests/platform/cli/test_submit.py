@@ -24,10 +24,12 @@ BIN = Path(sys.executable).parent
 def head() -> Iterator[str]:
     """Dashboard address of a Ray cluster of its own; socket paths must be short, so not under tmp_path."""
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
-        port, dashboard = free_port(), free_port()
+        port, dashboard, agent = free_port(), free_port(), free_port()
         command = [
             BIN / "ray", "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
-            "--num-cpus=2", f"--temp-dir={folder}", "--object-store-memory=200000000", "--include-dashboard=true",
+            # a fixed port by default: where another cluster has it, no job is ever taken
+            f"--dashboard-agent-listen-port={agent}", f"--temp-dir={folder}", "--num-cpus=2",
+            "--object-store-memory=200000000", "--include-dashboard=true",
         ]  # fmt: skip
         env = {
             **os.environ,
