@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,9 @@ from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.policy.profile import Profile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["HOLD_BACK", "Detector", "Expectation", "Scores", "hold_back"]
 
@@ -184,6 +187,18 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
             panel.timestamps[chosen],
             tuple(panel.entities[code] for code in panel.codes[chosen]),
         )
+
+    def plot_explanation(self, X: Any, row: int | None = None, *, entities: ArrayLike | None = None) -> Figure:
+        """The attributions of one row as a matplotlib figure, with observed and usual values.
+
+        `row`: its number; default: the one with the highest raw score.
+        """
+        from foreshock_models.explain.figure import explanation_figure
+
+        panel = self._panel(X, entities)
+        chosen = int(np.argmax(self._decision(panel))) if row is None else range(panel.n_rows)[row]
+        usual = self.usual(panel).expected[chosen]
+        return explanation_figure(self.explain(panel, [chosen]), panel.values[chosen], usual)
 
     def expect(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation | None:
         """Expected value and its band for each feature, or None if this detector does not predict values."""
