@@ -25,6 +25,8 @@ BACKGROUND = 16
 BATCHED = {"ecod", "copod"}
 """These rank the rows of one call among each other; each row is given alone, so that no row sees a later one."""
 MAX_ROWS_OF_BATCHED = 1_000
+FEW_FEATURES = 6
+"""Up to so many, all their subsets are fewer than what sampling would try."""
 
 
 class PyOD(Detector):
@@ -119,10 +121,12 @@ class PyOD(Detector):
 
         x = self._rows(panel)[rows]
         step = max(1, len(self.sample_) // BACKGROUND)
-        explainer = shap.explainers.Permutation(
-            self._raw, self.sample_[::step][:BACKGROUND], seed=self.random_state
-        )
-        found = explainer(x, max_evals=max(2 * x.shape[1] + 1, 100), silent=True)
+        background = self.sample_[::step][:BACKGROUND]
+        if x.shape[1] <= FEW_FEATURES:
+            found = shap.explainers.Exact(self._raw, background)(x, silent=True)
+        else:
+            explainer = shap.explainers.Permutation(self._raw, background, seed=self.random_state)
+            found = explainer(x, max_evals=max(2 * x.shape[1] + 1, 100), silent=True)
         return Explanation(panel.features, found.values, np.broadcast_to(found.base_values, len(x)), self._raw(x))
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models.detectors.checks import nothing_unpickled
 
 from foreshock_models.artifacts import load, save
 from foreshock_models.artifacts.manifest import FORMAT, MANIFEST, SEAL
@@ -32,13 +33,15 @@ def test_no_code_of_ours_pickles(root: Path) -> None:
     assert [str(f) for f in files if banned.search(f.read_text())] == []
 
 
-def test_a_model_is_loaded_with_unpickling_disabled(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> object:
-        raise AssertionError("unpickled")
+def test_a_model_is_loaded_with_unpickling_disabled(model: Path) -> None:
+    with nothing_unpickled():
+        assert load(model).features_in_ == ("feature_0", "feature_1")
 
-    for name in ("load", "loads", "Unpickler"):
-        monkeypatch.setattr(pickle, name, refuse)
-    assert load(model).features_in_ == ("feature_0", "feature_1")
+
+def test_the_check_for_unpickling_sees_one() -> None:
+    data = pickle.dumps(Subspace(window=4))
+    with nothing_unpickled(), pytest.raises(AssertionError, match="unpickled"):
+        pickle.loads(data)
 
 
 def test_each_flipped_byte_is_noticed(model: Path, tmp_path: Path) -> None:

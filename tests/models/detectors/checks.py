@@ -5,7 +5,10 @@ Each takes a function that makes the detector, small enough to fit in a second, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
 
 Make = Callable[[], Detector]
+"""The same object for the same detector: what it makes is fitted once for all checks that only look at it."""
 N_TRAIN, N_TEST = 700, 400
 ANOMALIES = ((80, 110), (250, 280))
 
@@ -44,6 +48,33 @@ def training_rows(n_features: int) -> Panel:
     return rows_of(N_TRAIN, 0, seed=1, n_features=n_features)
 
 
+@cache
+def fitted_by(make: Make, n_features: int) -> Detector:
+    """The detector, fitted on the training rows; not to be changed."""
+    return make().fit(training_rows(n_features))
+
+
+@contextmanager
+def nothing_unpickled() -> Iterator[None]:
+    """Raise where anything that this block calls looks up a class or function that a pickle names."""
+    _watching.append(True)
+    try:
+        yield
+    finally:
+        _watching.pop()
+
+
+_watching: list[bool] = []
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if _watching and event == "pickle.find_class":
+        raise AssertionError(f"unpickled {arguments}")
+
+
+sys.addaudithook(_refuse)
+
+
 def test_rows(n_features: int) -> tuple[Panel, NDArray[np.bool_]]:
     """Rows after the training ones, with anomalies in the first feature, and which rows they are."""
     panel = rows_of(N_TEST, N_TRAIN, seed=2, n_features=n_features)
@@ -63,7 +94,7 @@ def same_part(panel: Panel, n: int) -> Panel:
 
 def check_beats_chance(make: Make, n_features: int, tmp_path: Path) -> None:
     panel, label = test_rows(n_features)
-    scores = make().fit(training_rows(n_features)).decision_function(panel)
+    scores = fitted_by(make, n_features).decision_function(panel)
     assert roc_auc_score(label, scores) > 0.8
 
 
@@ -73,7 +104,7 @@ def check_alert_line_separates(make: Make, n_features: int, tmp_path: Path) -> N
     for _, block in panel:
         scale = np.ptp(panel.values[block.start : block.start + 60, 0])
         panel.values[block.start + skip + 80 : block.start + skip + 110, 0] += 3 * scale
-    scores = make().fit(training_rows(n_features)).score(panel, since=int(panel.timestamps[skip]))
+    scores = fitted_by(make, n_features).score(panel, since=int(panel.timestamps[skip]))
     before = scores.panel.positions < 80  # what comes after an anomaly may still have it in its window
     assert (scores.score[before] >= 1.0).mean() < 0.1
     for _, block in scores.panel:
@@ -88,9 +119,10 @@ def check_same_seed_same_model(make: Make, n_features: int, tmp_path: Path) -> N
 
 def check_survives_save_and_load(make: Make, n_features: int, tmp_path: Path) -> None:
     panel, _ = test_rows(n_features)
-    fitted = make().fit(training_rows(n_features))
-    save(fitted, tmp_path / "model")
-    loaded = load(tmp_path / "model")
+    fitted = fitted_by(make, n_features)
+    with nothing_unpickled():
+        save(fitted, tmp_path / "model")
+        loaded = load(tmp_path / "model")
     np.testing.assert_allclose(loaded.decision_function(panel), fitted.decision_function(panel), rtol=1e-6)
     np.testing.assert_allclose(loaded.score(panel).score, fitted.score(panel).score, rtol=1e-6)
     np.testing.assert_array_equal(loaded.predict(panel), fitted.predict(panel))
@@ -132,7 +164,7 @@ def check_finite_with_gaps_and_constants(make: Make, n_features: int, tmp_path: 
 def check_sees_no_future(make: Make, n_features: int, tmp_path: Path) -> None:
     """The future shifted: nothing that came before may change."""
     panel, _ = test_rows(n_features)
-    fitted = make().fit(training_rows(n_features))
+    fitted = fitted_by(make, n_features)
     values = panel.values.copy()
     values[panel.positions >= 150] *= -3.0
     changed = Panel(values, panel.offsets, panel.entities, panel.features, panel.timestamps, panel.step)
@@ -143,7 +175,7 @@ def check_sees_no_future(make: Make, n_features: int, tmp_path: Path) -> None:
 def check_in_parts_as_in_one(make: Make, n_features: int, tmp_path: Path) -> None:
     """Consecutive calls, with context and the state of the call before, score as one call does."""
     panel, _ = test_rows(n_features)
-    fitted = make().fit(training_rows(n_features))
+    fitted = fitted_by(make, n_features)
     whole = fitted.score(panel).score
     cut = max(fitted.context + 1, 200)
     first = fitted.score(same_part(panel, cut))
@@ -159,7 +191,7 @@ def check_in_parts_as_in_one(make: Make, n_features: int, tmp_path: Path) -> Non
 def check_some_rows_as_all(make: Make, n_features: int, tmp_path: Path) -> None:
     """A live scorer asks for few rows of many: they score as they do among all."""
     panel, _ = test_rows(n_features)
-    fitted = make().fit(training_rows(n_features))
+    fitted = fitted_by(make, n_features)
     rows = np.array([0, 3, 5, 250, N_TEST - 1, N_TEST, N_TEST + 2, panel.n_rows - 1])
     np.testing.assert_allclose(
         fitted._decision_at(panel, rows), fitted.decision_function(panel)[rows], rtol=1e-4, atol=1e-6
@@ -167,7 +199,7 @@ def check_some_rows_as_all(make: Make, n_features: int, tmp_path: Path) -> None:
 
 
 def check_unknown_entity_is_scored_and_warming(make: Make, n_features: int, tmp_path: Path) -> None:
-    fitted = make().fit(training_rows(n_features))
+    fitted = fitted_by(make, n_features)
     new = rows_of(N_TEST, N_TRAIN, seed=5, n_features=n_features, n_entities=1)
     named = Panel(new.values, new.offsets, ("never seen",), new.features, new.timestamps, new.step)
     scores = fitted.score(named)
@@ -178,7 +210,7 @@ def check_unknown_entity_is_scored_and_warming(make: Make, n_features: int, tmp_
 
 def check_attributions_add_up_and_name_the_cause(make: Make, n_features: int, tmp_path: Path) -> None:
     panel, label = test_rows(n_features)
-    fitted = make().fit(training_rows(n_features))
+    fitted = fitted_by(make, n_features)
     rows = np.flatnonzero(label)[10:60:5]
     found = fitted.explain(panel, rows)
     assert found.attributions.shape == (len(rows), n_features)
@@ -189,7 +221,7 @@ def check_attributions_add_up_and_name_the_cause(make: Make, n_features: int, tm
 
 
 def check_follows_pyods_conventions(make: Make, n_features: int, tmp_path: Path) -> None:
-    fitted = make().fit(training_rows(n_features))
+    fitted = fitted_by(make, n_features)
     panel, _ = test_rows(n_features)
     assert fitted.decision_scores_.shape == fitted.labels_.shape == (2 * N_TRAIN,)
     assert set(np.unique(fitted.predict(panel))) <= {0, 1}

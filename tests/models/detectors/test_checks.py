@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
 CASES = [*((name, 3) for name in SMALL), ("subspace", 1), ("discord", 1), ("iforest", 1), ("ensemble", 3)]
 
 
+@cache
 def maker(name: str) -> Make:
     if name == "ensemble":
         return lambda: Ensemble({"iforest": make("iforest", n_trees=20), "subspace": make("subspace", window=8)})
