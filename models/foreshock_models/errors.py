@@ -49,6 +49,10 @@ __all__ = [
 class ForeshockError(Exception):
     """Base of all errors of this project. Its text says what was wrong, what is allowed, what to do."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the text, without the calls of libraries that led to it."""
+        return [f"{type(self).__name__}: {self}", "(the whole traceback: import traceback; traceback.print_last())"]
+
 
 class ConfigError(ForeshockError):
     """A job file or a setting is wrong."""

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from foreshock_models.calibration.budget import Budget
     from foreshock_models.detectors import LSTM, VAE, Discord, Ensemble, IForest, PyOD, Subspace
     from foreshock_models.errors import ForeshockError
-    from foreshock_models.forecasters import ARIMA, Auto, Prophet, SeasonalNaive
+    from foreshock_models.forecasters import ARIMA, Auto, Prophet, SeasonalNaive, time_to_exhaustion
     from foreshock_pipelines.datasets.demo import demo_fleet
     from foreshock_pipelines.datasets.windows import Windows
     from foreshock_pipelines.jobfile import Job, load_job
+    from foreshock_pipelines.jobs.backtest import backtest
+    from foreshock_pipelines.jobs.forecast import capacity, forecast_windows
+    from foreshock_pipelines.jobs.train import train
+    from foreshock_pipelines.jobs.tune import tune
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
@@ -44,11 +48,17 @@ __all__ = [
     "SeasonalNaive",
     "Subspace",
     "Windows",
+    "backtest",
+    "capacity",
     "check_budget",
     "demo_fleet",
     "fetch",
+    "forecast_windows",
     "load_job",
     "plot",
+    "time_to_exhaustion",
+    "train",
+    "tune",
 ]
 
 _HOME = {
@@ -68,10 +78,16 @@ _HOME = {
     "Discord": "foreshock_models.detectors",
     "VAE": "foreshock_models.detectors",
     "Windows": "foreshock_pipelines.datasets.windows",
+    "backtest": "foreshock_pipelines.jobs.backtest",
+    "capacity": "foreshock_pipelines.jobs.forecast",
     "check_budget": "foreshock.budget_check",
     "demo_fleet": "foreshock_pipelines.datasets.demo",
     "fetch": "foreshock.fetching",
+    "forecast_windows": "foreshock_pipelines.jobs.forecast",
     "load_job": "foreshock_pipelines.jobfile",
+    "time_to_exhaustion": "foreshock_models.forecasters",
+    "train": "foreshock_pipelines.jobs.train",
+    "tune": "foreshock_pipelines.jobs.tune",
 }
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from foreshock.plot import _style as style
 from foreshock_models.errors import DataError
-from foreshock_models.forecasters import Forecast
 from foreshock_pipelines.datasets.windows import Windows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from foreshock_models.forecasters import Forecast
     from foreshock_pipelines.jobs.forecast import ForecastReport
 
 
@@ -67,7 +67,7 @@ def forecast(
     axis.plot(times[shown], values[shown], color=style.BLUE, lw=0.8, label="history")
     if actual is not None:
         axis.plot(*_series(actual, entity, feature), color=style.GREY, lw=0.8, label="what came")
-    level = made.levels[0] if isinstance(made, Forecast) else made.level
+    level = made.levels[0] if hasattr(made, "levels") else made.level
     axis.fill_between(
         ahead, part["lower"], part["upper"], color=style.ORANGE, alpha=0.35, lw=0, label=f"{level:.0%} interval"
     )

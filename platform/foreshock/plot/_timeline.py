@@ -80,6 +80,7 @@ def timeline(
         axis = next(below)
         stack(axis, explanation, entity, panel.step)
         style.side_label(axis, "driven by\n[raw score]")
+        axis.set_ylim(0, 1.3 * max(axis.get_ylim()[1], 1e-9))  # room for the names
         handles, labels = axis.get_legend_handles_labels()
         axis.legend(handles, labels, loc="upper left", fontsize="small", frameon=False, ncols=3)
     if scores is not None:
