@@ -7,6 +7,7 @@
     ├── SourceError             windows cannot be read
     │   ├── SourceUnavailable   the source is down, refuses, or is too slow
     │   └── QueryError          the query is wrong, or its result cannot become a window
+    │       └── NoSamples       no query gave a series in that time range
     ├── DataError               windows that a model cannot use: shape, order, features
     │   └── NotEnoughData       too few usable rows
     ├── NotFitted               a model was asked before it was fitted
@@ -32,6 +33,7 @@ __all__ = [
     "DataError",
     "ForeshockError",
     "JobError",
+    "NoSamples",
     "NotEnoughData",
     "NotFitted",
     "NotifyError",
@@ -68,6 +70,10 @@ class SourceUnavailable(SourceError):
 
 class QueryError(SourceError):
     """A query is wrong, or its result cannot become a window."""
+
+
+class NoSamples(QueryError):
+    """No query gave a series in that time range."""
 
 
 class DataError(ForeshockError):

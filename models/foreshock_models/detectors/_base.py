@@ -146,7 +146,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         X: Any,
         *,
         entities: ArrayLike | None = None,
-        since: int | datetime | None = None,
+        since: int | datetime | NDArray[np.int64] | None = None,
         state: State | None = None,
     ) -> Scores:
         """Calibrated scores; 1.0 is the alert line.
@@ -154,8 +154,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         Parameters
         ----------
         since
-            A time, or milliseconds since the epoch: rows before it are context only, neither calibrated nor
-            returned.
+            A time, or milliseconds since the epoch, one for all or ``(n_entities,)``: rows before it are context
+            only, neither calibrated nor returned.
         state
             Where calibration stands for each entity; default the end of training. An entity that is not in
             it starts from the shared state and is `warming`.
@@ -166,6 +166,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         panel = self._panel(X, entities)
         if isinstance(since, datetime):
             since = round(since.timestamp() * 1000)
+        if isinstance(since, np.ndarray):
+            since = since[panel.codes]
         keep = np.ones(panel.n_rows, np.bool_) if since is None else panel.timestamps >= since
         return self._score(panel, keep, self.state_ if state is None else state)
 

@@ -71,6 +71,9 @@ class SourceConfig(HttpConfig):
     parallel: int = Field(4, ge=1, le=64, description="requests under way at once")
     timeout: Duration = Field(parse_duration("30s"), description="limit of one request")
     deadline: Duration = Field(parse_duration("10m"), description="limit of one whole read, retries included")
+    query_offset: Duration | None = Field(
+        None, description="score rows so long after their time, where samples arrive late (as in rule groups)"
+    )
     retries: int = Field(4, ge=0, le=20, description="on 429, 5xx and timeouts, with backoff and jitter")
     compression: bool = Field(
         False, description="ask for gzip; Prometheus compresses slowly, so only for slow links"

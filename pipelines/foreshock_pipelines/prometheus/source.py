@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.errors import QueryError, SourceUnavailable, allowed
+from foreshock_models.errors import NoSamples, QueryError, SourceUnavailable, allowed
 from foreshock_pipelines.datasets.reading import grid, in_range, read_tasks
 from foreshock_pipelines.datasets.source import Progress
 from foreshock_pipelines.datasets.windows import Windows
@@ -56,7 +56,7 @@ class PrometheusSource:
     def read(self, start: datetime, end: datetime, *, progress: Progress | None = None) -> Windows:
         windows = self._read(start, end, self.job.source.parallel, progress)
         if windows.n_rows == 0:
-            raise QueryError(
+            raise NoSamples(
                 f"no query of the job {self.job.name!r} gave a series from {start:%Y-%m-%d %H:%M} to "
                 f"{end:%Y-%m-%d %H:%M}; try one in the web page of {PrometheusClient(self.job.source).shown}"
             )
@@ -66,9 +66,9 @@ class PrometheusSource:
         return read_tasks(self.job, start, end, max(self._count(end).values()), _read_part)
 
     def latest(self) -> datetime:
-        """Now, down to the grid."""
+        """Now, less the source's `query_offset`, down to the grid."""
         size = round(self.job.step_seconds * 1000)
-        now = round(datetime.now(UTC).timestamp() * 1000)
+        now = round((datetime.now(UTC) - (self.job.source.query_offset or timedelta(0))).timestamp() * 1000)
         return datetime.fromtimestamp(now // size * size / 1000, UTC)
 
     def check(self) -> None:

@@ -8,14 +8,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from prometheus_client import generate_latest
+
 from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
 from foreshock.alerts.feedback import tolerances
 from foreshock.alerts.payload import alert_payload
 from foreshock.logs import get_logger, set_up_logging
-from foreshock.store import open_store
-from foreshock.store.store import ScorerState
-from foreshock_models.errors import ForeshockError
+from foreshock.scoring.latest import Latest
+from foreshock.store.store import ScorerState, open_patiently
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import Scored
 
@@ -32,26 +33,25 @@ class AlertKeeper:
     def __init__(self, store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO") -> None:
         set_up_logging(log_level)
         self.log = get_logger("alerts")
-        self.store = open_store(store_url)
+        self.store = open_patiently(store_url)
         self.engine = Engine(self.store, url)
         self.deliverer = Deliverer(self.store, jobs)
         self.jobs = {job.name: job for job in jobs}
-        self.latest: dict[str, dict[str, float]] = {}
+        self.latest: dict[str, Latest] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
         self._thread.start()
 
     def take(
-        self, job: Job, scored: Scored, now_ms: int, revision: int | None = None
+        self, job: Job, scored: Scored, now_ms: int, revision: int | None = None, latest: Latest | None = None
     ) -> list[dict[str, Any]] | None:
         """See `Engine.take`; gives the alerts that changed as JSON values."""
         self.watch(job)
         changes = self.engine.take(job, scored, now_ms, revision)
         if changes is None:
             return None
-        ends = scored.panel.offsets[1:] - 1
-        scores = scored.score[ends].tolist()
-        self.latest[job.name] = dict(zip(scored.panel.entities, scores, strict=True))
+        if latest is not None:
+            self.latest[job.name] = latest
         return [alert_payload(c.alert, c.event, self.engine.url) for c in changes if c.event != "updated"]
 
     def scorer(self, job: str) -> ScorerState | None:
@@ -68,9 +68,13 @@ class AlertKeeper:
             self.deliverer.watch(job)
             self.jobs[job.name] = job
 
-    def latest_scores(self) -> dict[str, dict[str, float]]:
-        """Job to entity to its last score."""
+    def latest_scores(self) -> dict[str, Latest]:
+        """Job to the last score of each entity."""
         return self.latest
+
+    def metrics(self) -> str:
+        """What delivery counted, in Prometheus' text format."""
+        return generate_latest(self.deliverer.counted).decode()
 
     def pid(self) -> int:
         return os.getpid()
@@ -79,8 +83,8 @@ class AlertKeeper:
         while not self._stop.wait(DELIVER_EVERY):
             try:
                 self.deliverer.run(round(time.time() * 1000))
-            except ForeshockError as exc:
-                self.log.warning("outbox not readable", error=str(exc))
+            except Exception as exc:  # delivery must outlive everything; what went wrong is said
+                self.log.warning("delivery failed", error=f"{type(exc).__name__}: {exc}")
 
 
 def alert_actor(store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO") -> Any:

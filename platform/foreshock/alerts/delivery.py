@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+from prometheus_client import CollectorRegistry, Counter
+
 from foreshock.alerts.announce import EVERY
 from foreshock.logs import get_logger
 from foreshock.notify import Notifier, make_notifier, notifier_id
@@ -34,6 +36,11 @@ class Deliverer:
         self.store = store
         self.notifiers: dict[str, Notifier] = {}
         self.receivers: dict[str, list[str]] = {}
+        self.counted = CollectorRegistry()
+        names = ["job", "notifier", "result"]
+        self._count = Counter(
+            "foreshock_notifications", "Attempts to deliver, by what came of them.", names, registry=self.counted
+        )
         for job in jobs:
             self.watch(job)
 
@@ -42,6 +49,9 @@ class Deliverer:
         made = {notifier_id(job.name, config): make_notifier(config) for config in job.notify}
         self.notifiers.update(made)
         self.receivers[f"{job.name}/{EVERY}"] = list(made)
+        for config in job.notify:
+            for result in ("sent", "failed"):
+                self._count.labels(job.name, config.type, result)
 
     def run(self, now_ms: int) -> int:
         """Send what is due; gives how much was delivered. A failure holds back later ones to that receiver only."""
@@ -75,8 +85,14 @@ class Deliverer:
             except ForeshockError as exc:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**item.attempts) * random.uniform(0.5, 1.0)
                 log.warning("not delivered", notifier=name, error=str(exc), attempts=item.attempts + 1)
+                self._counter(name, "failed").inc()
                 self.store.not_sent(item.seq, str(exc), now_ms + round(pause * 1000))
                 break
             self.store.sent(item.seq, now_ms)
+            self._counter(name, "sent").inc()
             delivered += 1
         return delivered
+
+    def _counter(self, notifier: str, result: str) -> Counter:
+        job, kind, _ = notifier.split("/")
+        return self._count.labels(job, kind, result)

@@ -61,7 +61,7 @@ class Engine:
         The changes, or None if a person has changed the scorer's state since: the pass is to be repeated.
         """
         panel = scored.panel
-        last_ms = int(panel.timestamps.max())
+        last_ms = scored.last_ms
         with self.store.begin() as c:
             known = self.store.scorer(job.name, c)
             if known is not None and known.scored_ms >= last_ms:
@@ -69,16 +69,19 @@ class Engine:
             if known is not None and revision is not None and known.revision != revision:
                 return None
             before = with_series(State.from_bytes(known.policy_state) if known else State(), panel.features)
-            walk = policy_of(job).walk(panel, scored.score, scored.permitted, before)
-            rows = State(panel.entities, {**walk.state.arrays, **note_samples(before, panel)})
-            after = State.merge([before, rows])
             live = self.store.live_alerts(job.name, c)
-            changes = self._anomalies(c, job, scored, walk, live, now_ms)
+            after, changes = before, []
+            if panel.n_rows:
+                walk = policy_of(job).walk(panel, scored.score, scored.permitted, before)
+                rows = State(panel.entities, {**walk.state.arrays, **note_samples(before, panel)})
+                after = State.merge([before, rows])
+                changes = self._anomalies(c, job, scored, walk, live, now_ms)
             after, absent = self._absences(c, job, after, live, last_ms)
             changes += absent
             changes += self._notices(c, job, scored)
             revised = known.revision if known else 0
-            state = ScorerState(scored.version, last_ms, scored.state.to_bytes(), after.to_bytes(), revised)
+            kept = scored.state.select(after.entities)  # what was forgotten is forgotten here too
+            state = ScorerState(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), revised)
             self.store.save_scorer(c, job.name, state)
             self._note_entities(c, job, scored, after, last_ms)
             changes = self.announcer.announce(c, changes, now_ms)
@@ -282,7 +285,7 @@ class Engine:
             return
         self._noted[job.name] = last_ms
         panel = scored.panel
-        first = int(panel.timestamps.min())
+        first = int(panel.timestamps.min()) if panel.n_rows else last_ms
         warming = dict(zip(panel.entities, scored.warming[panel.offsets[1:] - 1].tolist(), strict=True))
         rows = [
             {

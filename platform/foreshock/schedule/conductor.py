@@ -15,12 +15,13 @@ from foreshock.alerts.actor import NAMESPACE, alert_actor
 from foreshock.clock import Clock, ReplayClock, SystemClock
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.schedule.execute import launch
+from foreshock.schedule.measures import Measures
 from foreshock.schedule.runs import Run
 from foreshock.schedule.scheduler import Scheduler
 from foreshock.scoring.worker import PassReport, score_worker
-from foreshock.store import open_store
 from foreshock.store.runs import StoredRuns
-from foreshock_models.errors import ForeshockError
+from foreshock.store.store import open_patiently
+from foreshock_models.errors import ForeshockError, SourceError
 from foreshock_pipelines.jobfile import Job, load_job
 from foreshock_pipelines.registry import Registry
 
@@ -67,7 +68,7 @@ class Conductor:
         self.clock: Clock = SystemClock()
         if plan.replay is not None:
             self.clock = ReplayClock(plan.replay.start, plan.replay.end)
-        self.store = open_store(plan.store_url)
+        self.store = open_patiently(plan.store_url)
         self.registry = Registry(plan.registry)
         self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level)
         self.scheduler = Scheduler(
@@ -78,6 +79,9 @@ class Conductor:
         self.due: dict[str, float] = {}
         self.reports: dict[str, PassReport] = {}
         self.problems: dict[str, str] = {}
+        self.measures = Measures()
+        for name in self.jobs:
+            self.measures.watch(name)
         self._seen = {name: _stamp(path) for name, path in plan.files.items()}
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
         self._thread.start()
@@ -107,6 +111,10 @@ class Conductor:
             return None
         self._launch(run)
         return run.id
+
+    def metrics(self) -> str:
+        """What was measured, in Prometheus' text format."""
+        return self.measures.exposition(self.clock.now())
 
     def pid(self) -> int:
         return os.getpid()
@@ -167,10 +175,12 @@ class Conductor:
 
         try:
             self.reports[job] = ray.get(reference)
+            self.measures.passed(self.reports[job])
             if self.problems.pop(job, None):
                 self.log.info("scoring again", job=job)
         except ray.exceptions.RayError as exc:
             cause = getattr(exc, "cause", None) or exc
+            self.measures.failed(job, source=isinstance(cause, SourceError))
             text = str(cause) if isinstance(cause, ForeshockError) else f"{type(cause).__name__}: {cause}"
             if self.problems.get(job) != text:
                 self.log.warning("scoring failed; the gap is scored later", job=job, error=text)

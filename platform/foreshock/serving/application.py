@@ -77,9 +77,9 @@ class Ingress:
 
     async def metrics(self) -> str:
         """Prometheus' text format."""
-        from foreshock.serving.metrics import render
+        from foreshock.serving.metrics import scrape
 
-        return render(await _latest_scores(), await asyncio.to_thread(self.store.undelivered), await self.served())
+        return await scrape(self)
 
 
 async def _ask(answer: Any) -> Any:
@@ -93,19 +93,6 @@ async def _ask(answer: Any) -> Any:
         if isinstance(cause, ForeshockError | Problem):
             raise cause from None
         raise
-
-
-async def _latest_scores() -> dict[str, dict[str, float]]:
-    import ray
-
-    from foreshock.alerts.actor import NAME, NAMESPACE
-
-    try:
-        actor = ray.get_actor(NAME, namespace=NAMESPACE)
-        scores: dict[str, dict[str, float]] = await asyncio.wait_for(actor.latest_scores.remote(), 2)
-    except (ValueError, TimeoutError, ray.exceptions.RayError):
-        return {}
-    return scores
 
 
 def set_serve_mode() -> None:

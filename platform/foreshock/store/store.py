@@ -15,12 +15,14 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 
+from foreshock.logs import get_logger
 from foreshock.store import tables as t
 from foreshock.store.migrate import upgrade
 from foreshock_models.errors import StoreError, allowed
 
-__all__ = ["LIVE", "Alert", "AlertKey", "Delivery", "Page", "ScorerState", "Store", "open_store"]
+__all__ = ["LIVE", "Alert", "AlertKey", "Delivery", "Page", "ScorerState", "Store", "open_patiently", "open_store"]
 
+log = get_logger("store")
 LIVE = ("open", "acknowledged")
 STATES = (*LIVE, "resolved")
 KINDS = ("anomaly", "absent", "predicted", "notice")
@@ -371,6 +373,18 @@ def open_store(url: str) -> Store:
     store = Store(engine)
     upgrade(store)
     return store
+
+
+def open_patiently(url: str) -> Store:
+    """As `open_store`, but waits for a database that is away: an actor that Ray restarts must not die of that."""
+    pause = 0.5
+    while True:
+        try:
+            return open_store(url)
+        except StoreError as exc:
+            log.warning("store not reachable; waiting for it", error=str(exc))
+            time.sleep(pause)
+            pause = min(pause * 1.5, 10.0)
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:

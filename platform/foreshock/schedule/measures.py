@@ -1,0 +1,85 @@
+"""What the conductor measures of scoring, for ``/metrics``; counters begin anew with it, as Prometheus expects."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, generate_latest
+
+from foreshock.scoring.worker import PassReport
+from foreshock.scoring.writing import WriteStats
+
+__all__ = ["Measures"]
+
+
+class Measures:
+    """Counters and gauges of all jobs, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        job = ["job"]
+        self.rows = Counter("foreshock_scored_rows", "Rows that were scored.", job, registry=r)
+        self.late = Counter("foreshock_late_rows", "Scored rows whose samples had come late.", job, registry=r)
+        self.passes = Counter("foreshock_passes", "Scoring passes.", [*job, "result"], registry=r)
+        self.fetch = Counter("foreshock_fetch_errors", "Passes that the source failed.", job, registry=r)
+        self.stages = Summary("foreshock_stage_seconds", "Stages of a pass.", [*job, "stage"], registry=r)
+        self.scored = Gauge("foreshock_scored_timestamp_seconds", "Up to when a job is scored.", job, registry=r)
+        self.lag = Gauge("foreshock_lag_seconds", "How far scoring is behind now.", job, registry=r)
+        self.age = Gauge("foreshock_model_age_seconds", "Age of the model that scores.", job, registry=r)
+        self.waiting = Gauge("foreshock_write_waiting_samples", "Samples to be written.", job, registry=r)
+        self.written = Counter(
+            "foreshock_write_samples", "Samples by what became of them.", [*job, "result"], registry=r
+        )
+        self.failures = Counter("foreshock_write_failures", "Writes that failed.", job, registry=r)
+        self._trained: dict[str, float] = {}
+        self._scored: dict[str, float] = {}
+        self._write: dict[str, WriteStats] = {}
+
+    def watch(self, job: str) -> None:
+        """Show a job with zeros from its beginning, so that the first increase can be seen."""
+        for metric in (self.rows, self.late, self.fetch):
+            metric.labels(job)
+        for result in ("ok", "failed"):
+            self.passes.labels(job, result)
+
+    def passed(self, report: PassReport) -> None:
+        """A pass that came to its end."""
+        job = report.job
+        if report.version is None:
+            return
+        self.passes.labels(job, "ok").inc()
+        self.rows.labels(job).inc(report.rows)
+        self.late.labels(job).inc(report.late)
+        for stage, seconds in report.stages.items():
+            self.stages.labels(job, stage).observe(seconds)
+        self._scored[job] = report.scored_ms / 1000
+        self.scored.labels(job).set(self._scored[job])
+        if report.trained_ms is not None:
+            self._trained[job] = report.trained_ms / 1000
+        if report.write is not None:
+            self._wrote(job, report.write)
+
+    def failed(self, job: str, *, source: bool) -> None:
+        """A pass that failed; `source` says whether the source did."""
+        self.passes.labels(job, "failed").inc()
+        if source:
+            self.fetch.labels(job).inc()
+
+    def exposition(self, now: datetime) -> str:
+        """Prometheus' text format."""
+        for job, when in self._scored.items():
+            self.lag.labels(job).set(max(0.0, now.timestamp() - when))
+        for job, when in self._trained.items():
+            self.age.labels(job).set(max(0.0, now.timestamp() - when))
+        return generate_latest(self.registry).decode()
+
+    def _wrote(self, job: str, stats: WriteStats) -> None:
+        before = self._write.get(job, WriteStats())
+        if stats.written < before.written or stats.failures < before.failures:
+            before = WriteStats()  # of a worker that began anew
+        self._write[job] = stats
+        self.waiting.labels(job).set(stats.waiting)
+        for result in ("written", "refused", "dropped"):
+            more = getattr(stats, result) - getattr(before, result)
+            self.written.labels(job, result).inc(max(0, more))
+        self.failures.labels(job).inc(max(0, stats.failures - before.failures))

@@ -1,0 +1,45 @@
+"""The newest score of each entity, for those who ask at ``/metrics``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock_pipelines.jobs.score import Scored
+
+__all__ = ["Latest"]
+
+
+@dataclass(frozen=True)
+class Latest:
+    """``score`` ``(n_entities,)``; ``usual`` ``(3, n_entities, n_features)``: expected, lower, upper.
+
+    ``members``: detector to score, as `score`.
+    """
+
+    entities: tuple[str, ...]
+    features: tuple[str, ...]
+    detector: str
+    score: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    members: dict[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, scored: Scored, detector: str) -> Latest:
+        """The last rows of a pass, of the entities that have a sample there."""
+        panel = scored.panel
+        ends = panel.offsets[1:] - 1
+        ends = ends[~np.isnan(panel.values[ends]).all(axis=1)]
+        usual = np.full((3, len(ends), panel.n_features), np.nan)
+        if scored.usual is not None:
+            usual = np.stack([x[ends] for x in (scored.usual.expected, scored.usual.lower, scored.usual.upper)])
+        return cls(
+            entities=tuple(panel.entities[i] for i in panel.codes[ends]),
+            features=panel.features,
+            detector=detector,
+            score=scored.score[ends],
+            usual=usual,
+            members={name: values[ends] for name, values in scored.members.items()},
+        )
