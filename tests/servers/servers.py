@@ -108,6 +108,7 @@ def prometheus(
     config: str = "",
     args: Sequence[str] = (),
     client: httpx.Client | None = None,
+    port: int | None = None,
 ) -> Iterator[str]:
     """URL of a Prometheus that holds `windows` (or OpenMetrics text), or scrapes `scrape` every second.
 
@@ -123,7 +124,7 @@ def prometheus(
             "scrape_configs:\n[]", "scrape_configs: []"
         )
     )
-    port = free_port()
+    port = port or free_port()
     url = f"http{'s' if client else ''}://127.0.0.1:{port}"
     command = [
         program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
