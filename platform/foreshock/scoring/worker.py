@@ -36,7 +36,7 @@ class PassReport:
     ----------
     rows, late : scored rows over all entities, and how many of them lay before the span of the pass
     changes : alerts that changed
-    stages : seconds of each stage: ``fetch``, ``score``, ``explain``, and ``store``, which is the alert actor's part:
+    stages : seconds of each: ``fetch``, ``score``, ``explain``, and ``store``, which is the alert actor's part:
         policy, alerts, outbox, where scoring stands
     trained_ms : when the model was made
     write : of the writer, since this worker began; None if scores are not written
