@@ -16,6 +16,7 @@ from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.detectors._base import MIN_ROWS
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.display import frame_html
+from foreshock_models.drift import Inputs
 from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.reading import from_dataset
@@ -28,7 +29,7 @@ from foreshock_pipelines.registry import CHAMPION, Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Exclusion", "Fitted", "TrainReport", "facts", "fit", "read_history", "train"]
+__all__ = ["Exclusion", "Fitted", "TrainReport", "facts", "fit", "read_history", "settings_for", "train"]
 
 Progress = Callable[[str], None]
 """Called with a line when a stage begins or ends."""
@@ -64,6 +65,8 @@ class TrainReport:
     skipped: dict[str, str]
     empty_features: tuple[str, ...]
     detectors: list[dict[str, Any]] = field(default_factory=list)
+    contest: dict[str, Any] | None = None
+    """How it did against the champion, where it had to prove itself."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -135,12 +138,14 @@ def train(
     progress(f"{panel.n_entities} entities x {panel.n_rows // panel.n_entities} rows x {panel.n_features} features")
     for entity, reason in skipped.items():
         progress(f"skipped {entity}: {reason}")
-    settings = detectors or job.detector_params
+    settings, tuned = detectors, None
+    if settings is None:
+        settings, tuned = settings_for(job, registry, panel, progress)
     fitted = fit(panel, settings, job.budget, seed=job.seed, workers=workers or job.workers, progress=progress)
     empty = tuple(
         name for name, column in zip(panel.features, panel.values.T, strict=True) if np.isnan(column).all()
     )
-    extra = facts(job, panel, windows.queries, fitted, settings)
+    extra = facts(job, panel, windows.queries, fitted, settings, tuned)
     model = registry.publish(fitted.detector, job.name, extra, alias=alias)
     registry.prune(job.name)
     progress(f"published {job.name} {model.version}" + (f" as {alias}" if alias else ""))
@@ -150,12 +155,39 @@ def train(
     )  # fmt: skip
 
 
+def settings_for(
+    job: Job, registry: Registry, panel: Panel, progress: Progress = lambda line: None
+) -> tuple[Mapping[str, Mapping[str, Any]], dict[str, Any] | None]:
+    """Detectors and parameters to train with, and how they were tuned, if they were.
+
+    What was tuned for the champion stays, as long as the job file asks for the same detectors. ``detectors: auto``
+    of a job that has none yet is settled on `panel`, by a search.
+    """
+    if registry.champion(job.name) is not None:
+        manifest = registry.get(job.name).manifest
+        tuned = manifest.get("tuned")
+        if tuned is not None and tuned["asked"] == job.detectors:
+            return dict(manifest["settings"]), tuned
+    if job.auto is None:
+        return job.detector_params, None
+    from foreshock_pipelines.jobs.tune import pick_detectors
+
+    picked = pick_detectors(job, panel, progress=progress)
+    return picked.settings, picked.about(job.detectors)
+
+
 def facts(
-    job: Job, panel: Panel, queries: Mapping[str, str], fitted: Fitted, settings: Mapping[str, Mapping[str, Any]]
+    job: Job,
+    panel: Panel,
+    queries: Mapping[str, str],
+    fitted: Fitted,
+    settings: Mapping[str, Mapping[str, Any]],
+    tuned: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the manifest of a model says of its job and its training."""
+    """What the manifest of a model says of its job and its training; `tuned`: how its settings were found."""
     start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (panel.timestamps.min(), panel.timestamps.max()))
     return {
+        **({} if tuned is None else {"tuned": dict(tuned)}),
         "job": job.name,
         "step": panel.step,
         "entity": list(job.entity),
@@ -169,6 +201,7 @@ def facts(
             "fingerprint": fingerprint(panel),
         },
         "budget": str(job.budget),
+        "inputs": Inputs.of(panel).as_dict(),
         "metrics": fitted.detectors,
     }
 

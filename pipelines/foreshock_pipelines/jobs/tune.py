@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 import time as clock
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,7 +37,7 @@ from foreshock_pipelines.registry import CHALLENGER, Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Settled", "TuneReport", "settle", "tune"]
+__all__ = ["Settled", "TuneReport", "pick_detectors", "settle", "tune"]
 
 Progress = Callable[[str], None]
 Params = Mapping[str, Mapping[str, Any]]
@@ -67,6 +69,16 @@ class Settled:
     @property
     def trials(self) -> list[Trial]:
         return [trial for found in self.found for trial in found.trials]
+
+    def about(self, asked: Params) -> dict[str, Any]:
+        """What a manifest says of the search: which detectors were asked for, and how well they did."""
+        return {
+            "asked": {name: dict(params) for name, params in asked.items()},
+            "basis": self.basis,
+            "auc_pr": self.auc_pr,
+            "default_auc_pr": self.default_auc_pr,
+            "trials": len(self.trials),
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,7 +214,7 @@ def tune(
         raise ConfigError(f"trials must be at least 1; got {trials}")
     base = {name: dict(params) for name, params in (detectors or _starting_point(job)).items()}
     pick = detectors is None and job.auto is not None
-    with _kept(storage, job, base, trials, labels, start) as (folder, kept):
+    with _ray(), _kept(storage, job, base, trials, labels, start) as (folder, kept):
         end = kept.get("end") or end or open_source(job).latest()
         start = kept.get("start") or start or end - job.history
         _write_plan(folder, start, end)
@@ -222,9 +234,8 @@ def tune(
         fitted = fit(learnt, settled.settings, job.budget, seed=job.seed, progress=progress)
         verdict = contest(job, registry, fitted.detector, everything, later, labels=labels, margin=WINS_BY)
         carry_on(fitted.detector, without(everything, _as_exclusions(labels)), later)
-        extra = facts(job, learnt, windows.queries, fitted, settled.settings)
+        extra = facts(job, learnt, windows.queries, fitted, settled.settings, settled.about(detectors or job.detectors))
         extra["contest"] = verdict.as_dict()
-        extra["tuned"] = {"asked": job.detectors, "basis": settled.basis, "auc_pr": settled.auc_pr}
         model = registry.publish(fitted.detector, job.name, extra, alias=CHALLENGER)
     promoted = promote and verdict.won
     if promoted:
@@ -234,6 +245,20 @@ def tune(
     return TuneReport(
         job.name, model.version, model.aliases, promoted, start, end, settled, verdict, clock.perf_counter() - began
     )
+
+
+def pick_detectors(
+    job: Job, panel: Panel, *, labels: Intervals | None = None, progress: Progress = lambda line: None
+) -> Settled:
+    """Detectors and settings for ``detectors: auto``, by a search within the job's time for it."""
+    auto = job.auto
+    if auto is None:
+        raise ConfigError(f"the job {job.name} names its detectors: there is nothing to pick")
+    with _ray(), _kept(None, job, {}, 0, None, None) as (folder, _):
+        return settle(
+            job, panel, _starting_point(job), trials=auto.trials, seconds=auto.time.total_seconds(),
+            labels=labels, pick=True, folder=folder, progress=progress,
+        )  # fmt: skip
 
 
 def settle(
@@ -343,6 +368,21 @@ def _seconds(time: timedelta | str | None) -> float | None:
     if span <= timedelta(0):
         raise ConfigError(f"the time budget must be above 0; got {span}")
     return span.total_seconds()
+
+
+@contextmanager
+def _ray() -> Iterator[None]:
+    """Ray, where it does not run yet, for as long as this block."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 class _kept:

@@ -1,0 +1,56 @@
+"""What detectors are judged by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from foreshock_models.detectors import IForest
+from foreshock_models.errors import NotEnoughData
+from foreshock_pipelines.datasets.demo import demo_fleet
+from foreshock_pipelines.jobs.exam import set_exam, split_at
+
+PANEL = demo_fleet(hosts=3, days=1.5, incidents=1)[0].to_panel()
+SINCE = split_at(PANEL, 0.7)
+
+
+def at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def test_anomalies_are_planted_only_in_the_rows_that_count() -> None:
+    exam = set_exam(PANEL, SINCE)
+    assert exam.basis == "planted"
+    before = PANEL.timestamps < SINCE
+    np.testing.assert_array_equal(exam.panel.values[before], PANEL.values[before])
+    assert exam.label[~before].any()
+    assert not exam.label[before].any()
+
+
+def test_labels_that_lie_in_these_rows_are_used_in_place_of_planted_ones() -> None:
+    last = at(int(PANEL.timestamps.max()))
+    exam = set_exam(PANEL, SINCE, labels={PANEL.entities[0]: [(last - timedelta(hours=1), last)]})
+    assert exam.basis == "labels"
+    assert exam.label.sum() == 61
+    np.testing.assert_array_equal(exam.panel.values, PANEL.values)
+
+
+def test_labels_that_lie_before_these_rows_leave_planted_ones() -> None:
+    first = at(int(PANEL.timestamps.min()))
+    assert set_exam(PANEL, SINCE, labels={PANEL.entities[0]: [(first, first)]}).basis == "planted"
+
+
+def test_a_detector_gets_a_better_mark_than_chance_and_the_same_one_each_time() -> None:
+    exam = set_exam(PANEL, SINCE)
+    detector = IForest(n_trees=15).fit(PANEL.take(PANEL.timestamps < SINCE))
+    chance = exam.label.sum() / (exam.panel.timestamps >= SINCE).sum()
+    assert exam.mark(detector) == exam.mark(detector)
+    assert exam.mark(detector) > 2 * chance
+    assert exam.mark_raw(detector) > 2 * chance
+
+
+def test_too_few_rows_are_no_exam() -> None:
+    with pytest.raises(NotEnoughData, match="too few to judge detectors by"):
+        set_exam(PANEL, split_at(PANEL, 0.95))
