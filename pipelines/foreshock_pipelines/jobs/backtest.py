@@ -19,7 +19,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.state import State
 from foreshock_models.detectors import Detector
 from foreshock_models.display import frame_html
-from foreshock_models.errors import ConfigError
+from foreshock_models.errors import ConfigError, ForeshockError, JobError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Step, Walk
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
@@ -225,7 +225,7 @@ def backtest(
         model = fit(known, detectors or job.detector_params, job.budget, seed=job.seed, progress=progress).detector
         context = since - model.context * panel.step * 1000
         rows = panel.take((panel.timestamps >= context) & (panel.timestamps < until))
-        for name, found in _replay(model, rows, round(since), candidates, states).items():
+        for name, found in _replay(model, rows, round(since), candidates, states, progress).items():
             parts[name] += found
             states[name] = State.merge([states[name], *(part.walk.state for part in found)])
     outcomes = [_outcome(name, c, parts[name], shown, start, end, labels) for name, c in candidates.items()]
@@ -248,7 +248,12 @@ def _stretches(start: datetime, end: datetime, refit: timedelta | None) -> Itera
 
 
 def _replay(
-    model: Detector, rows: Panel, since: int, candidates: Mapping[str, Job], states: Mapping[str, State]
+    model: Detector,
+    rows: Panel,
+    since: int,
+    candidates: Mapping[str, Job],
+    states: Mapping[str, State],
+    progress: Progress,
 ) -> dict[str, list[_Part]]:
     """Score a stretch under every candidate, the entities in parallel where Ray runs."""
     import ray
@@ -260,12 +265,35 @@ def _replay(
         for names in groups
     ]
     if ray.is_initialized():
-        task = ray.remote(num_cpus=0.5, max_retries=3)(_replay_some)
-        shared = ray.put(model)
-        found = ray.get([task.remote(shared, *some) for some in work])
+        found = _replay_on_ray(model, work, progress)
     else:
-        found = [_replay_some(model, *some) for some in work]
+        found = []
+        for some in work:
+            found.append(_replay_some(model, *some))
+            progress(f"scored {len(found)} of {len(work)} groups of entities")
     return {name: [part[name] for part in found if name in part] for name in candidates}
+
+
+def _replay_on_ray(model: Detector, work: Sequence[Any], progress: Progress) -> list[dict[str, _Part]]:
+    """One task for each group; one whose worker died is run again."""
+    import ray
+
+    task = ray.remote(num_cpus=0.5, max_retries=3)(_replay_some)
+    shared = ray.put(model)
+    tasks = [task.options(name="replay").remote(shared, *some) for some in work]
+    waiting = tasks
+    try:
+        while waiting:
+            _, waiting = ray.wait(waiting, num_returns=1)
+            progress(f"scored {len(work) - len(waiting)} of {len(work)} groups of entities")
+        return ray.get(tasks)
+    except ray.exceptions.RayError as exc:
+        for other in waiting:
+            ray.cancel(other, force=True)
+        cause = getattr(exc, "cause", None)
+        if isinstance(cause, ForeshockError):
+            raise cause from None
+        raise JobError(f"the replay failed: {cause or exc}") from exc
 
 
 def _replay_some(

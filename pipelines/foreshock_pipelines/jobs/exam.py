@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,45 +11,60 @@ from numpy.typing import NDArray
 from foreshock_models.detectors import Detector
 from foreshock_models.errors import NotEnoughData
 from foreshock_models.panel import Panel
-from foreshock_models.planting import plant
+from foreshock_models.planting import PlantedPanel, plant
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 
-__all__ = ["Exam", "set_exam", "split_at"]
+__all__ = ["Exam", "Paper", "set_exam", "split_at"]
 
 FEWEST_ROWS = 200
 """Rows per entity that an exam needs, or its result is chance."""
+
+
+ENOUGH = 20
+"""Planted anomalies that an exam has at least, by planting into the same rows again, up to `MOST_PAPERS` times."""
+MOST_PAPERS = 4
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Rows; ``label``, ``weight`` ``(n_rows,)``: which of them are anomalous, and how much each counts."""
+
+    panel: Panel
+    label: NDArray[np.bool_]
+    weight: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Exam:
     """Rows with anomalies that are known, ``since`` a time on; rows before it are context.
 
-    ``label``, ``weight`` ``(n_rows,)``: which rows are anomalous, and how much each row counts.
-    ``basis``: ``labels`` or ``planted``.
+    ``basis``: ``labels``, or ``planted``; of the latter there may be several papers, the same rows with other
+    anomalies in them.
     """
 
-    panel: Panel
+    papers: tuple[Paper, ...]
     since: int
-    label: NDArray[np.bool_]
-    weight: NDArray[np.float64]
     basis: str
 
     def mark(self, detector: Detector) -> float:
         """Average precision (area under precision over recall, 0 to 1) of calibrated scores, as if scored live."""
-        rows, label, weight = self._within(detector.context)
-        return _average_precision(label, detector.score(rows, since=self.since).score, weight)
+        return self._mark(detector.context, lambda rows: detector.score(rows, since=self.since).score)
 
     def mark_raw(self, detector: Detector) -> float:
         """The same of raw scores, for a detector that is not calibrated yet."""
-        rows, label, weight = self._within(detector.context)
-        raw = detector._decision(rows)[rows.timestamps >= self.since]
-        return _average_precision(label, raw, weight)
+        return self._mark(
+            detector.context, lambda rows: detector.decision_function(rows)[rows.timestamps >= self.since]
+        )
 
-    def _within(self, context: int) -> tuple[Panel, NDArray[np.bool_], NDArray[np.float64]]:
-        """The rows with as much context as is needed; label and weight of those that count."""
-        counts = self.panel.timestamps >= self.since
-        first = self.since - context * self.panel.step * 1000
-        return self.panel.take(self.panel.timestamps >= first), self.label[counts], self.weight[counts]
+    def _mark(self, context: int, score: Callable[[Panel], NDArray[np.float64]]) -> float:
+        from sklearn.metrics import average_precision_score
+
+        first = self.since - context * self.papers[0].panel.step * 1000
+        scores = [score(paper.panel.take(paper.panel.timestamps >= first)) for paper in self.papers]
+        counts = [paper.panel.timestamps >= self.since for paper in self.papers]
+        label = np.concatenate([paper.label[rows] for paper, rows in zip(self.papers, counts, strict=True)])
+        weight = np.concatenate([paper.weight[rows] for paper, rows in zip(self.papers, counts, strict=True)])
+        return float(average_precision_score(label, np.concatenate(scores), sample_weight=weight))
 
 
 def set_exam(
@@ -65,17 +81,27 @@ def set_exam(
     """
     rows = panel if until is None else panel.take(panel.timestamps < until)
     asked = rows.timestamps >= since
-    fewest = int(np.bincount(rows.codes[asked], minlength=1).max()) if asked.any() else 0
-    if fewest < FEWEST_ROWS:
+    most = int(np.bincount(rows.codes[asked]).max()) if asked.any() else 0
+    if most < FEWEST_ROWS:
         raise NotEnoughData(
-            f"{fewest} rows per entity are too few to judge detectors by: {FEWEST_ROWS} are needed; "
+            f"{most} rows per entity are too few to judge detectors by: {FEWEST_ROWS} are needed; "
             "take a longer history or a smaller step"
         )
     if labels:
         known = label_rows(rows, labels, must=False) & asked
         if known.any():
-            return Exam(rows, since, known, np.ones(rows.n_rows), "labels")
-    planted = plant(rows.take(asked), seed=seed)
+            return Exam((Paper(rows, known, np.ones(rows.n_rows)),), since, "labels")
+    papers: list[Paper] = []
+    n_anomalies = 0
+    while n_anomalies < ENOUGH and len(papers) < MOST_PAPERS:
+        planted = plant(rows.take(asked), seed=seed + 1000 * len(papers))
+        papers.append(_paper(rows, asked, planted))
+        n_anomalies += len(planted.anomalies)
+    return Exam(tuple(papers), since, "planted")
+
+
+def _paper(rows: Panel, asked: NDArray[np.bool_], planted: PlantedPanel) -> Paper:
+    """All rows, those that are asked for with what was planted in them."""
     values = rows.values.copy()
     values[asked] = planted.panel.values
     label = np.zeros(rows.n_rows, np.bool_)
@@ -83,7 +109,7 @@ def set_exam(
     weight = np.ones(rows.n_rows)
     weight[asked] = planted.weight
     changed = Panel(values, rows.offsets, rows.entities, rows.features, rows.timestamps, rows.step)
-    return Exam(changed, since, label, weight, "planted")
+    return Paper(changed, label, weight)
 
 
 def split_at(panel: Panel, share: float) -> int:
@@ -91,9 +117,3 @@ def split_at(panel: Panel, share: float) -> int:
     first, last = int(panel.timestamps.min()), int(panel.timestamps.max())
     size = round(panel.step * 1000)
     return first + round((last - first) * share / size) * size
-
-
-def _average_precision(label: NDArray[np.bool_], score: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(label, score, sample_weight=weight))

@@ -46,6 +46,8 @@ EXAMINED = 0.25
 """Newest share of the rows of a search that detectors are judged on, and not fitted on."""
 WINS_BY = 0.005
 """A tuned model must be better than the champion by so much average precision."""
+SHORTEST = 1.0
+"""Seconds below which a search is not begun."""
 MAX_ROWS = 40_000
 """Of a larger fleet, a search looks at some entities with about so many rows together."""
 CANDIDATES = ("iforest", "lstm", "vae", "subspace", "discord")
@@ -234,7 +236,9 @@ def tune(
         fitted = fit(learnt, settled.settings, job.budget, seed=job.seed, progress=progress)
         verdict = contest(job, registry, fitted.detector, everything, later, labels=labels, margin=WINS_BY)
         carry_on(fitted.detector, without(everything, _as_exclusions(labels)), later)
-        extra = facts(job, learnt, windows.queries, fitted, settled.settings, settled.about(detectors or job.detectors))
+        extra = facts(
+            job, learnt, windows.queries, fitted, settled.settings, settled.about(detectors or job.detectors)
+        )
         extra["contest"] = verdict.as_dict()
         model = registry.publish(fitted.detector, job.name, extra, alias=CHALLENGER)
     promoted = promote and verdict.won
@@ -291,9 +295,13 @@ def settle(
     for left, (name, params) in zip(range(len(base), 0, -1), base.items(), strict=True):
         own = space.get(name) if space is not None else None
         tried = around(search_space(name, some.n_features) if own is None else own, params)
-        share = None if until is None else max(0.5, (until - clock.monotonic()) / left)
-        progress(f"searching {name}: {trials if tried else 1} trials" + (f", {share:.0f} s" if share else ""))
+        share = None if until is None else (until - clock.monotonic()) / left
+        progress(
+            f"searching {name}: {trials if tried else 1} trials" + (f", {max(share, 0):.0f} s" if share else "")
+        )
         try:
+            if share is not None and share < SHORTEST:
+                raise JobError(f"no time is left for {name}; give more")
             found[name] = search(
                 name, params, tried, rows, exam, budget=job.budget, trials=trials, seconds=share,
                 seed=job.seed, folder=folder, watch=watch,

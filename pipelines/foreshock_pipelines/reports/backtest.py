@@ -52,7 +52,8 @@ def _span(value: timedelta | None) -> str:
 
 def _heat(score: NDArray[np.float64]) -> list[tuple[float, float, str]]:
     """Runs of equal colour along a lane: (left, width) in percent, and the colour class of the peak score."""
-    bins = np.array_split(score, min(BINS, max(1, len(score))))
+    n_bins = min(BINS, max(1, len(score)))
+    bins = np.split(score, np.arange(1, n_bins) * len(score) // n_bins)  # of one length, to the row
     peaks = np.array([np.nanmax(b) if len(b) and not np.isnan(b).all() else np.nan for b in bins])
     level = np.select([np.isnan(peaks), peaks >= 2, peaks >= 1, peaks >= 0.7], [-1, 3, 2, 1], 0)
     edges = np.flatnonzero(np.r_[True, np.diff(level) != 0, True])

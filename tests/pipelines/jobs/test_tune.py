@@ -1,0 +1,179 @@
+"""Tuning: what it finds, what it publishes, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foreshock_models.detectors import Choice, Int
+from foreshock_models.errors import ConfigError, DataError, JobError
+from foreshock_pipelines.jobs.search import Trial
+from foreshock_pipelines.jobs.train import train
+from foreshock_pipelines.jobs.tune import tune
+from foreshock_pipelines.registry import Registry
+
+pytestmark = pytest.mark.ray
+SPACE = {"iforest": {"short": Int(2, 40, 5), "smoothing": Int(1, 60, 6)}}
+SLOW_TO_SEE = {"iforest": {"n_trees": 15, "smoothing": 60}}
+"""The mean of an hour: there is something to gain."""
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "models")
+
+
+def test_tuning_gains_and_publishes_a_challenger_beside_the_champion(
+    trained: Any, registry: Registry, ray_cluster: None
+) -> None:
+    train(trained.job, registry)
+    champion = registry.champion("small")
+    seen: list[Trial] = []
+    job = trained.job.model_copy(update={"detectors": SLOW_TO_SEE})
+    report = tune(job, registry, trials=6, space=SPACE, watch=seen.append)
+    assert report.settled.auc_pr > report.settled.default_auc_pr
+    assert report.settings["iforest"]["n_trees"] == 15  # of the job file, not searched
+    assert report.settings["iforest"]["smoothing"] < 60
+    assert report.aliases == ("challenger",)
+    assert registry.champion("small") == champion
+    manifest = registry.get("small", "challenger").manifest
+    assert manifest["settings"] == report.settings
+    assert manifest["contest"]["reason"] == report.verdict.reason
+    assert len(report.to_pandas()) == 6
+    assert {t.state for t in seen} == {"running", "done"}
+    assert sorted({t.number for t in seen}) == list(range(6))
+
+
+def test_a_winner_is_promoted_only_where_that_is_asked_for(
+    trained: Any, registry: Registry, ray_cluster: None
+) -> None:
+    weak = trained.job.model_copy(update={"detectors": {"iforest": {"n_trees": 2, "smoothing": 60, "short": 40}}})
+    train(weak, registry)
+    strong = {"iforest": {"n_trees": Choice((15,), 15), "smoothing": Int(1, 6, 6), "short": Int(5, 6, 5)}}
+    report = tune(trained.job, registry, trials=1, space=strong, promote=True)
+    assert report.verdict.won
+    assert report.promoted
+    assert registry.champion("small") == report.version
+
+
+def test_a_loser_is_not_promoted(trained: Any, registry: Registry, ray_cluster: None) -> None:
+    train(trained.job, registry)
+    champion = registry.champion("small")
+    job = trained.job.model_copy(update={"detectors": {"iforest": {}}})
+    weak = {"iforest": {"n_trees": Choice((1,), 1), "max_samples": Choice((2,), 2), "smoothing": Choice((60,), 60)}}
+    report = tune(job, registry, trials=1, space=weak, detectors={"iforest": {"n_trees": 1}}, promote=True)
+    assert not report.verdict.won
+    assert registry.champion("small") == champion
+
+
+def test_networks_report_while_they_train(trained: Any, registry: Registry, ray_cluster: None) -> None:
+    seen: list[Trial] = []
+    quick = {"lstm": {"epochs": 3, "max_windows": 1000, "patience": 9}}
+    space = {"lstm": {"hidden": Int(4, 8, 6)}}
+    report = tune(trained.job, registry, trials=2, detectors=quick, space=space, watch=seen.append)
+    assert report.settings["lstm"]["epochs"] == 3
+    early = [t for t in seen if t.state == "running" and t.auc_pr is not None]
+    assert early  # after the second epoch
+    assert {t.state for t in seen} <= {"running", "done", "stopped"}
+
+
+def test_known_anomalies_are_the_objective_where_there_are_some(
+    trained: Any, registry: Registry, ray_cluster: None
+) -> None:
+    labels = {i.entity: [(i.start, i.end)] for i in trained.incidents}
+    end = max(i.end for i in trained.incidents)
+    one = {"iforest": {"smoothing": Choice((6,), 6)}}
+    report = tune(trained.job, registry, trials=1, space=one, labels=labels, end=end)
+    assert report.verdict.basis == "labels"
+
+
+@pytest.mark.slow
+def test_auto_picks_detectors_and_what_it_picked_is_trained_again(
+    trained: Any, registry: Registry, ray_cluster: None
+) -> None:
+    job = trained.job.model_copy(update={"detectors": {"auto": {"time": "20m", "trials": 1}}})
+    train(job, registry)
+    picked = registry.get("small").manifest["settings"]
+    assert picked
+    assert set(picked) <= {"iforest", "lstm", "vae", "subspace", "discord"}
+    train(job, registry)  # with what was picked, without another search
+    assert registry.get("small").manifest["settings"] == picked
+
+
+# -- bad input ------------------------------------------------------------------------------------------------
+def test_labels_that_overlap_nothing_are_refused(trained: Any, registry: Registry, ray_cluster: None) -> None:
+    when = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(DataError, match="no label overlaps the rows"):
+        tune(trained.job, registry, labels={"host-01": [(when, when)]})
+    assert registry.models("small") == []
+
+
+def test_a_space_that_no_trial_survives_is_said_with_the_reason(
+    trained: Any, registry: Registry, ray_cluster: None
+) -> None:
+    space = {"iforest": {"max_samples": Choice((0,), 0)}}
+    with pytest.raises(JobError, match=r"no setting of iforest survives: all 2 trials failed; the first one: \w+"):
+        tune(trained.job, registry, trials=2, space=space)
+    assert registry.models("small") == []
+
+
+def test_a_time_too_short_for_one_trial_is_said(trained: Any, registry: Registry, ray_cluster: None) -> None:
+    slow = {"lstm": {"epochs": 500, "patience": 500, "hidden": 96}}
+    with pytest.raises(JobError, match="too short for one trial of lstm"):
+        tune(trained.job, registry, trials=1, time="1500ms", detectors=slow)
+    assert registry.models("small") == []
+
+
+@pytest.mark.parametrize("wrong", [{"trials": 0}, {"time": "0s"}])
+def test_no_trials_and_no_time_are_refused(trained: Any, registry: Registry, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        tune(trained.job, registry, **wrong)
+
+
+# -- death ----------------------------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_a_search_that_was_killed_goes_on_where_it_was(
+    trained: Any, registry: Registry, ray_cluster: None, tmp_path: Path
+) -> None:
+    storage = tmp_path / "tune"
+    script = textwrap.dedent(f"""
+        import ray
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
+        from pathlib import Path
+        from foreshock_models.detectors import Int
+        from foreshock_pipelines.jobfile import load_job
+        from foreshock_pipelines.jobs.tune import tune
+        from foreshock_pipelines.registry import Registry
+        tune(load_job({str(trained.file)!r}), Registry({registry.uri!r}), trials=12, space={SPACE!r},
+             storage=Path({str(storage)!r}), watch=lambda t: print(t.number, t.state, flush=True))
+    """)
+    dying = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "RAY_ADDRESS": "local"},
+    )  # fmt: skip
+    assert dying.stdout is not None
+    done = 0
+    for line in dying.stdout:
+        done += line.endswith("done\n")
+        if done == 3:
+            time.sleep(3)  # where the search stands is saved every two seconds
+            break
+    os.killpg(dying.pid, signal.SIGKILL)
+    dying.wait()
+    assert done == 3
+    seen: list[Trial] = []
+    report = tune(trained.job, registry, trials=12, space=SPACE, storage=storage, watch=seen.append)
+    again = {t.number for t in seen if t.state == "done"}
+    assert len(report.settled.trials) == 12
+    assert all(t.state == "done" for t in report.settled.trials)
+    assert len(again) < 12  # those that had ended when it died were not done twice
+    assert list(storage.iterdir()) == []
