@@ -175,6 +175,7 @@ def tune(
     time: timedelta | str | None = None,
     detectors: Params | None = None,
     labels: Intervals | None = None,
+    strict: bool = True,
     space: Mapping[str, Space] | None = None,
     promote: bool = False,
     start: datetime | None = None,
@@ -196,6 +197,8 @@ def tune(
         Name to parameters, in place of the job's own.
     labels
         Known anomalies; where some lie in the rows that are judged on, they are the objective, else planted ones.
+    strict
+        Labels that overlap nothing are a mistake. A scheduled tuning outlives its labels, and goes on without.
     space
         Detector to what may be tried, in place of its own `search_space`.
     promote
@@ -224,7 +227,7 @@ def tune(
         windows = read_history(job, start, end)
         everything = without(windows.to_panel(), exclude)
         if labels:
-            label_rows(everything, labels)
+            label_rows(everything, labels, must=strict)
         later = split_at(everything, 1 - HELD_OUT)
         known, _ = usable(everything.take(everything.timestamps < later))
         learnt = without(known, _as_exclusions(labels))

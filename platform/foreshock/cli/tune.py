@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +44,10 @@ def tune(
 ) -> None:
     """Search settings on known or planted anomalies; publish the best as challenger. Goes on where it was left."""
     from foreshock.alerts.feedback import exclusions
+    from foreshock.alerts.known import known_anomalies
     from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
-    from foreshock_pipelines.datasets.labels import read_labels
     from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job, parse_duration
     from foreshock_pipelines.jobs.tune import tune as run
@@ -56,16 +57,16 @@ def tune(
     job = load_job(config)
     budget = parse_duration(time) if time else job.auto.time if job.auto else None
     chosen = named(detector)
-    file = labels or job.labels
-    known = read_labels(file, job.entity) if file else None
+    with contextlib.closing(open_store(settings.store)) as store:
+        known, exclude = known_anomalies(store, job, labels), exclusions(store, job)
     source = open_source(job)
     source.check()
     first, last = times(job, source, start, end)
     with _live_table() as (note, watch), ray_cluster(settings):
         report = run(
             job, Registry(settings.registry), trials=trials, time=budget, detectors=chosen, labels=known,
-            promote=promote, start=first if start else None, end=last, storage=settings.home / "tune",
-            exclude=exclusions(open_store(settings.store), job), progress=note, watch=watch,
+            strict=bool(labels or job.labels), exclude=exclude, promote=promote, start=first if start else None,
+            end=last, storage=settings.home / "tune", progress=note, watch=watch,
         )  # fmt: skip
     print_json(report.as_dict()) if as_json else _show(report)
 

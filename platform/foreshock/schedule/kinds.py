@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from foreshock.store import Store
-from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
@@ -30,28 +29,27 @@ Work = Callable[[Task], dict[str, Any]]
 
 def _train(task: Task) -> dict[str, Any]:
     from foreshock.alerts.feedback import exclusions
+    from foreshock.alerts.known import known_anomalies
     from foreshock_pipelines.jobs.retrain import retrain
 
-    job, exclude = task.job, exclusions(task.store, task.job)
-    return retrain(job, task.registry, labels=_labels(job), exclude=exclude, progress=task.note).as_dict()
+    job, store = task.job, task.store
+    return retrain(
+        job, task.registry, labels=known_anomalies(store, job), exclude=exclusions(store, job), progress=task.note
+    ).as_dict()
 
 
 def _tune(task: Task) -> dict[str, Any]:
     from foreshock.alerts.feedback import exclusions
+    from foreshock.alerts.known import known_anomalies
     from foreshock.settings import load_settings
     from foreshock_pipelines.jobs.tune import tune
 
-    job, auto = task.job, task.job.auto
+    job, store = task.job, task.store
     return tune(
-        job, task.registry, labels=_labels(job), promote=True, time=auto.time if auto else None,
-        exclude=exclusions(task.store, job), storage=load_settings().home / "tune", progress=task.note,
+        job, task.registry, labels=known_anomalies(store, job), strict=False, exclude=exclusions(store, job),
+        time=job.auto.time if job.auto else None, promote=True, storage=load_settings().home / "tune",
+        progress=task.note,
     ).as_dict()  # fmt: skip
-
-
-def _labels(job: Job) -> Intervals | None:
-    from foreshock_pipelines.datasets.labels import read_labels
-
-    return read_labels(job.labels, job.entity) if job.labels else None
 
 
 WORK: dict[str, Work] = {
