@@ -64,5 +64,6 @@ class State:
             names = arrays.pop("").tobytes().decode()
         except Exception as exc:  # safetensors raises its own, undocumented types on damaged bytes
             raise ArtifactError(f"the saved scoring state is damaged: {exc}") from exc
-        entities = tuple(names.split("\n")) if names or arrays else ()
-        return cls(entities, arrays)
+        # one entity without a name and no entity at all are told apart by their rows
+        rows = max(map(len, arrays.values()), default=0)
+        return cls(tuple(names.split("\n")) if rows else (), arrays)

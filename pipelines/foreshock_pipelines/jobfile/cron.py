@@ -19,7 +19,7 @@ def parse_timezone(name: str) -> ZoneInfo:
     """A time zone by its IANA name; ValueError names what is allowed."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as exc:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
         raise ValueError(f"{name!r} is no time zone; write an IANA name, as in UTC or Europe/Berlin") from exc
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from foreshock_pipelines.datasets.labels import Intervals
     from foreshock_pipelines.jobs.train import Exclusion
 
-__all__ = ["confirmed", "exclusions", "give", "tolerances", "undo"]
+__all__ = ["confirmed", "exclusions", "give", "meaning", "parse_interval", "tolerances", "undo"]
 
 
 def give(
@@ -83,10 +84,39 @@ def give(
             store.save_scorer(c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1))
             feedback = replace(feedback, shift=by)
         kept.add(c, feedback)
-        store.note(alert.id, f"feedback {verdict}", who=who, why=_meaning(feedback), at_ms=now_ms, c=c)
+        store.note(alert.id, f"feedback {verdict}", who=who, why=meaning(feedback), at_ms=now_ms, c=c)
         if verdict == "false" and alert.live:
             end(store, c, alert, who=who, why=note or "a false alarm", now_ms=now_ms, url=url)
     return feedback
+
+
+def parse_interval(text: str, near_ms: int) -> tuple[int, int]:
+    """Read ``14:00..15:30`` (UTC, on the day of `near_ms`; past midnight if it must be) or two ISO times.
+
+    Raises
+    ------
+    ConfigError
+        Neither of these.
+    """
+    parts = text.split("..")
+    near = datetime.fromtimestamp(near_ms / 1000, UTC)
+    try:
+        first, last = (_clock(part.strip(), near) for part in parts)
+    except ValueError as exc:
+        raise ConfigError(
+            f"{text!r} is no interval; write it as in 14:00..15:30 (UTC, on the day of the alert) "
+            "or 2026-03-01T14:00..2026-03-01T15:30"
+        ) from exc
+    if last < first and len(parts[1].strip()) <= len("00:00:00"):
+        last += timedelta(days=1)
+    return round(first.timestamp() * 1000), round(last.timestamp() * 1000)
+
+
+def _clock(text: str, near: datetime) -> datetime:
+    if len(text) <= len("00:00:00"):
+        return datetime.combine(near.date(), clock.fromisoformat(text), UTC)
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
@@ -160,7 +190,8 @@ def _calibrator(packed: dict[str, Any]) -> Calibrator:
     return Calibrator.from_arrays({**packed, "entities": []}, {"calibration.state": np.zeros((0, 0))})
 
 
-def _meaning(feedback: Feedback) -> str:
+def meaning(feedback: Feedback) -> str:
+    """What comes of it, in words."""
     times = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (feedback.start_ms, feedback.end_ms))
     span = " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in times)
     meaning = {

@@ -9,6 +9,7 @@ one that comes twice is the first of the two, as the RFC says.
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,16 +21,21 @@ from dateutil.rrule import rrule, rrulestr
 
 from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile import parse_duration
 from foreshock_pipelines.jobfile.cron import parse_timezone
+from foreshock_pipelines.jobfile.times import parse_time
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobs.train import Exclusion  # whoever only holds alerts back need not load torch
 
-__all__ = ["Matcher", "Silence", "check_silence", "holding", "parse_matcher"]
+__all__ = ["Matcher", "Silence", "check_silence", "declare", "holding", "parse_matcher"]
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 ALERT_NAMES = ("job", "kind", "severity", "feature")
 """What a matcher may name beside the entity's labels."""
+EARLIEST, LATEST = 0, round(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
+AFTERWARDS = timedelta(minutes=1)
+"""A silence that starts so long before it is declared was declared afterwards."""
 LONGEST_REMINDER = timedelta(days=1)
 
 
@@ -179,6 +185,59 @@ class Silence:
         return "active" if self.covers(now_ms) else "pending"
 
 
+def declare(
+    matchers: Sequence[str],
+    *,
+    owner: str,
+    reason: str,
+    now: datetime,
+    start: str = "now",
+    end: str | None = None,
+    duration: str | None = None,
+    rule: str | None = None,
+    timezone: str = "UTC",
+    exclude: bool | None = None,
+) -> Silence:
+    """Make a silence of what people write.
+
+    Parameters
+    ----------
+    start, end
+        Times as `parse_time` reads them; one without an offset is local to `timezone`.
+    duration
+        How long a one-off lasts, in place of its end; of a recurring one, how long each window lasts.
+    exclude
+        Default: where it is declared afterwards, its start in the past, and matches no more than job and labels.
+
+    Raises
+    ------
+    ConfigError
+        See `check_silence`.
+    """
+    parsed = tuple(parse_matcher(text) for text in matchers)
+    try:
+        zone = parse_timezone(timezone)
+        length = parse_duration(duration) if duration is not None else None
+        first = _when(start, now, zone)
+        last = _when(end, now, zone) if end is not None else first + length if length and rule is None else None
+    except (ValueError, OverflowError) as exc:
+        raise ConfigError(str(exc)) from exc
+    if last is None:
+        raise ConfigError("say when the silence ends: a silence without an end is forgotten")
+    if rule is None and end is not None and length is not None:
+        raise ConfigError("say when the silence ends, or how long it lasts, not both; both are for a recurring one")
+    if exclude is None:
+        rows_alone = not any(matcher.name in ALERT_NAMES[1:] for matcher in parsed)
+        exclude = rows_alone and now - first > AFTERWARDS
+    return check_silence(
+        Silence(
+            uuid.uuid4().hex[:12], parsed, _ms(first), _ms(last), owner, reason, _ms(now), rule=rule,
+            duration_s=length.total_seconds() if rule is not None and length is not None else None,
+            timezone=timezone, exclude=exclude,
+        )
+    )  # fmt: skip
+
+
 def check_silence(silence: Silence) -> Silence:
     """The same silence, if it can be.
 
@@ -187,6 +246,8 @@ def check_silence(silence: Silence) -> Silence:
     ConfigError
         It ends before it starts, would silence everything, or its rule, time zone or duration is wrong.
     """
+    if not silence.start_ms >= EARLIEST or not silence.end_ms <= LATEST:
+        raise ConfigError(f"a silence lies between {_say(EARLIEST)} and {_say(LATEST)}")
     if silence.end_ms <= silence.start_ms:
         raise ConfigError(
             f"the silence ends at {_say(silence.end_ms)}, not after its start {_say(silence.start_ms)}"
@@ -247,6 +308,18 @@ def _by_labels(names: Sequence[str], covered: Any) -> Any:
     from foreshock_pipelines.datasets.windows import entity_labels
 
     return lambda entity: covered(entity_labels(entity, names))
+
+
+def _when(text: str, now: datetime, zone: ZoneInfo) -> datetime:
+    try:
+        plain = datetime.fromisoformat(text)
+    except ValueError:
+        return parse_time(text, now)
+    return plain if plain.tzinfo else plain.replace(tzinfo=zone)
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
 
 
 def _local(ms: int, zone: ZoneInfo) -> datetime:

@@ -6,19 +6,44 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["AsJson", "ConfigPath", "console", "print_json", "stage_line", "steps_bar"]
+if TYPE_CHECKING:
+    from foreshock.store import Store
+    from foreshock_pipelines.registry import Registry
+
+__all__ = [
+    "AsJson", "ConfigPath", "Limit", "OptionalJob", "console", "print_json", "stage_line", "steps_bar",
+    "the_registry", "the_store",
+]  # fmt: skip
 
 console = Console()
 errors = Console(stderr=True)
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Job file (a folder of them for `up`).")]
+OptionalJob = Annotated[str | None, typer.Option("--job", help="Of this job only.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def the_store() -> Store:
+    """The store of this installation."""
+    from foreshock.settings import load_settings
+    from foreshock.store import open_store
+
+    return open_store(load_settings().store)
+
+
+def the_registry() -> Registry:
+    """The models of this installation."""
+    from foreshock.settings import load_settings
+    from foreshock_pipelines.registry import Registry
+
+    return Registry(load_settings().registry)
 
 
 def print_json(value: Any) -> None:

@@ -18,6 +18,7 @@ from foreshock.serving.schemas import ExplainRequest, ScoreRequest
 from foreshock.settings import Settings
 from foreshock_models.errors import ForeshockError, allowed
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.registry import Registry
 
 __all__ = ["APPLICATION", "Ingress", "serve_application", "set_serve_mode"]
 
@@ -41,6 +42,7 @@ class Ingress:
         self.max_body = settings.max_body
         self.url = settings.url
         self.jobs = dict(jobs)
+        self.models = Registry(settings.registry)
         self.store = open_store(settings.store)
         self.runs = StoredRuns(self.store)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Query, Request
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from foreshock.alerts.payload import alert_payload, iso
+from foreshock.serving.alerts_api import add_alerts
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.serving.schemas import ARROW, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
@@ -37,7 +37,7 @@ def api() -> FastAPI:
     _errors(app)
     _health(app)
     _models(app)
-    _anomalies(app)
+    add_alerts(app, _backend, _json)
     return app
 
 
@@ -126,36 +126,6 @@ def _models(app: FastAPI) -> None:
         """State, log and result of a run."""
         found: dict[str, Any] = _backend().run(run)
         return found
-
-
-def _anomalies(app: FastAPI) -> None:
-    @app.get("/ai/anomalies", tags=["alerts"])
-    def anomalies(
-        request: Request,
-        job: Annotated[str | None, JOB] = None,
-        entity: Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")] = None,
-        state: Literal["open", "acknowledged", "resolved", "live"] | None = None,
-        kind: Literal["anomaly", "absent", "predicted", "notice"] | None = None,
-        before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    ) -> dict[str, Any]:
-        """Alerts, the newest first."""
-        backend = _backend()
-        page = backend.store.alerts(job=job, entity=entity, state=state, kind=kind, before=before, limit=limit)
-        return {"anomalies": [alert_payload(a, a.state, backend.url) for a in page.alerts], "next": page.next}
-
-    @app.get("/ai/anomalies/{alert}", tags=["alerts"])
-    def anomaly(request: Request, alert: str) -> dict[str, Any]:
-        """One alert with its history."""
-        backend = _backend()
-        if "\0" in alert:
-            raise Problem(404, "no such alert")
-        found = backend.store.alert(alert)
-        lines = [
-            {"at": iso(h["at_ms"]), **{k: h[k] for k in ("event", "who", "why")}}
-            for h in backend.store.history(alert)
-        ]
-        return {**alert_payload(found, found.state, backend.url), "history": lines}
 
 
 def _backend() -> Any:

@@ -166,6 +166,11 @@ class Store:
                 [{"job": job, **row} for row in rows],
             )
 
+    def scored_jobs(self) -> list[str]:
+        """Jobs that scoring has begun on."""
+        with self.begin() as c:
+            return list(c.execute(sa.select(t.scorers.c.job).order_by(t.scorers.c.job)).scalars())
+
     def entities(self, job: str) -> list[dict[str, Any]]:
         with self.begin() as c:
             found = c.execute(sa.select(t.cursors).where(t.cursors.c.job == job).order_by(t.cursors.c.entity))

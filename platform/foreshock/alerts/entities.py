@@ -1,0 +1,42 @@
+"""The entities of jobs, as people see them: when they were seen, and where they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foreshock.alerts.payload import iso
+from foreshock.store.store import Store
+from foreshock_models.calibration.state import State
+from foreshock_models.policy import Policy, Step
+
+__all__ = ["entities"]
+
+WORDS = {Step.CALM: "calm", Step.PENDING: "pending", Step.ANOMALOUS: "anomalous"}
+
+
+def entities(store: Store, job: str | None = None) -> list[dict[str, Any]]:
+    """JSON values of each entity.
+
+    ``state``: ``absent`` while that alert is live; ``pending`` from its first anomalous row until enough of the
+    last rows are; ``anomalous`` while an episode lasts, alert or not; else ``calm``.
+    """
+    found = []
+    for name in [job] if job is not None else store.scored_jobs():
+        scorer = store.scorer(name)
+        standing = Policy.standing(State.from_bytes(scorer.policy_state)) if scorer else {}
+        absent = {key[0] for key in store.live_alerts(name) if key[1:] == ("absent", "")}
+        for row in store.entities(name):
+            entity = row["entity"]
+            step = standing.get(entity, Step.CALM)
+            found.append(
+                {
+                    "job": name,
+                    "entity": entity,
+                    "state": "absent" if entity in absent else WORDS[step],
+                    "warming": bool(row["warming"]),
+                    "first": iso(row["first_ms"]),
+                    "seen": iso(row["seen_ms"]) if row["seen_ms"] else None,
+                    "scored": iso(row["scored_ms"]),
+                }
+            )
+    return found

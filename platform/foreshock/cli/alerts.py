@@ -1,0 +1,201 @@
+"""``foreshock alerts``: look at alerts, and act on them."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from foreshock.cli.app import app
+from foreshock.cli.options import AsJson, Limit, OptionalJob, console, print_json, the_registry, the_store
+
+alerts = typer.Typer(help="Alerts: list, show, acknowledge, resolve, silence, judge.", no_args_is_help=True)
+app.add_typer(alerts, name="alerts")
+
+AlertId = Annotated[str, typer.Argument(metavar="ALERT", help="Id of an alert.")]
+Why = Annotated[str, typer.Option("--why", "-m", help="For its history.")]
+By = Annotated[str, typer.Option("--by", default_factory=getpass.getuser, help="Who you are.", show_default="you")]
+
+
+@alerts.command("list")
+def alerts_list(
+    job: OptionalJob = None,
+    entity: Annotated[str | None, typer.Option(help="Of this entity only.")] = None,
+    state: Annotated[str | None, typer.Option(help="open, acknowledged, resolved, or live.")] = None,
+    kind: Annotated[str | None, typer.Option(help="anomaly, absent, predicted or notice.")] = None,
+    severity: Annotated[str | None, typer.Option(help="info, warning or critical.")] = None,
+    since: Annotated[str | None, typer.Option(help="Changed since: -1d, 2026-03-01, ...")] = None,
+    limit: Limit = 50,
+    before: Annotated[int | None, typer.Option(help="The next page, as the page before named it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Alerts, the newest first."""
+    from foreshock.alerts.payload import alert_payload, iso
+    from foreshock.settings import load_settings
+    from foreshock_pipelines.jobfile.times import parse_time
+
+    since_ms = round(parse_time(since, _now()).timestamp() * 1000) if since else None
+    page = the_store().alerts(
+        job=job, entity=entity, state=state, kind=kind, severity=severity, since_ms=since_ms, before=before,
+        limit=limit,
+    )  # fmt: skip
+    if as_json:
+        url = load_settings().url
+        print_json({"alerts": [alert_payload(a, a.state, url) for a in page.alerts], "next": page.next})
+        return
+    table = Table("id", "opened", "state", "severity", "summary")
+    for a in page.alerts:
+        state_ = a.state + (" (silenced)" if a.live and a.silenced_by else "")
+        table.add_row(a.id, iso(a.opened_ms), state_, a.severity, a.summary)
+    console.print(table)
+    if page.next is not None:
+        console.print(f"more: --before {page.next}", highlight=False)
+
+
+@alerts.command("show")
+def alerts_show(alert: AlertId, as_json: AsJson = False) -> None:
+    """One alert with its causes and history."""
+    from foreshock.alerts.payload import alert_payload, iso
+    from foreshock.settings import load_settings
+
+    store = the_store()
+    found = store.alert(alert)
+    lines = store.history(alert)
+    if as_json:
+        print_json({**alert_payload(found, found.state, load_settings().url), "history": lines})
+        return
+    console.print(f"[bold]{found.summary}[/bold]", highlight=False)
+    console.print(
+        f"{found.kind}, {found.state}, {found.severity}; peak score {found.peak:.2f}; model {found.version}"
+    )
+    causes = Table("feature", "share", "observed", "usual", "band")
+    for c in found.causes:
+        band = f"{_number(c['lower'])} to {_number(c['upper'])}"
+        causes.add_row(c["feature"], f"{c['share']:.0%}", _number(c["observed"]), _number(c["expected"]), band)
+    if found.causes:
+        console.print(causes)
+    for line in lines:
+        console.print(f"{iso(line['at_ms'])}  {line['event']} by {line['who']}: {line['why']}", highlight=False)
+
+
+@alerts.command("ack")
+def alerts_ack(alert: AlertId, by: By, why: Why = "") -> None:
+    """Say that you take care of it."""
+    from foreshock.alerts.life import acknowledge
+
+    done = acknowledge(the_store(), alert, who=by, why=why, now_ms=_now_ms(), url=_url())
+    typer.echo(f"{done.id}: acknowledged by {by}")
+
+
+@alerts.command("resolve")
+def alerts_resolve(alert: AlertId, by: By, why: Why = "") -> None:
+    """End it; it stays so while the same episode goes on, unless that becomes critical."""
+    from foreshock.alerts.life import resolve
+
+    done = resolve(the_store(), alert, who=by, why=why, now_ms=_now_ms(), url=_url())
+    typer.echo(f"{done.id}: resolved by {by}")
+
+
+@alerts.command("silence")
+def alerts_silence(
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why; for whoever finds it.")],
+    alert: Annotated[str | None, typer.Argument(help="Silence the entity of this alert.")] = None,
+    match: Annotated[
+        list[str] | None, typer.Option("--match", help='As in instance=~"web-.*" or severity!=critical; repeat.')
+    ] = None,
+    start: Annotated[str, typer.Option(help="now, -3h, 2026-03-01T02:30 (local to --timezone).")] = "now",
+    end: Annotated[str | None, typer.Option(help="When it ends, as --start.")] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long it, or each of its windows, lasts.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="RRULE of recurring windows: FREQ=WEEKLY;BYDAY=SU.")] = None,
+    timezone: Annotated[str, typer.Option(help="For --start, --end and --rule.")] = "UTC",
+    exclude: Annotated[
+        bool | None,
+        typer.Option("--exclude/--keep", help="Learn from its rows or not; default not, if it starts in the past."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold back alerts for a time, once or again and again; see also: foreshock silences."""
+    from foreshock.alerts.silences import Matcher, declare
+    from foreshock.store.silences import StoredSilences
+    from foreshock_models.errors import ConfigError
+
+    store = the_store()
+    matchers = list(match or ())
+    if alert is not None:
+        about = store.alert(alert)
+        labels = {"job": about.job, **about.labels}
+        matchers += [str(Matcher(name, "=", value)) for name, value in labels.items()]
+    if not matchers:
+        raise ConfigError("say what to silence: the id of an alert, or --match instance=web-1")
+    made = StoredSilences(store).add(
+        declare(
+            matchers, owner=by, reason=reason, now=_now(), start=start, end=end, duration=duration, rule=rule,
+            timezone=timezone, exclude=exclude,
+        )
+    )  # fmt: skip
+    about_it = made.as_json(_now_ms())
+    if as_json:
+        print_json(about_it)
+        return
+    console.print(
+        f"{made.id}: silences {', '.join(about_it['matchers'])} from {about_it['start']} to {about_it['end']}"
+        + (f", {rule} in {timezone}" if rule else "")
+        + ("; its rows are not learnt from" if made.exclude else ""),
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@alerts.command("feedback")
+def alerts_feedback(
+    alert: AlertId,
+    by: By,
+    false: Annotated[bool, typer.Option("--false", help="A false alarm: the same shall not alert again.")] = False,
+    true: Annotated[bool, typer.Option("--true", help="An anomaly: a label for tuning.")] = False,
+    exclude: Annotated[
+        str | None, typer.Option(help="Rows not to learn from, as in 14:00..15:30 (UTC, day of the alert).")
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was said last.")] = False,
+    why: Why = "",
+) -> None:
+    """Say whether an alert was right; the detector learns from it at once."""
+    from foreshock.alerts import feedback
+    from foreshock_models.errors import ConfigError
+
+    if [false, true, exclude is not None, undo].count(True) != 1:
+        raise ConfigError("say one of --false, --true, --exclude 14:00..15:30 or --undo")
+    store = the_store()
+    if undo:
+        taken = feedback.undo(store, alert, who=by, now_ms=_now_ms())
+        typer.echo(f"{alert}: {taken.verdict}, said by {taken.who}, is taken back")
+        return
+    verdict = "false" if false else "true" if true else "exclude"
+    interval = feedback.parse_interval(exclude, store.alert(alert).opened_ms) if exclude is not None else None
+    given = feedback.give(
+        store, the_registry(), alert, verdict, who=by, now_ms=_now_ms(), interval=interval, note=why, url=_url()
+    )
+    typer.echo(f"{alert}: {feedback.meaning(given)}; back with: foreshock alerts feedback {alert} --undo")
+
+
+def _now() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+def _now_ms() -> int:
+    return round(_now().timestamp() * 1000)
+
+
+def _url() -> str:
+    from foreshock.settings import load_settings
+
+    return load_settings().url
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:.4g}"
