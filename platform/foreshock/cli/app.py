@@ -66,5 +66,16 @@ def main() -> None:
 def _load_commands() -> None:
     """Import the modules whose commands register themselves on `app`; each imports Ray and torch only when run."""
     from foreshock.cli import (  # noqa: F401
-        alerts, backtest, config, demo, entities, jobs, lists, schedule, silences, submit, tune, up,
+        alerts,
+        backtest,
+        config,
+        demo,
+        entities,
+        jobs,
+        lists,
+        schedule,
+        silences,
+        submit,
+        tune,
+        up,
     )  # fmt: skip
