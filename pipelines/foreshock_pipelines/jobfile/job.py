@@ -114,6 +114,9 @@ class Schedule(Model):
     train: str | None = Field("0 3 * * *")
     tune: str | None = None
     forecast: str | None = None
+    train_on_drift: float | None = Field(
+        None, gt=0, description="train when a feature's population stability index over a day reaches this: 0.25"
+    )
     timezone: str = Field("UTC", description="for cron lines")
 
     @field_validator("timezone")

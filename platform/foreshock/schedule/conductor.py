@@ -14,6 +14,7 @@ from typing import Any
 from foreshock.alerts.actor import NAMESPACE, alert_actor
 from foreshock.clock import Clock, ReplayClock, SystemClock
 from foreshock.logs import get_logger, set_up_logging
+from foreshock.schedule.drift import DriftWatch, measure_on_ray
 from foreshock.schedule.execute import launch
 from foreshock.schedule.measures import Measures
 from foreshock.schedule.runs import Run
@@ -82,6 +83,7 @@ class Conductor:
         self.measures = Measures()
         for name in self.jobs:
             self.measures.watch(name)
+        self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
         self._seen = {name: _stamp(path) for name, path in plan.files.items()}
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
         self._thread.start()
@@ -128,6 +130,8 @@ class Conductor:
                     self.scheduler.tick(self.jobs.values())
                 for job in list(self.jobs.values()):
                     self._score(job)
+                    if self.plan.replay is None:
+                        self._look_for_drift(job)
             except Exception as exc:  # the loop must outlive everything; what went wrong is said
                 self.log.error("tick failed", error=f"{type(exc).__name__}: {exc}")
                 time.sleep(TICK)
@@ -141,6 +145,18 @@ class Conductor:
             self.clock.sleep(self.plan.replay.every)
         else:
             time.sleep(TICK)
+
+    def _look_for_drift(self, job: Job) -> None:
+        if self.registry.champion(job.name) is None:
+            return
+        reason = self.drift.look(job, self.clock.now())
+        self.measures.drifted(job.name, self.drift.found.get(job.name, {}))
+        if reason is not None and self.start_run(job.name, "train", reason) is not None:
+            self.log.info("training, for the inputs have drifted", job=job.name, reason=reason)
+
+    def _last_training(self, job: str) -> datetime | None:
+        last = self.scheduler.runs.recent(job=job, kind="train", limit=1)
+        return last[0].started or last[0].due if last else None
 
     def _score(self, job: Job) -> None:
         """Collect the pass that is under way, and start the next one when it is due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, generate_latest
@@ -31,6 +32,9 @@ class Measures:
             "foreshock_write_samples", "Samples by what became of them.", [*job, "result"], registry=r
         )
         self.failures = Counter("foreshock_write_failures", "Writes that failed.", job, registry=r)
+        self.drift = Gauge(
+            "foreshock_input_drift", "Population stability index of a day.", [*job, "feature"], registry=r
+        )
         self._trained: dict[str, float] = {}
         self._scored: dict[str, float] = {}
         self._write: dict[str, WriteStats] = {}
@@ -64,6 +68,11 @@ class Measures:
         self.passes.labels(job, "failed").inc()
         if source:
             self.fetch.labels(job).inc()
+
+    def drifted(self, job: str, found: Mapping[str, float]) -> None:
+        """How far each feature is from what the champion learnt."""
+        for feature, index in found.items():
+            self.drift.labels(job, feature).set(index)
 
     def exposition(self, now: datetime) -> str:
         """Prometheus' text format."""
