@@ -105,20 +105,35 @@ def rows_before(panel: Panel, rows: NDArray[np.int64] | None, smoothing: int) ->
         return RowsBefore(every, starts, every, np.minimum(every - starts + 1, smoothing))
     starts = panel.offsets[np.searchsorted(panel.offsets, rows, side="right") - 1]
     counts = np.minimum(rows - starts + 1, smoothing)
-    needed = np.unique(np.maximum(rows[:, None] - np.arange(smoothing), starts[:, None]))
+    marks = np.zeros(panel.n_rows, np.bool_)
+    marks[np.maximum(rows[:, None] - np.arange(smoothing), starts[:, None])] = True
+    needed = np.flatnonzero(marks)
     own = panel.offsets[np.searchsorted(panel.offsets, needed, side="right") - 1]
     return RowsBefore(needed, own, np.searchsorted(needed, rows), counts)
 
 
 def carried(scaled: NDArray[np.float64], panel: Panel, rows: int) -> NDArray[np.float64]:
     """Scaled values ``(n_rows, F)`` with gaps filled by the last value within `rows`, else by 0."""
-    number = np.arange(panel.n_rows)[:, None]
-    last = np.where(np.isnan(scaled), -1, number)
-    for _, block in panel:
-        last[block] = np.maximum.accumulate(last[block], axis=0)
-    usable = (last >= 0) & (number - last < rows)
-    filled: NDArray[np.float64] = np.where(usable, np.take_along_axis(scaled, np.maximum(last, 0), axis=0), 0.0)
+    filled: NDArray[np.float64] = _carried(np.ascontiguousarray(scaled), panel.offsets, rows)
     return filled
+
+
+@njit(cache=True, nogil=True)
+def _carried(scaled: NDArray[np.float64], offsets: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
+    n, f = scaled.shape
+    out = np.zeros((n, f))
+    last = np.empty(f, np.int64)
+    for e in range(len(offsets) - 1):
+        last[:] = offsets[e] - rows
+        for i in range(offsets[e], offsets[e + 1]):
+            for j in range(f):
+                v = scaled[i, j]
+                if v == v:
+                    out[i, j] = v
+                    last[j] = i
+                elif i - last[j] < rows:
+                    out[i, j] = scaled[last[j], j]
+    return out
 
 
 def trailing_windows(scaled: NDArray[np.float64], panel: Panel, window: int) -> NDArray[np.float64]:
