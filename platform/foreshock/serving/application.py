@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from foreshock_pipelines.registry import Registry
 __all__ = ["APPLICATION", "Ingress", "serve_application", "set_serve_mode"]
 
 APPLICATION = "foreshock"
+ATTEMPTS = 3
 log = get_logger("serving")
 
 
@@ -47,17 +49,17 @@ class Ingress:
         self.runs = StoredRuns(self.store)
 
     async def served(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self.scorer.describe.remote()
+        found: list[dict[str, Any]] = await _ask(lambda: self.scorer.describe.remote())
         return found
 
     async def score(self, body: ScoreRequest) -> Any:
-        return await _ask(self.scorer.score.remote(body.job, body.windows))
+        return await _ask(lambda: self.scorer.score.remote(body.job, body.windows))
 
     async def score_arrow(self, job: str, data: bytes) -> Any:
-        return await _ask(self.scorer.score_arrow.remote(job, data))
+        return await _ask(lambda: self.scorer.score_arrow.remote(job, data))
 
     async def explain(self, body: ExplainRequest) -> Any:
-        return await _ask(self.explainer.explain.remote(body.job, body.window, body.time, body.detector))
+        return await _ask(lambda: self.explainer.explain.remote(body.job, body.window, body.time, body.detector))
 
     async def train(self, job: str) -> str:
         """Start training; gives the id of the run."""
@@ -84,17 +86,29 @@ class Ingress:
         return await scrape(self)
 
 
-async def _ask(answer: Any) -> Any:
-    """An answer of another replica; its errors as they were raised there."""
-    from ray.exceptions import RayTaskError
+async def _ask(call: Callable[[], Any]) -> Any:
+    """An answer of another replica; its errors as they were raised there.
 
-    try:
-        return await answer
-    except RayTaskError as exc:
-        cause = exc.cause
-        if isinstance(cause, ForeshockError | Problem):
-            raise cause from None
-        raise
+    One that dies is asked for again: scoring and explaining change nothing, and Serve starts another.
+    """
+    from ray.exceptions import RayActorError, RayTaskError
+    from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+    for attempt in range(ATTEMPTS):
+        try:
+            return await call()
+        except RayTaskError as exc:
+            cause = exc.cause
+            if isinstance(cause, ForeshockError | Problem):
+                raise cause from None
+            raise
+        except (BackPressureError, DeploymentUnavailableError) as exc:
+            raise Problem(503, "too many requests wait already; try again in a moment") from exc
+        except RayActorError as exc:
+            if attempt == ATTEMPTS - 1:
+                raise Problem(503, "the process that answers has died; try again in a moment") from exc
+            await asyncio.sleep(0.1)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def set_serve_mode() -> None:
@@ -110,6 +124,7 @@ def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str,
 
     from foreshock.serving.models import Explainer, Scorer  # the ingress itself needs no torch
 
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)
     digest = hashlib.sha256(token.encode()).hexdigest()
     threads = {"env_vars": {"OMP_NUM_THREADS": "1"}}

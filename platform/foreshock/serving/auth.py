@@ -12,8 +12,8 @@ from foreshock.settings import Settings
 
 __all__ = ["OPEN_PATHS", "Guard", "api_token"]
 
-OPEN_PATHS = {"/healthz", "/readyz"}
-"""Answer without a token: probes have none, and they tell nothing."""
+OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
+"""Answer without a token: probes and browsers have none, and they tell nothing of this installation."""
 
 
 class Guard:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from foreshock.serving.alerts_api import add_alerts
+from foreshock.serving.document import Api
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.serving.schemas import ARROW, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
@@ -27,7 +28,7 @@ JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
 
 def api() -> FastAPI:
     """The FastAPI application; an `Ingress` answers for it."""
-    app = FastAPI(
+    app = Api(
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",
         version="1",

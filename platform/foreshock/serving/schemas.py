@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ARROW", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema"]
+__all__ = [
+    "ARROW",
+    "ExplainRequest",
+    "ScoreRequest",
+    "TrainRequest",
+    "WindowBody",
+    "body_schema",
+    "component_schemas",
+]
 
 ARROW = "application/vnd.apache.arrow.stream"
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -69,11 +77,19 @@ class TrainRequest(Body):
     job: str
 
 
+REFERENCE = "#/components/schemas/{model}"
+
+
 def body_schema(model: type[BaseModel], *, arrow: bool = False) -> dict[str, Any]:
-    """OpenAPI of a request body that is read by hand."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    """OpenAPI of a request body that is read by hand; what it refers to is in `component_schemas`."""
+    schema = model.model_json_schema(ref_template=REFERENCE)
     schema.pop("$defs", None)
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if arrow:
         content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def component_schemas() -> dict[str, Any]:
+    """The schemas that bodies refer to, by name."""
+    return {WindowBody.__name__: WindowBody.model_json_schema(ref_template=REFERENCE)}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -103,17 +109,28 @@ def test_models_say_what_they_were_trained_on(api: httpx.Client, trained: Any) -
     assert model["features"] == list(trained.windows.features)
 
 
-@pytest.mark.parametrize("path", ["/ai/models", "/ai/anomalies", "/metrics", "/docs", "/openapi.json"])
-def test_everything_but_health_needs_the_token(api: httpx.Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["/ai/models", "/ai/anomalies", "/metrics", "/ai/runs/x"])
+def test_everything_but_health_and_docs_needs_the_token(api: httpx.Client, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
         response = httpx.get(f"{api.base_url}{path}", headers=headers)
         assert "Authorization: Bearer" in problem(response, 401)
         assert "WWW-Authenticate" in response.headers
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_needs_no_token(api: httpx.Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+def test_health_and_docs_need_no_token(api: httpx.Client, path: str) -> None:
     assert httpx.get(f"{api.base_url}{path}").status_code == 200
+
+
+def test_the_docs_can_be_tried_with_a_token_and_show_examples(api: httpx.Client) -> None:
+    document = api.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["token"] == {"type": "http", "scheme": "bearer"}
+    assert document["security"] == [{"token": []}]
+    for reference in set(re.findall(r'"\$ref":\s*"#/components/schemas/([^"]+)"', json.dumps(document))):
+        assert reference in document["components"]["schemas"]
+    for path in ("/ai/score", "/ai/explain", "/ai/train"):
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert body["schema"].get("examples") or body.get("examples"), path
 
 
 def test_an_unknown_job_is_404_with_the_nearest_name(api: httpx.Client, window: dict[str, Any]) -> None:
@@ -173,24 +190,71 @@ def test_an_unknown_alert_is_404(api: httpx.Client) -> None:
     problem(api.get("/ai/anomalies/nope"), 404)
 
 
+@contextmanager
+def clients(api: httpx.Client, window: dict[str, Any], *, count: int = 4) -> Iterator[set[str]]:
+    """Clients that score without a pause, each request well answered; gives the versions that answered."""
+    stop = threading.Event()
+    versions: set[str] = set()
+
+    def score() -> int:
+        done = 0
+        with httpx.Client(base_url=api.base_url, headers=api.headers, timeout=60) as own:
+            while not stop.is_set():
+                response = own.post("/ai/score", json={"job": "small", "windows": [window]})
+                assert response.status_code == 200, response.text
+                versions.add(response.json()["version"])
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(score) for _ in range(count)]
+        try:
+            yield versions
+        finally:
+            stop.set()
+    assert all(one.result() > 1 for one in running)
+
+
+def until(condition: Callable[[], Any], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
 def test_a_training_run_is_started_once_and_its_model_is_taken_up_without_a_failed_request(
     api: httpx.Client, window: dict[str, Any]
 ) -> None:
     before = api.get("/ai/models").json()[0]["version"]
-    started = api.post("/ai/train", json={"job": "small"})
-    assert started.status_code == 202
-    problem(api.post("/ai/train", json={"job": "small"}), 409)
-    versions = set()
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        response = api.post("/ai/score", json={"job": "small", "windows": [window]})
-        assert response.status_code == 200, response.text
-        versions.add(response.json()["version"])
-        if versions - {before}:
-            break
-        run = api.get(f"/ai/runs/{started.json()['run']}").json()
-        assert run["state"] != "failed", run
+    with clients(api, window) as versions:
+        started = api.post("/ai/train", json={"job": "small"})
+        assert started.status_code == 202
+        problem(api.post("/ai/train", json={"job": "small"}), 409)
+
+        def taken_up() -> set[str]:
+            run = api.get(f"/ai/runs/{started.json()['run']}").json()
+            assert run["state"] != "failed", run
+            return versions - {before}
+
+        until(taken_up)
     assert len(versions) == 2
+
+
+def test_a_scorer_killed_under_load_fails_no_request(api: httpx.Client, window: dict[str, Any]) -> None:
+    def scorers() -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if process.cmdline() and "ServeReplica:foreshock:Scorer" in process.cmdline()[0]:
+                    found.append(process)
+        return found
+
+    with clients(api, window) as versions:
+        until(lambda: versions)
+        (victim,) = scorers()
+        victim.kill()
+        versions.clear()
+        until(lambda: versions)
 
 
 def test_the_openapi_document_holds_against_random_requests(api: httpx.Client) -> None:
