@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,3 +138,34 @@ def test_the_node_job_reads_every_feature_of_node_exporter(root: Path, tmp_path:
                 break
             assert time.monotonic() < deadline, f"a feature stays empty: {last}"
             time.sleep(1)
+
+
+def test_victoria_metrics_is_fetched_trained_on_and_scored(
+    fleet: Windows, fleet_victoria_metrics: str, tmp_path: Path
+) -> None:
+    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.score import score_pass
+    from foreshock_pipelines.jobs.train import train
+    from foreshock_pipelines.registry import Registry
+
+    file = tmp_path / "job.yaml"
+    queries = "".join(f"  {name}: {name}\n" for name in fleet.features)
+    file.write_text(
+        f"name: fleet\nsource: {{prometheus: '{fleet_victoria_metrics}'}}\nqueries:\n{queries}"
+        "entity: [instance]\nstep: 60s\ndetectors: {iforest: {n_trees: 10}}\n"
+    )
+    start, end = (f"{t:%Y-%m-%dT%H:%M:%SZ}" for t in (fleet.start, fleet.end))
+    saved = tmp_path / "windows.parquet"
+    command = ["-m", "foreshock", "fetch", "-c", file, "-o", saved, "--start", start, "--end", end]
+    subprocess.run([sys.executable, *command], check=True, env={**os.environ, "FORESHOCK_HOME": str(tmp_path)})
+    assert Windows.read_parquet(saved).n_rows == fleet.n_rows
+    job = load_job(file)
+    registry = Registry(tmp_path / "models")
+    report = train(job, registry, start=fleet.start, end=fleet.end - timedelta(hours=2))
+    assert report.entities == len(fleet.entities)
+    detector, model = registry.load(job.name)
+    span = (fleet.end_ms - 7_200_000, fleet.end_ms)
+    scored = score_pass(detector, model.version, open_source(job), job, span)
+    assert np.isfinite(scored.score).all()
+    assert len(scored.score) >= 2 * 120  # the third host died before

@@ -119,6 +119,8 @@ def _watch(store: Store, running: Running, job: Job, began: float) -> float | No
             if problem:
                 console.print(f"[red]{problem}[/red]")
             time.sleep(0.25)
+    if not console.is_terminal:
+        console.print()  # in a file the table is written last, without an end of line
     return first
 
 
