@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import FastAPI
 
 from foreshock.serving.auth import OPEN_PATHS
-from foreshock.serving.schemas import component_schemas
 
 __all__ = ["Api"]
 
@@ -19,7 +18,7 @@ class Api(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             components = document.setdefault("components", {})
-            components["schemas"] = component_schemas() | components.get("schemas", {})
+            components["schemas"] = _referred(document) | components.get("schemas", {})
             components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             document["security"] = [{"token": []}]
             for path in OPEN_PATHS & document["paths"].keys():
@@ -27,3 +26,13 @@ class Api(FastAPI):
                     operation["security"] = []
             self.openapi_schema = document
         return self.openapi_schema
+
+
+def _referred(document: dict[str, Any]) -> dict[str, Any]:
+    """Take the ``$defs`` out of the schemas of bodies: in OpenAPI they have one common place."""
+    found: dict[str, Any] = {}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                found |= content["schema"].pop("$defs", {})
+    return found

@@ -7,15 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "ARROW",
-    "ExplainRequest",
-    "ScoreRequest",
-    "TrainRequest",
-    "WindowBody",
-    "body_schema",
-    "component_schemas",
-]
+__all__ = ["ARROW", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema"]
 
 ARROW = "application/vnd.apache.arrow.stream"
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -77,19 +69,10 @@ class TrainRequest(Body):
     job: str
 
 
-REFERENCE = "#/components/schemas/{model}"
-
-
 def body_schema(model: type[BaseModel], *, arrow: bool = False) -> dict[str, Any]:
-    """OpenAPI of a request body that is read by hand; what it refers to is in `component_schemas`."""
-    schema = model.model_json_schema(ref_template=REFERENCE)
-    schema.pop("$defs", None)
+    """OpenAPI of a request body that is read by hand; `Api` moves its ``$defs`` to where they are looked for."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if arrow:
         content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
     return {"requestBody": {"required": True, "content": content}}
-
-
-def component_schemas() -> dict[str, Any]:
-    """The schemas that bodies refer to, by name."""
-    return {WindowBody.__name__: WindowBody.model_json_schema(ref_template=REFERENCE)}
