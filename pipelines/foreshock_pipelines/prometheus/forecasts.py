@@ -1,0 +1,100 @@
+"""Forecasts as series: at the time that they are about, or, where the future is refused, as gauges of now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from foreshock_pipelines.datasets.windows import entity_labels
+from foreshock_pipelines.jobfile import Job, format_duration
+from foreshock_pipelines.jobs.forecast import ForecastReport
+from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
+
+__all__ = ["HORIZONS", "NAME", "WrittenForecasts", "exhaustion_series", "forecast_gauges", "forecast_series", "write"]
+
+NAME = "foreshock_forecast"
+BOUNDS = {"point": NAME, "lower": f"{NAME}_lower", "upper": f"{NAME}_upper"}
+HORIZONS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+"""Of the gauges."""
+
+
+@dataclass(frozen=True)
+class WrittenForecasts:
+    """How forecasts were written: ``future`` or ``gauges``, how many samples, and what the receiver refused."""
+
+    form: str
+    samples: int
+    refused: int = 0
+    reason: str = ""
+
+
+def write(writer: RemoteWriter, report: ForecastReport, job: Job, now_ms: int) -> WrittenForecasts:
+    """Write a forecast at its future time, or as gauges if the receiver does not take the future.
+
+    The farthest sample of one series is written first: Prometheus takes nothing that is more than ten minutes
+    ahead, while VictoriaMetrics takes two days, and what is refused there would be refused for all.
+
+    Raises
+    ------
+    WriteError
+        The receiver is down, too slow or does not let us in.
+    """
+    series = list(forecast_series(report, job))
+    extra = list(exhaustion_series(report, job, now_ms))
+    if not series:
+        return WrittenForecasts("future", 0)
+    first = series[0]
+    probe = writer.write([TimeSeries(first.labels, first.timestamps[-1:], first.values[-1:])])
+    if probe.refused:
+        done = writer.write([*forecast_gauges(report, job, now_ms), *extra], tries=3)
+        return WrittenForecasts("gauges", done.samples, done.refused, probe.reason)
+    done = writer.write([*series, *extra], tries=3)
+    return WrittenForecasts("future", done.samples, done.refused, done.reason)
+
+
+def forecast_series(report: ForecastReport, job: Job) -> Iterator[TimeSeries]:
+    """``foreshock_forecast`` and its ends, ``_lower`` and ``_upper``, each value at the time that it is about."""
+    for labels, rows in _groups(report, job):
+        times = rows["timestamp"].to_numpy("datetime64[ms]").astype(np.int64)
+        for bound, name in BOUNDS.items():
+            yield TimeSeries.of(name, labels, times, rows[bound].to_numpy())
+
+
+def forecast_gauges(
+    report: ForecastReport, job: Job, now_ms: int, horizons: Sequence[timedelta] = HORIZONS
+) -> Iterator[TimeSeries]:
+    """``foreshock_forecast{horizon="1h"}``: what is expected in an hour, at the time of now."""
+    for labels, rows in _groups(report, job):
+        times = rows["timestamp"].to_numpy("datetime64[ms]").astype(np.int64)
+        start = int(times[0])
+        for horizon in horizons:
+            ahead = start + round(horizon.total_seconds() * 1000)
+            row = int(np.searchsorted(times, ahead, side="left")) - 1  # the row that ends there
+            if row < 0 or horizon > report.horizon:
+                continue
+            for bound, name in BOUNDS.items():
+                more = {**labels, "horizon": format_duration(horizon)}
+                yield TimeSeries.of(name, more, [now_ms], [rows[bound].to_numpy()[row]])
+
+
+def exhaustion_series(report: ForecastReport, job: Job, now_ms: int) -> Iterator[TimeSeries]:
+    """``foreshock_seconds_to_exhaustion`` with its ends, and ``foreshock_exhaustion_probability``."""
+    for one in report.exhaustion:
+        labels = _labels(job, one.entity, one.feature)
+        name = "foreshock_seconds_to_exhaustion"
+        for suffix, seconds in (("", one.seconds), ("_lower", one.lower), ("_upper", one.upper)):
+            yield TimeSeries.of(f"{name}{suffix}", labels, [now_ms], [np.inf if seconds is None else seconds])
+        yield TimeSeries.of("foreshock_exhaustion_probability", labels, [now_ms], [one.probability])
+
+
+def _groups(report: ForecastReport, job: Job) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    for (entity, feature), rows in report.frame.groupby(["entity", "feature"], sort=True):
+        yield _labels(job, str(entity), str(feature)), rows
+
+
+def _labels(job: Job, entity: str, feature: str) -> dict[str, str]:
+    return {**entity_labels(entity, job.entity), "job": job.name, "feature": feature}
