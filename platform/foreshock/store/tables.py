@@ -179,3 +179,21 @@ feedback = Table(
     Column("undone_ms", BigInteger),
     Column("note", Text, nullable=False, server_default=""),
 )  # fmt: skip
+
+forecasts = Table(
+    "forecasts", metadata,
+    Column("job", String(64), primary_key=True),
+    Column("entity", String(512), primary_key=True),
+    Column("feature", String(64), primary_key=True),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("start_ms", BigInteger, nullable=False, comment="beginning of the first row"),
+    Column("step_s", Float, nullable=False),
+    Column("level", Float, nullable=False, comment="of the interval"),
+    Column("rows", LargeBinary, nullable=False, comment="point, lower, upper: float64, little endian, row by row"),
+    Column("method", String(64), nullable=False),
+    Column("wape", Float, comment="backtest error"),
+    Column("baseline_wape", Float, comment="that of seasonal naive on the same rows"),
+    Column("exhaustion", JSON(none_as_null=True), comment="when it runs out, if the query asks for it"),
+    Column("skipped", Text, comment="why there is no forecast"),
+    comment="the latest forecast of each series",
+)  # fmt: skip
