@@ -59,7 +59,7 @@ def predicted(job: Job, forecasts: Sequence[SeriesForecast]) -> list[Finding]:
             Finding(
                 one.entity,
                 one.start_ms,
-                f"{when} ({job.name}), {when.probability:.0%} likely within {format_duration(rule.within)}",
+                f"{when}; {when.probability:.0%} likely within {format_duration(rule.within)} ({job.name})",
                 f"probability {when.probability:.2f}, the line is {rule.probability:g}",
                 one.feature,
                 "critical" if soon else "warning",
