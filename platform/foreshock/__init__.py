@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from foreshock import plot
     from foreshock.budget_check import check_budget
     from foreshock.fetching import fetch
+    from foreshock.forecasting import forecast
     from foreshock_models.calibration.budget import Budget
     from foreshock_models.detectors import LSTM, VAE, Discord, Ensemble, IForest, PyOD, Subspace
     from foreshock_models.errors import ForeshockError
@@ -53,6 +54,7 @@ __all__ = [
     "check_budget",
     "demo_fleet",
     "fetch",
+    "forecast",
     "forecast_windows",
     "load_job",
     "plot",
@@ -83,6 +85,7 @@ _HOME = {
     "check_budget": "foreshock.budget_check",
     "demo_fleet": "foreshock_pipelines.datasets.demo",
     "fetch": "foreshock.fetching",
+    "forecast": "foreshock.forecasting",
     "forecast_windows": "foreshock_pipelines.jobs.forecast",
     "load_job": "foreshock_pipelines.jobfile",
     "time_to_exhaustion": "foreshock_models.forecasters",

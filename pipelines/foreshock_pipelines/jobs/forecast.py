@@ -38,8 +38,9 @@ class ForecastReport:
     """Forecasts of a job: one row per entity, feature and time.
 
     ``frame``: the columns `COLUMNS`; a time is the beginning of a row of `step` seconds, and values are means over
-    it. ``level`` of the intervals. ``exhaustion``: for the features whose query has ``exhaustion:``. ``skipped``:
-    entity and feature to the reason why there is no forecast. ``seconds``: how long it took.
+    it. ``level`` of the intervals. ``exhaustion``: for the features whose query has ``exhaustion:``; ``lines``: the
+    probability from which on each of them alerts. ``skipped``: entity and feature to the reason why there is no
+    forecast. ``seconds``: how long it took.
     """
 
     job: str
@@ -50,6 +51,7 @@ class ForecastReport:
     exhaustion: tuple[TimeToExhaustion, ...] = ()
     skipped: dict[tuple[str, str], str] = field(default_factory=dict)
     seconds: float = 0.0
+    lines: dict[str, float] = field(default_factory=dict)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per entity, feature and time."""
@@ -148,20 +150,21 @@ def forecast_windows(
     exhaustion = tuple(t for result in ordered for t in result.exhaustion)
     return ForecastReport(
         job.name, frame[list(COLUMNS)], level, horizon, datetime.now(UTC), exhaustion, skipped,
-        time.perf_counter() - began,
+        time.perf_counter() - began, _lines(job),
     )  # fmt: skip
 
 
-def capacity(report: ForecastReport, job: Job) -> pd.DataFrame:
+def capacity(report: ForecastReport, job: Job | None = None) -> pd.DataFrame:
     """What runs out, first things first: one row per entity and feature whose query has ``exhaustion:``.
 
     Columns: ``entity``, ``feature``, ``limit``, ``hours`` until it is reached (median) with ``lower_hours`` and
     ``upper_hours`` of the report's level (infinite: later than the forecast looks), ``probability`` of reaching it
-    within ``within_hours``, and ``alert``: whether that passes the line of the job file.
+    within ``within_hours``, and ``alert``: whether that passes the line of the job file; of `job`, where it has
+    changed since.
     """
+    lines = report.lines if job is None else _lines(job)
     rows = []
     for item in report.exhaustion:
-        rule = job.queries[item.feature].exhaustion
         rows.append(
             {
                 "entity": item.entity,
@@ -172,7 +175,7 @@ def capacity(report: ForecastReport, job: Job) -> pd.DataFrame:
                 "upper_hours": _hours(item.upper),
                 "probability": item.probability,
                 "within_hours": item.within / 3600,
-                "alert": rule is not None and item.probability >= rule.probability,
+                "alert": item.probability >= lines[item.feature],
             }
         )
     columns = [
@@ -190,6 +193,10 @@ def capacity(report: ForecastReport, job: Job) -> pd.DataFrame:
     return frame.sort_values(
         ["hours", "lower_hours", "probability", "entity"], ascending=[True, True, False, True], ignore_index=True
     )
+
+
+def _lines(job: Job) -> dict[str, float]:
+    return {name: query.exhaustion.probability for name, query in job.queries.items() if query.exhaustion}
 
 
 # -- tasks ---------------------------------------------------------------------------------------------

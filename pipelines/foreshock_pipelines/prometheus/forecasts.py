@@ -14,7 +14,15 @@ from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.jobs.forecast import ForecastReport
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
 
-__all__ = ["HORIZONS", "NAME", "WrittenForecasts", "exhaustion_series", "forecast_gauges", "forecast_series", "write"]
+__all__ = [
+    "HORIZONS",
+    "NAME",
+    "WrittenForecasts",
+    "exhaustion_series",
+    "forecast_gauges",
+    "forecast_series",
+    "write",
+]
 
 NAME = "foreshock_forecast"
 BOUNDS = {"point": NAME, "lower": f"{NAME}_lower", "upper": f"{NAME}_upper"}

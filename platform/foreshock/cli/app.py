@@ -71,6 +71,7 @@ def _load_commands() -> None:
         config,
         demo,
         entities,
+        forecast,
         jobs,
         lists,
         schedule,

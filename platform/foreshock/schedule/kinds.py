@@ -52,8 +52,15 @@ def _tune(task: Task) -> dict[str, Any]:
     ).as_dict()  # fmt: skip
 
 
+def _forecast(task: Task) -> dict[str, Any]:
+    from foreshock.schedule.forecast import run
+
+    return run(task)
+
+
 WORK: dict[str, Work] = {
     "train": _train,
     "tune": _tune,
+    "forecast": _forecast,
 }
 """Kind of run to what does it; the imports of each are its own, for some load torch."""

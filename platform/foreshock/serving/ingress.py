@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from foreshock.serving.alerts_api import add_alerts
 from foreshock.serving.document import Api
+from foreshock.serving.predictions import add_predictions
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.serving.schemas import ARROW, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
@@ -39,6 +40,7 @@ def api() -> FastAPI:
     _health(app)
     _models(app)
     add_alerts(app, _backend, _json)
+    add_predictions(app, _backend)
     return app
 
 
