@@ -50,6 +50,9 @@ bench: $(READY) ## speed, beside the peers, in one table
 bench-quality: $(READY) ## detection quality, beside the peers (DATA=folder)
 	$(BIN)/python -m tests.bench.quality --data $(DATA) $(ARGS)
 
+bench-tuning: $(READY) ## what tuning without labels gains over defaults (DATA=folder)
+	$(BIN)/python -m tests.bench.tuning --data $(DATA) $(ARGS)
+
 bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naive
 	$(BIN)/python -m tests.bench.forecast --data $(DATA) $(ARGS)
 

@@ -1,0 +1,54 @@
+"""What scheduled runs of each kind do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foreshock.alerts.known import known_anomalies
+from foreshock.schedule.kinds import WORK, Task
+from foreshock.store import Store, open_store
+from foreshock_pipelines.registry import Registry
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    yield opened
+    opened.close()
+
+
+def test_the_second_scheduled_training_is_a_contest_with_its_reason_in_the_result(
+    trained: Any, store: Store, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    task = Task(trained.job, Registry(tmp_path / "models"), store, lines.append)
+    first, second = WORK["train"](task), WORK["train"](task)
+    assert (first["contest"], list(first["aliases"])) == (None, ["champion"])
+    assert second["contest"]["champion_version"] == first["version"]
+    assert second["contest"]["reason"] in lines[-1]
+
+
+@pytest.mark.ray
+def test_a_scheduled_tuning_promotes_what_wins_and_outlives_its_labels(
+    trained: Any, store: Store, tmp_path: Path, ray_cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORESHOCK_HOME", str(tmp_path))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("start,end,instance\n2020-01-01,2020-01-02,host-01\n")
+    job = trained.job.model_copy(update={"detectors": {"pyod:HBOS": {}}, "labels": labels})
+    registry = Registry(tmp_path / "models")
+    result = WORK["tune"](Task(job, registry, store, lambda line: None))
+    assert result["promoted"]
+    assert result["basis"] == "planted"
+    assert registry.champion("small") == result["version"]
+
+
+def test_labels_of_a_file_are_known_anomalies(trained: Any, store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("start,end,instance\n2026-03-01,2026-03-02,host-01\n")
+    assert list(known_anomalies(store, trained.job, file)) == ["host-01"]
+    assert known_anomalies(store, trained.job) == {}
