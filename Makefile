@@ -43,6 +43,7 @@ format: $(READY) ## put the code in shape
 notebooks: $(READY) ## run the notebooks, and save them with their pictures
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
 		--ExecutePreprocessor.timeout=600 $(or $(NOTEBOOKS),$(wildcard notebooks/*.ipynb))
+	$(BIN)/python -m tests.notebooks.picture
 
 bench: $(READY) ## speed, beside the peers, in one table
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 
-def _free_port() -> str:
-    with socket.socket() as s:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Kernels inherit the environment: no cluster or server of whoever runs this, and a port that is free."""
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as s:
+        for name in ("PROMETHEUS_URL", "RAY_ADDRESS", "FORESHOCK_URL"):
+            patch.delenv(name, raising=False)
         s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
-
-
-def pytest_configure() -> None:
-    for name in ("PROMETHEUS_URL", "RAY_ADDRESS", "FORESHOCK_URL"):
-        os.environ.pop(name, None)
-    os.environ.setdefault("FORESHOCK_PORT", _free_port())
+        patch.setenv("FORESHOCK_PORT", str(s.getsockname()[1]))
+        s.close()
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

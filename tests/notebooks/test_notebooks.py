@@ -5,6 +5,7 @@ That they run is seen by nbmake (`notebooks/conftest.py`), and here against a re
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import re
@@ -14,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.notebooks.picture import PICTURE, last_picture
 from tests.servers import servers
 
 from foreshock_pipelines.datasets.demo import demo_fleet
+from foreshock_pipelines.datasets.windows import Windows
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = ("01_quickstart", "02_explain", "03_tune_and_compare", "04_forecast_and_capacity", "05_remote_cluster")
@@ -80,6 +83,43 @@ def test_links_lead_somewhere(name: str) -> None:
     text = "".join("".join(cell["source"]) for cell in read(name)["cells"] if cell["cell_type"] == "markdown")
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("http") or (FOLDER / link).exists(), link
+
+
+def test_the_picture_of_the_readme_is_the_last_one_of_the_quickstart(root: Path) -> None:
+    assert PICTURE.read_bytes() == last_picture(), "run python -m tests.notebooks.picture"
+    assert PICTURE.relative_to(root).as_posix() in (root / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.prometheus
+def test_a_prometheus_that_goes_down_between_two_cells_is_named_and_takes_nothing_along(
+    fleet: Windows, tmp_path: Path
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    again = "later = foreshock.fetch(prometheus=URL, queries={'cpu': 'cpu'}, start=START, end=END)"
+    times = f"START, END = '{fleet.start:%Y-%m-%dT%H:%M:%SZ}', '{fleet.end:%Y-%m-%dT%H:%M:%SZ}'"
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(servers.prometheus(tmp_path, windows=fleet))
+        first = f"import foreshock; URL = {url!r}; {times}; {again.replace('later', 'windows')}"
+        book = nbformat.v4.new_notebook()
+        book.cells = [nbformat.v4.new_code_cell(text) for text in (first, again, "windows")]
+        client = NotebookClient(
+            book, timeout=120, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
+        )
+        with client.setup_kernel():
+            client.execute_cell(book.cells[0], 0)
+            stack.close()
+            for number in (1, 2):
+                client.execute_cell(book.cells[number], number)
+    assert book.cells[0].outputs == []
+    (error,) = book.cells[1].outputs
+    assert error["ename"] == "SourceUnavailable"
+    assert url in error["evalue"]
+    assert "Connection refused" in error["evalue"]
+    assert len(error["traceback"]) == 2, "the text, and where the whole traceback is"
+    assert "3 entities x 1440 rows" in book.cells[2].outputs[0]["data"]["text/plain"]
 
 
 def node_exporter_metrics(hosts: int = 3, days: float = 1.5) -> str:
