@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from foreshock_pipelines.datasets.windows import Windows
     from foreshock_pipelines.jobfile import Job, load_job
     from foreshock_pipelines.jobs.backtest import backtest
-    from foreshock_pipelines.jobs.forecast import capacity, forecast_windows
+    from foreshock_pipelines.jobs.forecast import capacity
     from foreshock_pipelines.jobs.train import train
     from foreshock_pipelines.jobs.tune import tune
     from foreshock_pipelines.registry import Registry
@@ -55,7 +55,6 @@ __all__ = [
     "demo_fleet",
     "fetch",
     "forecast",
-    "forecast_windows",
     "load_job",
     "plot",
     "time_to_exhaustion",
@@ -86,7 +85,6 @@ _HOME = {
     "demo_fleet": "foreshock_pipelines.datasets.demo",
     "fetch": "foreshock.fetching",
     "forecast": "foreshock.forecasting",
-    "forecast_windows": "foreshock_pipelines.jobs.forecast",
     "load_job": "foreshock_pipelines.jobfile",
     "time_to_exhaustion": "foreshock_models.forecasters",
     "train": "foreshock_pipelines.jobs.train",
