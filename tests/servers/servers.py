@@ -43,6 +43,7 @@ def running(
     url: str | None = None,
     env: dict[str, str] | None = None,
     client: httpx.Client | None = None,
+    patience: float = 60,
 ) -> Iterator[int]:
     """A process in a group of its own, until `url` answers 200; gives its pid."""
     with log.open("ab") as out:
@@ -50,7 +51,7 @@ def running(
             command, stdout=out, stderr=out, start_new_session=True, env={**os.environ, **(env or {})}
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience
         while url is not None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
@@ -185,28 +186,30 @@ def victoria_metrics(folder: Path, *, windows: Windows | None = None) -> Iterato
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """SQLAlchemy URL of an empty PostgreSQL database."""
+def postgres(folder: Path, *, port: int | None = None) -> Iterator[str]:
+    """SQLAlchemy URL of a PostgreSQL database: an empty one, or the one that was in that folder before."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
         pytest.skip("postgres is not installed (Debian: apt-get install postgresql)")
     bin_folder = found[-1].parent
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "pg"
+    new = not data.exists()
     as_user: list[str] = []
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        data.mkdir()
+        data.mkdir(exist_ok=True)
         shutil.chown(data, "postgres", "postgres")
         for parent in [folder, *folder.parents]:
             with contextlib.suppress(PermissionError):
                 if parent.stat().st_mode & 0o001 == 0:
                     parent.chmod(parent.stat().st_mode | 0o011)
-    subprocess.run(
-        [*as_user, bin_folder / "initdb", "-D", data, "-U", "foreshock", "-A", "trust", "-E", "UTF8"],
-        check=True, capture_output=True, cwd="/",
-    )  # fmt: skip
-    port = free_port()
+    if new:
+        subprocess.run(
+            [*as_user, bin_folder / "initdb", "-D", data, "-U", "foreshock", "-A", "trust", "-E", "UTF8"],
+            check=True, capture_output=True, cwd="/",
+        )  # fmt: skip
+    port = port or free_port()
     command = [
         *as_user, str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), "-k", "", "-h", "127.0.0.1",
     ]  # fmt: skip

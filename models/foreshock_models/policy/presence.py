@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
 
-__all__ = ["last_samples", "note_samples", "with_series", "without_series"]
+__all__ = ["last_samples", "note_samples", "rows_taken", "with_series", "without_series"]
 
 PREFIX = "seen:"
+ROWS = "rows"
 
 
 def note_samples(state: State, panel: Panel) -> dict[str, NDArray[np.float64]]:
-    """Time of the last sample of each feature after these rows: arrays ``(n_entities,)``, as `panel` has them.
+    """Time of the last sample of each feature after these rows, and how many rows with a sample there were.
+
+    Arrays ``(n_entities,)``, as `panel` has them.
 
     Parameters
     ----------
@@ -32,7 +35,17 @@ def note_samples(state: State, panel: Panel) -> dict[str, NDArray[np.float64]]:
         before = state.arrays.get(PREFIX + name, np.zeros(len(state.entities)))
         known = np.where(at >= 0, np.append(before, 0.0)[at], 0.0)
         found[PREFIX + name] = np.maximum(known, latest[:, j])
+    there = (~np.isnan(panel.values)).any(axis=1)
+    more = np.add.reduceat(there.astype(np.float64), panel.offsets[:-1])
+    before = state.arrays.get(ROWS, np.zeros(len(state.entities)))
+    found[ROWS] = np.where(at >= 0, np.append(before, 0.0)[at], 0.0) + more
     return found
+
+
+def rows_taken(state: State) -> dict[str, int]:
+    """Entity to how many of its rows, with a sample, were taken: each once, whatever died meanwhile."""
+    counts = state.arrays.get(ROWS, np.zeros(len(state.entities)))
+    return {entity: int(count) for entity, count in zip(state.entities, counts, strict=True)}
 
 
 def last_samples(state: State) -> dict[str, dict[str, int]]:
@@ -48,6 +61,7 @@ def with_series(state: State, features: Sequence[str]) -> State:
     """The same state, knowing these features and no others."""
     kept = {key: value for key, value in state.arrays.items() if not key.startswith(PREFIX)}
     fresh = np.zeros(len(state.entities))
+    kept.setdefault(ROWS, fresh)
     return State(state.entities, {**kept, **{PREFIX + f: state.arrays.get(PREFIX + f, fresh) for f in features}})
 
 

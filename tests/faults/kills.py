@@ -1,0 +1,131 @@
+"""The faults: each kills one thing, and a round says what that cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from tests.faults.stage import LONG, Stage, until
+
+__all__ = ["FAULTS", "Round", "Tally", "play"]
+
+PATIENCE = 90.0
+"""After so long a round is given up, and what did not come is lost."""
+DOWN = 2.0
+"""Seconds that a server stays down."""
+
+
+@dataclass
+class Round:
+    """What one kill cost."""
+
+    expected: int = 0
+    received: int = 0
+    duplicates: int = 0
+    missed: int = 0
+    seconds: float = float("nan")
+    problem: str = ""
+
+
+@dataclass
+class Tally:
+    """All rounds of one fault."""
+
+    name: str
+    rounds: list[Round] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(r.received == r.expected and r.missed == 0 and r.seconds < 30 for r in self.rounds)
+
+    def row(self) -> list[str]:
+        seconds = np.array([r.seconds for r in self.rounds])
+        return [
+            self.name, str(len(self.rounds)), *(str(sum(getattr(r, k) for r in self.rounds))
+            for k in ("expected", "received", "duplicates", "missed")),
+            f"{np.nanmedian(seconds):.1f}", f"{np.nanmax(seconds):.1f}",
+        ]  # fmt: skip
+
+
+def _server(name: str) -> Callable[[Stage], None]:
+    def kill(stage: Stage) -> None:
+        server = getattr(stage, name)
+        server.kill()
+        time.sleep(DOWN)
+        server.start()
+
+    return kill
+
+
+def _platform(stage: Stage) -> None:
+    stage.kill_platform()
+    stage.platform.start()
+
+
+FAULTS: dict[str, Callable[[Stage], object]] = {
+    "alert actor": lambda stage: stage.kill_process("ray::AlertKeeper"),
+    "scheduler actor": lambda stage: stage.kill_process("ray::Conductor"),
+    "worker in the middle of scoring": lambda stage: stage.kill_process("ray::ScoreWorker.run"),
+    "Serve replica": lambda stage: stage.kill_process("ray::ServeReplica:foreshock:Ingress"),
+    "Prometheus": _server("prometheus"),
+    "PostgreSQL": _server("postgres"),
+    "receiver": _server("receiver"),
+    "whole platform": _platform,
+}
+
+
+def play(stage: Stage, name: str, entities: tuple[str, str]) -> Round:
+    """Plant an anomaly at the kill and one after it; wait until both are told and every row is scored."""
+    result = Round(expected=2)
+    before_ms, before = stage.rows()
+    heard = len(stage.received())
+    at = int(time.time()) + 2
+    starts = {entities[0]: at, entities[1]: at + 4}
+    for entity, start in starts.items():
+        stage.plant(entity, start)
+    time.sleep(max(0.0, at + 1.5 - time.time()))
+    killed = time.time()
+    try:
+        FAULTS[name](stage)
+        until("API", stage.answers, PATIENCE)
+        until("scoring", lambda: stage.scored_ms() >= killed * 1000 + 1000, PATIENCE)
+        if name == "receiver":  # recovered when it is told again
+            until("alerts", lambda: _told(stage, heard, starts) == 2, PATIENCE)
+        result.seconds = time.time() - killed
+        until("alerts", lambda: _told(stage, heard, starts) == 2, PATIENCE)
+        until("rows", lambda: _missing(stage, before_ms, before) == 0, 30)
+    except TimeoutError as exc:
+        result.problem = str(exc)
+        if np.isnan(result.seconds):
+            result.seconds = time.time() - killed
+    result.received = _told(stage, heard, starts)
+    result.missed = _missing(stage, before_ms, before)
+    seen = [(p["id"], p["event"], p["updated"]) for p in stage.received()[heard:]]
+    result.duplicates = len(seen) - len(set(seen))
+    return result
+
+
+def _told(stage: Stage, heard: int, starts: dict[str, int]) -> int:
+    """For how many of the planted anomalies an alert was received that opened within it."""
+    found = set()
+    for payload in stage.received()[heard:]:
+        start = starts.get(payload["entity"])
+        if start is None or payload["event"] not in ("opened", "reopened", "escalated"):
+            continue
+        if payload["kind"] == "anomaly":
+            opened = datetime.fromisoformat(payload["opened"]).timestamp()
+            if start <= opened <= start + LONG:
+                found.add(payload["entity"])
+    return len(found)
+
+
+def _missing(stage: Stage, before_ms: int, before: dict[str, int]) -> int:
+    """Rows since `before_ms` that were sent and not scored, or scored twice."""
+    now_ms, now = stage.rows()
+    if not now:
+        return -1
+    wanted = (now_ms - before_ms) // 1000
+    return sum(abs(wanted - (now[name] - before[name])) for name in stage.entities)
