@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import time
 
@@ -56,6 +57,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=list(FAULTS), help="this fault only; may be repeated")
     parser.add_argument("--minutes", type=float, default=60, help="no kill is begun after so long (default 60)")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     began = time.monotonic()
     with Stage(args.seed).running() as stage:
         console.print(f"platform up after {time.monotonic() - began:.0f} s", highlight=False)

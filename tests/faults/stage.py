@@ -104,6 +104,7 @@ class Stage:
         self.platform = Server(self._up, f"{self.folder}/fleet.yaml")
         self.agent = Agent(self.url, self.entities, seed)
         self.store: Store | None = None
+        self.client = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=2)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Stage]:
@@ -129,6 +130,7 @@ class Stage:
             for part in (self.prometheus, self.postgres):
                 part.stop()
             self._sweep()
+            self.client.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _train(self, store_url: str) -> None:
@@ -136,7 +138,7 @@ class Stage:
         queries = "".join(f"  {name}: fleet_{name}\n" for name in FEATURES)
         file.write_text(
             f"name: {JOB}\nsource: {{prometheus: '{self.url}', timeout: 5s, retries: 1}}\nqueries:\n{queries}"
-            "entity: [instance]\nstep: 1s\nhistory: 15m\ndetectors: {iforest: {n_trees: 30}}\n"
+            "entity: [instance]\nstep: 1s\nhistory: 15m\ndetectors: {subspace: {window: 4}}\n"
             "false_alerts: 1 per day\nschedule: {score: 1s, train: null}\n"
             "alerts: {for: 3 of 3, resolve_after: 3s, absent_after: 10m}\n"
             f"notify: [{{type: webhook, url: 'http://127.0.0.1:{self.ports['hook']}/'}}]\n"
@@ -199,7 +201,7 @@ class Stage:
         """The API answers one who may ask."""
         url = f"http://127.0.0.1:{self.ports['api']}/ai/anomalies"
         try:
-            return httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=2).status_code == 200
+            return self.client.get(url).status_code == 200
         except httpx.HTTPError:
             return False
 
