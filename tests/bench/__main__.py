@@ -17,10 +17,12 @@ from pathlib import Path
 from tests.bench.harness import Row, Size, show, write
 
 PARTS = {
+    "ingest": "a million samples from Prometheus; prometheus-api-client, curl",
     "forest": "Isolation Forest: one row, many rows; PyOD's",
     "networks": "LSTM and VAE scoring; PyOD's",
     "explain": "attributions of one row; KernelExplainer",
     "scoring": "one pass of 10, 100 and 1,000 entities",
+    "store": "a million alerts in SQLite and PostgreSQL",
 }
 """Parts of `make bench`, in order: a module of this folder each, with ``rows(size)``."""
 ALONE: dict[str, str] = {}
