@@ -22,6 +22,7 @@ PARTS = {
     "networks": "LSTM and VAE scoring; PyOD's",
     "explain": "attributions of one row; KernelExplainer",
     "scoring": "one pass of 10, 100 and 1,000 entities",
+    "serving": "scoring over HTTP; a no-op, FastAPI + PyOD",
     "store": "a million alerts in SQLite and PostgreSQL",
 }
 """Parts of `make bench`, in order: a module of this folder each, with ``rows(size)``."""
