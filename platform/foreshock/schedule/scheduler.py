@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 from foreshock.clock import Clock
@@ -17,6 +17,8 @@ log = get_logger("schedule")
 
 SILENT_AFTER = timedelta(minutes=2)
 """A run that gave no sign of life for so long has died with its worker."""
+AGAIN = "in place of"
+"""Cause of a run that was begun because the one before died."""
 
 
 class Scheduler:
@@ -47,8 +49,8 @@ class Scheduler:
     def tick(self, jobs: Iterable[Job]) -> list[Run]:
         """Start what is due now; gives the runs that were started."""
         now = self.clock.now()
-        self._bury_the_dead(now)
-        started = []
+        jobs = list(jobs)
+        started = self._replace_the_dead(now, {job.name for job in jobs})
         for job in jobs:
             for kind in KINDS:
                 due = self._due(job, kind, now)
@@ -80,9 +82,19 @@ class Scheduler:
         last = next(iter(self.runs.recent(job=job.name, kind="train", limit=1)), None)
         return last is not None and last.ended is not None and now - last.ended < timedelta(minutes=10)
 
-    def _bury_the_dead(self, now: datetime) -> None:
+    def _replace_the_dead(self, now: datetime, jobs: Collection[str]) -> list[Run]:
+        """Fail the runs whose worker died, as it does with the scheduler before this; begin each anew, once."""
+        started = []
         for run in self.runs.active():
-            if run.beat is not None and now - run.beat > SILENT_AFTER:
-                log.warning("run died", run=run.id, job=run.job, kind=run.kind)
-                error = f"gave no sign of life since {run.beat:%Y-%m-%d %H:%M:%S} UTC: its worker died"
-                self.runs.update(run.id, state="failed", ended=now, error=error)
+            if run.beat is None or now - run.beat <= SILENT_AFTER:
+                continue
+            log.warning("run died", run=run.id, job=run.job, kind=run.kind)
+            error = f"gave no sign of life since {run.beat:%Y-%m-%d %H:%M:%S} UTC: its worker died"
+            self.runs.update(run.id, state="failed", ended=now, error=error)
+            if run.job not in jobs or run.cause.startswith(AGAIN):
+                continue
+            again = self.runs.begin(run.job, run.kind, run.due, now=now, cause=f"{AGAIN} {run.id}")
+            if again is not None:
+                self.launch(again)
+                started.append(again)
+        return started

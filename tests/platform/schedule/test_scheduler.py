@@ -101,6 +101,14 @@ def test_a_run_that_gives_no_sign_of_life_is_failed_and_makes_room(nightly: Plat
     assert len(nightly.after(days=1)) == 1
 
 
+def test_a_run_that_died_is_begun_anew_once(nightly: Platform) -> None:
+    (run,) = nightly.after(hours=15)
+    (again,) = nightly.after(seconds=SILENT_AFTER.total_seconds() + 1)
+    assert (again.kind, again.due, again.cause) == ("train", run.due, f"in place of {run.id}")
+    assert nightly.after(seconds=SILENT_AFTER.total_seconds() + 1) == []
+    assert nightly.runs.get(again.id).state == "failed"
+
+
 def test_a_run_that_has_ended_is_never_changed(nightly: Platform) -> None:
     (run,) = nightly.after(hours=15)
     nightly.finish(run, "cancelled")
