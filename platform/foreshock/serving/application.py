@@ -116,6 +116,8 @@ def set_serve_mode() -> None:
     os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
     os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "50")
 
 
 def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str, bool]:
