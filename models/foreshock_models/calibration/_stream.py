@@ -6,37 +6,52 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "FRESH", "advance", "stand"]
+__all__ = ["COLUMNS", "FIRST_LINE", "FRESH", "HIGHEST", "LOWEST", "advance", "relative", "stand"]
 
 COLUMNS = {
-    "center": 0,  # location of the squashed raw score
+    "center": 0,  # location of the raw score
     "spread": 1,  # from there to its upper quantile, so that "above 1" is about as rare for every entity
     "shift": 2,  # this entity's threshold above the shared one, in spreads
-    "offset": 3,  # the controller: moves the line so that alerts come at the budget's rate
+    "line": 3,  # where the alert line stands now, on the scale that training made; the controller moves it
     "seen": 4,  # rows so far
-    "busy": 5,  # share of rows over the line, over about a day
-    "fast_center": 6,  # location over about an hour, alerting rows too: the new normal, if there is one
+    "busy": 5,  # share of rows over the line, over some days
+    "fast_center": 6,  # location over some hours, alerting rows too: the new normal, if there is one
     "fast_spread": 7,
     "alerting": 8,  # 1 while an alert is open, as far as the budget is concerned
     "quiet": 9,  # rows since the last one over the line
-    "votes": 10,  # from here: the last rows' votes, newest first
+    "peak": 10,  # highest score of the open alert
+    "slow": 11,  # mean of the raw score over the last week, for scores that are relative to it
+    "usual": 12,  # the same in training
+    "votes": 13,  # from here: the last rows' votes, newest first
 }
 MAX_VOTES = 32
+FIRST_LINE = 0.75
+"""Where the line begins: an extrapolated tail errs to the high side, and a line that is too low is put right by a
+few alerts, one that is too high only by weeks without any."""
+LOWEST, HIGHEST = 0.6, 1.6
+"""How far the controller may move the line."""
 FRESH: NDArray[np.float64] = np.zeros(COLUMNS["votes"] + MAX_VOTES)
 FRESH[COLUMNS["spread"]] = 1.0
+FRESH[COLUMNS["line"]] = FIRST_LINE
 
 UPPER = 0.05
 """Share of rows above centre plus spread."""
 UP = 4.0
-"""How fast the spread follows, against the centre."""
-LOWEST, HIGHEST = -0.7, 2.0
-"""How far the controller may move the line, in distances between threshold and line."""
-BUSY_LIMIT = 0.3
-"""Share of rows over the line, for about a day, that makes a new normal."""
+"""How fast the spread of a young entity follows, against its centre."""
+BUSY_LIMIT = 0.7
+"""Share of rows over the line, for days, that makes a new normal."""
 QUIET_ROWS = 10
 """An alert is over after so many rows below the line; what comes earlier is the same alert."""
+FADE = 4.0
+"""An alert moves the line by its peak to minus this power: what is far over the line is hardly a false alert."""
+NEAR = 0.5
+"""Scores at least so near the line move with it."""
+EASE = 0.3
+"""Relative scores: share of the usual mean added below the line of the fraction, so that it never vanishes."""
 
-CENTER, SPREAD, SHIFT, OFFSET, SEEN, BUSY, FAST_CENTER, FAST_SPREAD, ALERTING, QUIET, VOTES = range(11)
+CENTER, SPREAD, SHIFT, LINE, SEEN, BUSY, FAST_CENTER, FAST_SPREAD, ALERTING, QUIET, PEAK, SLOW, USUAL, VOTES = (
+    range(14)
+)
 
 
 @njit(cache=True, nogil=True)
@@ -52,12 +67,30 @@ def _log_tail(z: float, u: float, log_rate: float, scale: float, shape: float) -
 
 
 @njit(cache=True, nogil=True)
+def relative(
+    x: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    slow: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    pace: float,
+) -> NDArray[np.float64]:
+    """Raw scores as multiples of their own slow mean ``(n_rows,)``; `slow` ``(n_entities,)`` is moved in place."""
+    out = np.empty(len(x))
+    for e in range(len(offsets) - 1):
+        for i in range(offsets[e], offsets[e + 1]):
+            out[i] = x[i] / (slow[e] + EASE * usual[e])
+            slow[e] += pace * (x[i] - slow[e])
+    return out
+
+
+@njit(cache=True, nogil=True)
 def stand(
     x: NDArray[np.float64],
     offsets: NDArray[np.int64],
     table: NDArray[np.float64],
     tail: NDArray[np.float64],
     log_budget: float,
+    pace: float,
 ) -> NDArray[np.float64]:
     """Score every row with the state as it stands, learning nothing: ``(n_rows,)``."""
     threshold, rate, scale, shape = tail
@@ -65,9 +98,10 @@ def stand(
     score = np.empty(len(x))
     for e in range(len(offsets) - 1):
         s = table[e]
+        unit = s[SLOW] + EASE * s[USUAL] if pace > 0 else 1.0
         for i in range(offsets[e], offsets[e + 1]):
-            z = (x[i] - s[CENTER]) / s[SPREAD]
-            score[i] = _log_tail(z, threshold + s[SHIFT], log_rate, scale, shape) / log_budget
+            z = (x[i] / unit - s[CENTER]) / s[SPREAD]
+            score[i] = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
     return score
 
 
@@ -78,7 +112,7 @@ def advance(
     table: NDArray[np.float64],
     tail: NDArray[np.float64],
     log_budget: float,
-    span: float,
+    pace: float,
     young: float,
     busy_rate: float,
     gain: float,
@@ -88,7 +122,7 @@ def advance(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Score every row with the state before it, then learn from the row. Changes `table` in place.
 
-    `span` is the distance between the tail's threshold and the line; the controller moves in shares of it.
+    `pace` is that of the slow mean, 0 for scores that are not relative to it.
     Returns the scores ``(n_rows,)`` and where a new normal was accepted ``(n_rows,)``.
     """
     threshold, rate, scale, shape = tail
@@ -96,13 +130,20 @@ def advance(
     renewed = np.zeros(len(x), np.bool_)
     log_rate = np.log(rate)
     budget = np.exp(log_budget)
-    fast = 1.0 / 60.0
+    fast = 4.0 * busy_rate
     for e in range(len(offsets) - 1):
         s = table[e]
         for i in range(offsets[e], offsets[e + 1]):
-            z = (x[i] - s[CENTER]) / s[SPREAD]
-            u = max(threshold + s[SHIFT] + s[OFFSET], 0.1)
-            value = _log_tail(z, u, log_rate, scale, shape) / log_budget
+            here = x[i]
+            if pace > 0:
+                here = x[i] / (s[SLOW] + EASE * s[USUAL])
+                s[SLOW] += pace * (x[i] - s[SLOW])
+            z = (here - s[CENTER]) / s[SPREAD]
+            value = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
+            # what lies at the line scores 1, what lies far from it what training says: the order of what is far
+            # apart in time stays as it is
+            width = max(2.0 * abs(1.0 - s[LINE]), NEAR)
+            value += (1.0 - s[LINE]) * max(0.0, 1.0 - abs(value - s[LINE]) / width)
             score[i] = value
             vote = 1.0 if value >= 1.0 else 0.0
             count = vote
@@ -113,26 +154,28 @@ def advance(
             s[QUIET] = 0.0 if vote == 1.0 else s[QUIET] + 1.0
             if s[ALERTING] == 0.0 and count >= needed:
                 s[ALERTING] = 1.0
-                # what lies far over the line is hardly a false alert: it moves the line less
-                s[OFFSET] += gain * span / max(value, 1.0) ** 2
-            elif s[QUIET] >= QUIET_ROWS:
+                s[PEAK] = max(value, 1.0)
+                s[LINE] += gain * s[PEAK] ** -FADE
+            elif s[ALERTING] == 1.0 and value > s[PEAK]:
+                s[LINE] += gain * (value**-FADE - s[PEAK] ** -FADE)
+                s[PEAK] = value
+            if s[QUIET] >= QUIET_ROWS:
                 s[ALERTING] = 0.0
-            s[OFFSET] -= gain * span * budget
-            s[OFFSET] = min(max(s[OFFSET], LOWEST * span), HIGHEST * span)
+            s[LINE] = min(max(s[LINE] - gain * budget, LOWEST), HIGHEST)
             s[BUSY] += busy_rate * (vote - s[BUSY])
-            s[FAST_CENTER] += max(fast, 1.0 / (1.0 + s[SEEN])) * (x[i] - s[FAST_CENTER])
-            s[FAST_SPREAD] += max(fast, 1.0 / (1.0 + s[SEEN])) * (abs(x[i] - s[FAST_CENTER]) - s[FAST_SPREAD])
+            s[FAST_CENTER] += max(fast, 1.0 / (1.0 + s[SEEN])) * (here - s[FAST_CENTER])
+            s[FAST_SPREAD] += max(fast, 1.0 / (1.0 + s[SEEN])) * (abs(here - s[FAST_CENTER]) - s[FAST_SPREAD])
             if vote == 1.0 and s[BUSY] > BUSY_LIMIT:
                 s[CENTER] = s[FAST_CENTER]
-                s[SPREAD] = max(s[SPREAD], s[FAST_SPREAD])
+                s[SPREAD] = max(s[SPREAD], 2.0 * s[FAST_SPREAD])
                 s[BUSY] = 0.0
                 renewed[i] = True
             elif vote == 0.0 and s[SEEN] < young:
                 # a fresh entity learns where it stands, ever more slowly; then it stays: a score that followed
                 # the level of the raw scores would call an anomaly that lasts ever more normal
-                pace = 1.0 / (10.0 + s[SEEN])
-                s[CENTER] += pace * s[SPREAD] * min(max(4.0 * z, -1.0), 1.0)
-                s[SPREAD] *= np.exp(pace * ((UP if z > 1.0 else 0.0) - UP * UPPER))
+                step = 1.0 / (10.0 + s[SEEN])
+                s[CENTER] += step * s[SPREAD] * min(max(4.0 * z, -1.0), 1.0)
+                s[SPREAD] *= np.exp(step * ((UP if z > 1.0 else 0.0) - UP * UPPER))
                 s[SPREAD] = max(s[SPREAD], floor)
             s[SEEN] += 1.0
     return score, renewed

@@ -4,8 +4,12 @@ A score is ``log p / log p*``: p is the rate, per row, at which normal data of t
 raw score at least as high; p* is the rate that the budget allows. p comes from peaks over threshold [1]_: the
 N-of-M filtered raw scores are declustered into events, and the excess of their peaks follows a generalised
 Pareto tail. Because raw scores drift, a small integral controller [2]_ holds the long-run rate of alerts at the
-budget: each alert moves the line up a little, each row without one down by what the budget allows. When most of a
-day lies over the line, that level is accepted as the new normal.
+budget: an alert moves the line up (the less, the higher its peak), each row moves it down by what the budget
+allows. A score near the line is measured from the line as it stands; far from it, from the line of training, so
+that what is far apart in time stays comparable. When most of some days lies over the line, that level is accepted
+as the new normal.
+
+The scores of a single feature drift most: they are taken relative to their own mean over the last week.
 
 .. [1] Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017.
 .. [2] Gibbs and Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021.
@@ -19,7 +23,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration._stream import COLUMNS, FRESH, UPPER, advance, stand
+from foreshock_models.calibration._stream import (
+    COLUMNS,
+    FIRST_LINE,
+    FRESH,
+    HIGHEST,
+    LOWEST,
+    UPPER,
+    advance,
+    relative,
+    stand,
+)
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.state import State
 from foreshock_models.calibration.tail import Tail, fit_tail, nth_largest
@@ -29,18 +43,19 @@ __all__ = ["Calibrated", "Calibrator"]
 
 YOUNG_DAYS = 1.0
 """Until so many rows were seen, an entity's location and spread are learnt from its rows."""
-NEW_NORMAL_DAYS = 1.0
-"""An entity that is over the line for much of so long a time has a new normal."""
+NEW_NORMAL_DAYS = 1.65
+"""Time constant, in days, of the share of rows over the line: two days of nothing else make a new normal."""
+NEW_NORMAL_ROWS = 120
+"""The same in rows, where rows are rare."""
+SLOW_DAYS = 7.0
+"""Time constant of the mean that relative scores are measured by."""
 WARM_ROWS = 200
 """Rows after which an entity's own location and spread hold."""
-FIRST_OFFSET = -0.5
-"""Where the controller begins, in distances between threshold and line. An extrapolated tail errs to the high side,
-and a line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
-TOLERATED = 0.9
-"""What a person called normal scores at most this, just below the line."""
+TOLERATED = 0.9 * LOWEST
+"""What a person called normal scores at most this: below the line, wherever it moves."""
 HUGE = 1e100
-GAIN = 0.15
-"""How far one alert moves the line: fraction of the distance between threshold and line."""
+GAIN = 0.5
+"""How far one alert that only just reached the line moves it."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,8 @@ class Calibrator:
     ----------
     budget
         False alerts per entity and time.
-    linear
-        The raw scores are logarithmic already, as an ensemble's are.
+    relative
+        Measure raw scores by their own mean over the last week: for a single feature.
 
     Attributes
     ----------
@@ -75,7 +90,7 @@ class Calibrator:
     budget: Budget = field(default_factory=lambda: Budget.parse("1 per week"))
     unit: float = 1.0
     floor: float = 1e-3
-    linear: bool = False
+    relative: bool = False
     step: float = 60.0
     tail: Tail = field(default_factory=Tail)
     state: State = field(default_factory=State)
@@ -85,7 +100,11 @@ class Calibrator:
         self.step = panel.step
         positive = np.abs(raw[np.isfinite(raw)])
         self.unit = max(float(np.median(positive[positive > 0])), 1 / HUGE) if (positive > 0).any() else 1.0
-        x = self._squash(raw)
+        x = self._scaled(raw)
+        usual = np.array([max(float(x[rows].mean()), 1e-3) for _, rows in panel])
+        slow = usual.copy()
+        if self.relative:
+            x = relative(x, panel.offsets, slow, usual, self._pace(panel.step))
         center = np.empty(panel.n_entities)
         spread = np.empty(panel.n_entities)
         for i, (_, rows) in enumerate(panel):
@@ -96,11 +115,13 @@ class Calibrator:
         filtered = [nth_largest(values, *self.budget.votes) for values in z]
         self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
         table = np.tile(FRESH, (panel.n_entities, 1))
-        table[:, COLUMNS["center"]] = center
-        table[:, COLUMNS["spread"]] = spread
-        table[:, COLUMNS["shift"]] = [self.tail.own_shift(values) for values in filtered]
-        table[:, COLUMNS["offset"]] = FIRST_OFFSET * self.tail.span(self._line(panel.step)[1])
-        table[:, COLUMNS["seen"]] = np.diff(panel.offsets)
+        shift = [self.tail.own_shift(values) for values in filtered]
+        columns: dict[str, Any] = {
+            "center": center, "spread": spread, "shift": shift, "seen": np.diff(panel.offsets), "slow": slow,
+            "usual": usual, "fast_center": center, "fast_spread": spread,
+        }  # fmt: skip
+        for name, values in columns.items():
+            table[:, COLUMNS[name]] = values
         self.state = State(panel.entities, {"calibration": table})
         return self
 
@@ -108,22 +129,22 @@ class Calibrator:
         """Move the line to another budget; the controller begins anew."""
         self.budget = budget
         table = self.state.arrays["calibration"].copy()
-        table[:, COLUMNS["offset"]] = FIRST_OFFSET * self.tail.span(self._line(self.step)[1])
+        table[:, COLUMNS["line"]] = FIRST_LINE
         self.state = State(self.state.entities, {"calibration": table})
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it."""
         table = self._rows((self.state if state is None else state), panel.entities)
-        x = np.ascontiguousarray(self._squash(raw))
+        x = np.ascontiguousarray(self._scaled(raw))
         day = 86400.0 / panel.step
         score, normal = advance(
             x,
             panel.offsets,
             table,
-            *(line := self._line(panel.step)),
-            self.tail.span(line[1]),
+            *self._line(panel.step),
+            self._pace(panel.step),
             max(YOUNG_DAYS * day, WARM_ROWS),
-            1.0 / max(NEW_NORMAL_DAYS * day, WARM_ROWS / 4),
+            1.0 / max(NEW_NORMAL_DAYS * day, NEW_NORMAL_ROWS),
             GAIN,
             *self.budget.votes,
             self.floor,
@@ -136,13 +157,19 @@ class Calibrator:
     def static(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
         table = self._rows(self.state, panel.entities)
-        return stand(np.ascontiguousarray(self._squash(raw)), panel.offsets, table, *self._line(panel.step))
+        x = np.ascontiguousarray(self._scaled(raw))
+        return stand(x, panel.offsets, table, *self._line(panel.step), self._pace(panel.step))
+
+    def _pace(self, step: float) -> float:
+        """Share of a row in the slow mean; 0 where scores are not relative to it."""
+        return 1.0 / max(SLOW_DAYS * 86400.0 / step, 1.0) if self.relative else 0.0
 
     def tolerance(self, score: float) -> float:
         """How far a line must be raised, in the entity's spreads, so that what scored `score` stays below it."""
         budget = self._line(self.step)[1]
         wanted = max(self.tail.quantile(TOLERATED * budget), self.tail.threshold)
-        return max(self.tail.quantile(score * budget) - wanted, 0.0)
+        # near the line, a score on the scale of training may be as high as the line could stand
+        return max(self.tail.quantile(max(score, HIGHEST) * budget) - wanted, 0.0)
 
     @staticmethod
     def raise_line(state: State, entity: str, by: float) -> State:
@@ -160,7 +187,7 @@ class Calibrator:
         """The state of `entities`, copied; an unknown one starts from the median of those known in training."""
         known = self.state.arrays["calibration"]
         start = FRESH.copy()
-        for name in ("center", "spread", "shift", "offset"):
+        for name in ("center", "spread", "shift", "slow", "usual", "fast_center", "fast_spread"):
             start[COLUMNS[name]] = np.median(known[:, COLUMNS[name]])
         at = {name: i for i, name in enumerate(state.entities)}
         fallback = {name: i for i, name in enumerate(self.state.entities)}
@@ -172,10 +199,10 @@ class Calibrator:
                 rows[i] = known[fallback[name]]
         return rows
 
-    def _squash(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Linear for usual scores, logarithmic for huge ones unless they are so already; free of the raw scale."""
-        finite = np.clip(np.nan_to_num(raw), -HUGE, HUGE) / self.unit
-        return finite if self.linear else np.arcsinh(finite)
+    def _scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Finite raw scores, free of the detector's own scale."""
+        scaled: NDArray[np.float64] = np.clip(np.nan_to_num(raw), -HUGE, HUGE) / self.unit
+        return scaled
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         """JSON values and arrays, for `from_arrays`."""
@@ -185,7 +212,7 @@ class Calibrator:
             "votes": list(self.budget.votes),
             "unit": self.unit,
             "floor": self.floor,
-            "linear": self.linear,
+            "relative": self.relative,
             "step": self.step,
             "tail": self.tail.as_dict(),
             "entities": list(self.state.entities),
@@ -198,7 +225,7 @@ class Calibrator:
             budget=Budget(values["alerts"], values["seconds"], (values["votes"][0], values["votes"][1])),
             unit=values["unit"],
             floor=values["floor"],
-            linear=values["linear"],
+            relative=values["relative"],
             step=values["step"],
             tail=Tail(**values["tail"]),
             state=State(tuple(values["entities"]), {"calibration": arrays["calibration.state"]}),

@@ -37,10 +37,6 @@ class Tail:
             return float(self.threshold + self.scale * ratio)
         return float(self.threshold + self.scale / self.shape * np.expm1(self.shape * ratio))
 
-    def span(self, log_rate: float) -> float:
-        """Distance from the threshold to that level, at least one scale."""
-        return max(self.quantile(log_rate) - self.threshold, self.scale)
-
     def own_shift(self, filtered: NDArray[np.float64]) -> float:
         """How much higher one entity's threshold is than the shared one, in its own spread."""
         if len(filtered) < 100:

@@ -55,9 +55,8 @@ PYOD = "pyod:"
 
 
 def default_detectors(n_features: int) -> tuple[str, ...]:
-    """What a job gets that names none: on a single feature, two that see sub-sequences too."""
-    common = ("iforest", "lstm", "vae")
-    return (*common, "subspace", "discord") if n_features == 1 else common
+    """What a job gets that names none: on a single feature, those that see sub-sequences."""
+    return ("iforest", "subspace", "discord") if n_features == 1 else ("iforest", "lstm", "vae")
 
 
 def find(name: str) -> type[Detector]:

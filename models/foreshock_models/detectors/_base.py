@@ -121,7 +121,7 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         head, tail = hold_back(panel, HOLD_BACK)
         self._fit(head)
         self.profile_ = Profile.fit(panel)
-        self._conclude(self._decision(panel), panel, tail, Calibrator(budget or Budget.parse("1 per week")))
+        self._conclude(self._decision(panel), panel, tail, budget)
         return self
 
     def decision_function(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -243,9 +243,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
 
     # -- inside ----------------------------------------------------------------------------------------
     def _conclude(
-        self, raw: NDArray[np.float64], panel: Panel, tail: NDArray[np.bool_], calibrator: Calibrator
+        self, raw: NDArray[np.float64], panel: Panel, tail: NDArray[np.bool_], budget: Budget | None
     ) -> None:
         """Calibrate on the held-back rows, whose scores may look at the rows before them, and set PyOD's names."""
+        calibrator = Calibrator(budget or Budget.parse("1 per week"), relative=panel.n_features == 1)
         self.calibrator_ = calibrator.fit(raw[tail], panel.take(tail))
         self.state_ = self.calibrator_.state
         self.decision_scores_ = raw

@@ -1,4 +1,4 @@
-"""Several detectors as one: the mean of their tail scores, calibrated again."""
+"""Several detectors as one: the mean of their raw scores, each in units of its own, calibrated together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.calibration.state import State
 from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation, Scores, hold_back
 from foreshock_models.errors import ConfigError
@@ -18,17 +17,18 @@ from foreshock_models.panel import Panel
 
 __all__ = ["Ensemble"]
 
-BOUNDS = (0.0, 3.0)
-"""A member's score counts within these: no single one decides alone, however far it is over the line."""
-WEIGHTS = {"iforest": 1.5, "vae": 0.5}
-"""How much a member's score counts; others 1."""
+WEIGHTS = {"iforest": 2.0}
+"""How much a member counts; others 1."""
+USUAL = 0.9
+"""A member's raw score is measured in what it gives to one in ten of the held-back rows."""
 
 
 class Ensemble(Detector):
-    """The mean of its members' scores, which are on one scale: log-tail probabilities.
+    """The weighted mean of its members' raw scores, each in units of what it gives to a row somewhat unusual.
 
-    The members' scores are taken as training calibrated them, without what each would have learnt since: only the
-    mean follows drift. Members that each adapt on their own would soon disagree about what is usual.
+    A sum of the members' scores, so that its attributions are the sums of theirs, and add up where theirs do.
+    Only the mean is calibrated as rows come in: members that each adapt on their own would soon disagree about what
+    is usual. `Scores.members` are on the scale of training.
 
     Parameters
     ----------
@@ -87,8 +87,9 @@ class Ensemble(Detector):
         self.n_features_in_ = panel.n_features
         self.profile_ = next(iter(fitted.values())).profile_
         _, tail = hold_back(panel, HOLD_BACK)
-        raw, _ = self._mean(panel, {name: member.decision_scores_ for name, member in fitted.items()})
-        self._conclude(raw, panel, tail, Calibrator(budget or Budget.parse("1 per week"), linear=True))
+        raw = {name: member.decision_scores_ for name, member in fitted.items()}
+        self.units_ = {name: _unit(values[tail]) for name, values in raw.items()}
+        self._conclude(self._mean(raw), panel, tail, budget)
         return self
 
     def recalibrate(self, budget: Budget) -> Self:
@@ -103,31 +104,29 @@ class Ensemble(Detector):
 
         return {name: make(name, random_state=self.random_state) for name in default_detectors(panel.n_features)}
 
-    def _mean(
-        self, panel: Panel, raw: Mapping[str, NDArray[np.float64]]
-    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """Weighted mean of the members' bounded scores ``(n_rows,)``, and each member's own."""
-        scores = {name: self.members_[name].calibrator_.static(values, panel) for name, values in raw.items()}
-        weights = [WEIGHTS.get(name, 1.0) for name in scores]
-        return np.average([np.clip(s, *BOUNDS) for s in scores.values()], axis=0, weights=weights), scores
+    @property
+    def _shares(self) -> dict[str, float]:
+        """What a member's raw score is multiplied by."""
+        weights = {name: WEIGHTS.get(name, 1.0) for name in self.members_}
+        return {name: w / sum(weights.values()) / self.units_[name] for name, w in weights.items()}
+
+    def _mean(self, raw: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Of the members' raw scores, ``(n_rows,)`` each."""
+        shares = self._shares
+        return np.sum([shares[name] * values for name, values in raw.items()], axis=0)
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return self._mean(panel, {name: member._decision(panel) for name, member in self.members_.items()})[0]
+        return self._mean({name: member._decision(panel) for name, member in self.members_.items()})
 
     def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._mean_at(panel, rows)[0]
+        return self._mean(self._raw_at(panel, rows))
 
-    def _mean_at(
-        self, panel: Panel, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """`_mean` at some rows, their numbers increasing."""
-        chosen = np.zeros(panel.n_rows, np.bool_)
-        chosen[rows] = True
-        raw = {name: member._decision_at(panel, rows) for name, member in self.members_.items()}
-        return self._mean(panel if chosen.all() else panel.take(chosen), raw)
+    def _raw_at(self, panel: Panel, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        return {name: member._decision_at(panel, rows) for name, member in self.members_.items()}
 
     def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
-        raw, members = self._mean_at(panel, np.flatnonzero(keep))
+        members = self._raw_at(panel, np.flatnonzero(keep))
+        raw = self._mean(members)
         rows = panel if keep.all() else panel.take(keep)
         done = self.calibrator_.apply(raw, rows, state)
         return Scores(
@@ -136,26 +135,17 @@ class Ensemble(Detector):
             raw=raw,
             warming=done.warming,
             state=done.state,
-            members=members,
+            members={n: self.members_[n].calibrator_.static(values, rows) for n, values in members.items()},
             new_normal=done.new_normal,
         )
 
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        """Each member's attributions as shares of their own sum, weighted by the member's score.
-
-        Members measure in units of their own, so that only shares can be put together. They add up to how
-        far the ensemble's raw score lies above the lowest one.
-        """
-        raw, scores = self._mean_at(panel, rows)
-        total = np.zeros((len(rows), panel.n_features))
-        for name, member in self.members_.items():
-            parts = np.maximum(member._explain(panel, rows).attributions, 0.0)
-            share = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)
-            total += share * np.clip(scores[name], 0.05, BOUNDS[1])[:, None] * WEIGHTS.get(name, 1.0)
-        size = total.sum(axis=1, keepdims=True)
-        total = np.where(size > 0, total / np.maximum(size, 1e-12), 1.0 / panel.n_features)
-        lowest = np.full(len(rows), BOUNDS[0])
-        return Explanation(panel.features, total * (raw - lowest)[:, None], lowest, raw)
+        """The members' attributions, added up as their raw scores are."""
+        found = {name: member._explain(panel, rows) for name, member in self.members_.items()}
+        shares = self._shares
+        attributions = np.sum([shares[name] * e.attributions for name, e in found.items()], axis=0)
+        base = np.sum([shares[name] * e.base for name, e in found.items()], axis=0)
+        return Explanation(panel.features, attributions, base, self._mean({n: e.raw for n, e in found.items()}))
 
     def _expect(self, panel: Panel) -> Expectation | None:
         """What the first member that predicts values expects."""
@@ -173,7 +163,13 @@ class Ensemble(Detector):
         raise AssertionError("an ensemble fits through its members")
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
-        return {}, {}
+        return {"units": self.units_}, {}
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Everything is in the members."""
+        self.units_ = values["units"]
+
+
+def _unit(raw: NDArray[np.float64]) -> float:
+    """The `USUAL` quantile, kept from 0 where nearly all rows score nothing."""
+    unit = float(np.quantile(raw, USUAL) + 1e-3 * raw.max())
+    return unit if unit > 0 else 1.0

@@ -70,7 +70,7 @@ class VAE(NetworkDetector):
         max_windows: int = 16_000,
         learning_rate: float = 2e-3,
         batch_size: int = 256,
-        smoothing: int = 6,
+        smoothing: int = 8,
         device: str = "auto",
         contamination: float = 0.01,
         random_state: int = 0,
