@@ -20,7 +20,7 @@ from foreshock_models.scaling import Scaler
 
 __all__ = ["IForest"]
 
-SEVERAL, SINGLE = (5, 60, 8), (15, 200, 60)
+SEVERAL, SINGLE = (5, 60, 8), (15, 200, 30)
 """Default `short`, `long` and `smoothing`, for several features and for one."""
 FAR = 8.0
 """A row counts at most so many times for lying far out, in units of the 99% quantile of the training rows."""
