@@ -22,8 +22,9 @@ from tests.bench.quality import NOT_METRICS, SETS, parts
 
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobs.exam import FEWEST_ROWS
+from foreshock_pipelines.jobs.settle import EXAMINED, settle
 from foreshock_pipelines.jobs.train import fit
-from foreshock_pipelines.jobs.tune import settle
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     rows = []
     try:
         for name in options.sets.split(","):
-            files = [f for f in sorted((options.data / name).glob("*.parquet")) if parts(f)[1]["label"].any()]
+            files = [f for f in sorted((options.data / name).glob("*.parquet")) if suits(*parts(f))]
             for file in files[:: max(1, len(files) // options.series)][: options.series]:
                 rows.append({"set": name, "series": file.stem, **compare(file, options.trials, options.detectors)})
                 print(rows[-1], flush=True)
@@ -53,6 +54,11 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out, index=False)
     print(report(table))
+
+
+def suits(train: pd.DataFrame, test: pd.DataFrame) -> bool:
+    """Whether there are enough rows to tune on, and anomalies to judge by."""
+    return len(train) * EXAMINED > FEWEST_ROWS + 1 and bool(test["label"].any())
 
 
 def compare(file: Path, trials: int, detectors: str) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def settings_for(
             return dict(manifest["settings"]), tuned
     if job.auto is None:
         return job.detector_params, None
-    from foreshock_pipelines.jobs.tune import pick_detectors
+    from foreshock_pipelines.jobs.settle import pick_detectors
 
     picked = pick_detectors(job, panel, progress=progress)
     return picked.settings, picked.about(job.detectors)

@@ -8,79 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 import tempfile
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from foreshock_models.detectors import Ensemble, Space, around, search_space
+from foreshock_models.detectors import Space
 from foreshock_models.display import frame_html
-from foreshock_models.errors import ConfigError, JobError
-from foreshock_models.panel import Panel
+from foreshock_models.errors import ConfigError
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job, parse_duration
 from foreshock_pipelines.jobs.contest import HELD_OUT, Verdict, carry_on, contest
-from foreshock_pipelines.jobs.exam import Exam, set_exam, split_at
-from foreshock_pipelines.jobs.search import Found, Trial, Watch, search
+from foreshock_pipelines.jobs.exam import split_at
+from foreshock_pipelines.jobs.search import Watch
+from foreshock_pipelines.jobs.settle import Params, Progress, Settled, as_exclusions, on_ray, settle, starting_point
 from foreshock_pipelines.jobs.train import Exclusion, facts, fit, read_history, usable, without
 from foreshock_pipelines.registry import CHALLENGER, Registry
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Settled", "TuneReport", "pick_detectors", "settle", "tune"]
+__all__ = ["TuneReport", "tune"]
 
-Progress = Callable[[str], None]
-Params = Mapping[str, Mapping[str, Any]]
-
-EXAMINED = 0.25
-"""Newest share of the rows of a search that detectors are judged on, and not fitted on."""
 WINS_BY = 0.005
 """A tuned model must be better than the champion by so much average precision."""
-SHORTEST = 1.0
-"""Seconds below which a search is not begun."""
-MAX_ROWS = 40_000
-"""Of a larger fleet, a search looks at some entities with about so many rows together."""
-CANDIDATES = ("iforest", "lstm", "vae", "subspace", "discord")
-"""What `detectors: auto` picks from."""
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What a search came to: the chosen detectors with their settings, and what it saw.
-
-    ``auc_pr``: average precision of the chosen ones together; ``default_auc_pr``: of what they began from.
-    """
-
-    settings: dict[str, dict[str, Any]]
-    basis: str
-    auc_pr: float
-    default_auc_pr: float
-    found: list[Found]
-    notes: list[str]
-
-    @property
-    def trials(self) -> list[Trial]:
-        return [trial for found in self.found for trial in found.trials]
-
-    def about(self, asked: Params) -> dict[str, Any]:
-        """What a manifest says of the search: which detectors were asked for, and how well they did."""
-        return {
-            "asked": {name: dict(params) for name, params in asked.items()},
-            "basis": self.basis,
-            "auc_pr": self.auc_pr,
-            "default_auc_pr": self.default_auc_pr,
-            "trials": len(self.trials),
-        }
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True, repr=False)
@@ -217,9 +174,9 @@ def tune(
     seconds = _seconds(time)
     if trials < 1:
         raise ConfigError(f"trials must be at least 1; got {trials}")
-    base = {name: dict(params) for name, params in (detectors or _starting_point(job)).items()}
+    base = {name: dict(params) for name, params in (detectors or starting_point(job)).items()}
     pick = detectors is None and job.auto is not None
-    with _ray(), _kept(storage, job, base, trials, labels, start) as (folder, kept):
+    with on_ray(), _kept(storage, job, base, trials, labels, start) as (folder, kept):
         end = kept.get("end") or end or open_source(job).latest()
         start = kept.get("start") or start or end - job.history
         _write_plan(folder, start, end)
@@ -230,7 +187,7 @@ def tune(
             label_rows(everything, labels, must=strict)
         later = split_at(everything, 1 - HELD_OUT)
         known, _ = usable(everything.take(everything.timestamps < later))
-        learnt = without(known, _as_exclusions(labels))
+        learnt = without(known, as_exclusions(labels))
         settled = settle(
             job, known, base, trials=trials, seconds=seconds, labels=labels, space=space, pick=pick,
             folder=folder, progress=progress, watch=watch,
@@ -238,7 +195,7 @@ def tune(
         progress(f"training the best setting of {', '.join(settled.settings)}")
         fitted = fit(learnt, settled.settings, job.budget, seed=job.seed, progress=progress)
         verdict = contest(job, registry, fitted.detector, everything, later, labels=labels, margin=WINS_BY)
-        carry_on(fitted.detector, without(everything, _as_exclusions(labels)), later)
+        carry_on(fitted.detector, without(everything, as_exclusions(labels)), later)
         extra = facts(
             job, learnt, windows.queries, fitted, settled.settings, settled.about(detectors or job.detectors)
         )
@@ -254,124 +211,6 @@ def tune(
     )
 
 
-def pick_detectors(
-    job: Job, panel: Panel, *, labels: Intervals | None = None, progress: Progress = lambda line: None
-) -> Settled:
-    """Detectors and settings for ``detectors: auto``, by a search within the job's time for it."""
-    auto = job.auto
-    if auto is None:
-        raise ConfigError(f"the job {job.name} names its detectors: there is nothing to pick")
-    with _ray(), _kept(None, job, {}, 0, None, None) as (folder, _):
-        return settle(
-            job, panel, _starting_point(job), trials=auto.trials, seconds=auto.time.total_seconds(),
-            labels=labels, pick=True, folder=folder, progress=progress,
-        )  # fmt: skip
-
-
-def settle(
-    job: Job,
-    panel: Panel,
-    base: Params,
-    *,
-    trials: int,
-    seconds: float | None,
-    labels: Intervals | None = None,
-    space: Mapping[str, Space] | None = None,
-    pick: bool = False,
-    folder: Path,
-    progress: Progress = lambda line: None,
-    watch: Watch = lambda trial: None,
-) -> Settled:
-    """Search the settings of the detectors in `base`, one after the other; `pick` those that do best together."""
-    some = _some(panel, job.seed)
-    at = split_at(some, 1 - EXAMINED)
-    exam = set_exam(some, at, labels=labels, seed=job.seed)
-    rows, _ = usable(some.take(some.timestamps < at))
-    rows = without(rows, _as_exclusions(labels))
-    notes = []
-    if labels and exam.basis == "planted":
-        notes.append("no label lies in the rows that are judged on: anomalies are planted there")
-        progress(notes[-1])
-    until = None if seconds is None else clock.monotonic() + seconds
-    found: dict[str, Found] = {}
-    trouble: list[JobError] = []
-    for left, (name, params) in zip(range(len(base), 0, -1), base.items(), strict=True):
-        own = space.get(name) if space is not None else None
-        tried = around(search_space(name, some.n_features) if own is None else own, params)
-        share = None if until is None else (until - clock.monotonic()) / left
-        progress(
-            f"searching {name}: {trials if tried else 1} trials" + (f", {max(share, 0):.0f} s" if share else "")
-        )
-        try:
-            if share is not None and share < SHORTEST:
-                raise JobError(f"no time is left for {name}; give more")
-            found[name] = search(
-                name, params, tried, rows, exam, budget=job.budget, trials=trials, seconds=share,
-                seed=job.seed, folder=folder, watch=watch,
-            )  # fmt: skip
-        except JobError as exc:
-            trouble.append(exc)
-            notes.append(f"{name} is not tuned: {exc}")
-            progress(notes[-1])
-    if not found:
-        raise trouble[0]
-    chosen = {name: found[name].params if name in found else dict(params) for name, params in base.items()}
-    if pick:
-        chosen = {name: params for name, params in chosen.items() if name in found}
-    best, settings = _together(job, rows, exam, chosen, pick, progress)
-    first, _ = _together(job, rows, exam, {name: base[name] for name in chosen}, False, progress)
-    if first > best and not pick:
-        notes.append(f"the settings found are no better together ({best:.3f}) than the present ones ({first:.3f})")
-        progress(notes[-1])
-        best, settings = first, {name: dict(base[name]) for name in chosen}
-    return Settled(settings, exam.basis, round(best, 4), round(first, 4), list(found.values()), notes)
-
-
-def _together(
-    job: Job, rows: Panel, exam: Exam, settings: Params, pick: bool, progress: Progress
-) -> tuple[float, dict[str, dict[str, Any]]]:
-    """The mark of detectors as one model; `pick` leaves out those without which it is better, best first."""
-    whole = fit(rows, settings, job.budget, seed=job.seed).detector
-    if not isinstance(whole, Ensemble):
-        return exam.mark(whole), {name: dict(params) for name, params in settings.items()}
-    if not pick:
-        return exam.mark(whole), {name: dict(params) for name, params in settings.items()}
-    members = whole.members_
-    alone = {name: exam.mark(member) for name, member in members.items()}
-    order = sorted(alone, key=lambda name: -alone[name])
-    kept, best = order[:1], alone[order[0]]
-    for name in order[1:]:
-        joined = {n: members[n] for n in members if n in {*kept, name}}
-        mark = exam.mark(Ensemble(random_state=job.seed).join(joined, rows, job.budget))
-        if mark > best:
-            kept, best = [*kept, name], mark
-    progress(f"picked {', '.join(kept)}: AUC-PR {best:.3f}")
-    return best, {name: dict(settings[name]) for name in members if name in kept}
-
-
-def _starting_point(job: Job) -> Params:
-    return {name: {} for name in CANDIDATES} if job.auto is not None else job.detector_params
-
-
-def _some(panel: Panel, seed: int) -> Panel:
-    """As many entities, drawn at random, as have about `MAX_ROWS` rows together; at least two."""
-    each = panel.n_rows / panel.n_entities
-    most = max(2, round(MAX_ROWS / each))
-    if panel.n_entities <= most:
-        return panel
-    chosen = np.random.default_rng(seed).choice(panel.n_entities, size=most, replace=False)
-    return panel.select([panel.entities[i] for i in chosen.tolist()])
-
-
-def _as_exclusions(labels: Intervals | None) -> list[Exclusion]:
-    """Known anomalies are nothing to learn from."""
-    return [
-        Exclusion(entity, round(first.timestamp() * 1000), round(last.timestamp() * 1000))
-        for entity, intervals in (labels or {}).items()
-        for first, last in intervals
-    ]
-
-
 def _seconds(time: timedelta | str | None) -> float | None:
     if time is None:
         return None
@@ -379,21 +218,6 @@ def _seconds(time: timedelta | str | None) -> float | None:
     if span <= timedelta(0):
         raise ConfigError(f"the time budget must be above 0; got {span}")
     return span.total_seconds()
-
-
-@contextmanager
-def _ray() -> Iterator[None]:
-    """Ray, where it does not run yet, for as long as this block."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class _kept:
@@ -428,9 +252,6 @@ class _kept:
         # what failed on purpose would fail again; what was interrupted goes on
         if kind is None or not self.lasting or issubclass(kind, Exception):
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-PLAN = "plan.json"
 
 
 def _write_plan(folder: Path, start: datetime, end: datetime) -> None:
