@@ -22,7 +22,7 @@ from foreshock_pipelines.jobs.tune import tune
 from foreshock_pipelines.registry import Registry
 
 pytestmark = pytest.mark.ray
-SPACE = {"iforest": {"short": Int(2, 40, 5), "smoothing": Int(1, 60, 6)}}
+SPACE = {"iforest": {"smoothing": Int(1, 60, 6, log=True)}}
 SLOW_TO_SEE = {"iforest": {"n_trees": 15, "smoothing": 60}}
 """The mean of an hour: there is something to gain."""
 
@@ -169,6 +169,7 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
             break
     os.killpg(dying.pid, signal.SIGKILL)
     dying.wait()
+    dying.stdout.close()
     assert done == 3
     seen: list[Trial] = []
     report = tune(trained.job, registry, trials=12, space=SPACE, storage=storage, watch=seen.append)
