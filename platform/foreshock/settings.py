@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile.durations import Duration
+
+if TYPE_CHECKING:
+    from foreshock.store.retention import Retention
 
 __all__ = ["Settings", "load_settings"]
 
@@ -37,6 +43,11 @@ class Settings(BaseSettings):
     )
     ray_address: str | None = Field(None, description="Ray cluster; default: start one here")
     max_body: int = Field(64 * 2**20, ge=1024, description="largest accepted request body, bytes")
+    keep_alerts: Duration = Field(
+        timedelta(days=90), description="how long resolved alerts stay, with their history; also silences"
+    )
+    keep_runs: Duration = Field(timedelta(days=30), description="how long runs that have ended stay")
+    keep_outbox: Duration = Field(timedelta(days=7), description="how long notifications stay after they were sent")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_json: bool = False
 
@@ -44,6 +55,13 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """SQLAlchemy URL of the store."""
         return self.store_url or f"sqlite:///{self.home / 'foreshock.db'}"
+
+    @cached_property
+    def retention(self) -> Retention:
+        """How long the store keeps what is over."""
+        from foreshock.store.retention import Retention
+
+        return Retention(self.keep_alerts, self.keep_runs, self.keep_outbox)
 
     @cached_property
     def registry(self) -> str:

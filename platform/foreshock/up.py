@@ -67,7 +67,10 @@ def bring_up(
     token, new = serve_application(settings, jobs)
     conductor = None
     if scoring:
-        plan = Plan(jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level)
+        plan = Plan(
+            jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
+            settings.retention,
+        )  # fmt: skip
         conductor = start_conductor(plan)
     return Running(settings.url, token, new, conductor)
 

@@ -14,8 +14,10 @@ from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
 from foreshock.alerts.feedback import tolerances
 from foreshock.alerts.payload import alert_payload
+from foreshock.alerts.upkeep import Upkeep
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.scoring.latest import Latest
+from foreshock.store.retention import Retention
 from foreshock.store.store import ScorerState, open_patiently
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import Scored
@@ -30,13 +32,22 @@ DELIVER_EVERY = 0.5
 class AlertKeeper:
     """Takes scored passes, writes what they mean, and delivers it from the outbox in a thread of its own."""
 
-    def __init__(self, store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO") -> None:
+    def __init__(
+        self,
+        store_url: str,
+        url: str,
+        jobs: Sequence[Job],
+        log_level: str = "INFO",
+        keep: Retention | None = None,
+    ) -> None:
         set_up_logging(log_level)
         self.log = get_logger("alerts")
         self.store = open_patiently(store_url)
         self.engine = Engine(self.store, url)
         self.deliverer = Deliverer(self.store, jobs)
         self.jobs = {job.name: job for job in jobs}
+        self.upkeep = Upkeep(self.engine, keep or Retention())
+        self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
@@ -50,6 +61,7 @@ class AlertKeeper:
         changes = self.engine.take(job, scored, now_ms, revision)
         if changes is None:
             return None
+        self.passed[job.name] = _now_ms()
         if latest is not None:
             self.latest[job.name] = latest
         return [alert_payload(c.alert, c.event, self.engine.url) for c in changes if c.event != "updated"]
@@ -82,12 +94,19 @@ class AlertKeeper:
     def _deliver(self) -> None:
         while not self._stop.wait(DELIVER_EVERY):
             try:
-                self.deliverer.run(round(time.time() * 1000))
+                self.deliverer.run(_now_ms())
+                self.upkeep.run(dict(self.jobs), self.passed, _now_ms())
             except Exception as exc:  # delivery must outlive everything; what went wrong is said
                 self.log.warning("delivery failed", error=f"{type(exc).__name__}: {exc}")
 
 
-def alert_actor(store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO") -> Any:
+def _now_ms() -> int:
+    return round(time.time() * 1000)
+
+
+def alert_actor(
+    store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO", keep: Retention | None = None
+) -> Any:
     """The running alert actor, or a new one."""
     import ray
 
@@ -95,4 +114,4 @@ def alert_actor(store_url: str, url: str, jobs: Sequence[Job], log_level: str = 
     return remote.options(
         name=NAME, namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
         max_restarts=-1, max_task_retries=-1, num_cpus=0.05,
-    ).remote(store_url, url, list(jobs), log_level)  # fmt: skip
+    ).remote(store_url, url, list(jobs), log_level, keep)  # fmt: skip

@@ -154,12 +154,18 @@ def tolerances(store: Store, job: str, since_ms: int = 0) -> dict[str, float]:
     return found
 
 
-def exclusions(store: Store, job: Job) -> list[Exclusion]:
-    """Rows of a job that must not be learnt from: excluded by people, confirmed as anomalies, or in a silence."""
+def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclusion]:
+    """Rows of a job that must not be learnt from: excluded by people, confirmed as anomalies, or in a silence.
+
+    Parameters
+    ----------
+    confirmed
+        False for what takes confirmed anomalies as labels, and so needs their rows.
+    """
     from foreshock_pipelines.jobs.train import Exclusion
 
     kept = StoredFeedback(store)
-    given = [*kept.in_force(job.name, "exclude"), *kept.in_force(job.name, "true")]
+    given = kept.in_force(job.name, "exclude") + (kept.in_force(job.name, "true") if confirmed else [])
     found = [Exclusion(f.entity, f.start_ms, f.end_ms) for f in given]
     now = round(time.time() * 1000)
     for silence in StoredSilences(store).since(0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,7 +74,8 @@ def train(
     source.check()
     first, last = times(job, source, start, end)
     chosen = named(detector)
-    exclude = exclusions(open_store(settings.store), job)
+    with contextlib.closing(open_store(settings.store)) as store:
+        exclude = exclusions(store, job)
     with stage_line("starting Ray") as note, ray_cluster(settings):
         report = run(
             job, Registry(settings.registry), start=first, end=last, exclude=exclude, detectors=chosen,

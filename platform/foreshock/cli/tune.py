@@ -58,7 +58,7 @@ def tune(
     budget = parse_duration(time) if time else job.auto.time if job.auto else None
     chosen = named(detector)
     with contextlib.closing(open_store(settings.store)) as store:
-        known, exclude = known_anomalies(store, job, labels), exclusions(store, job)
+        known, exclude = known_anomalies(store, job, labels), exclusions(store, job, confirmed=False)
     source = open_source(job)
     source.check()
     first, last = times(job, source, start, end)

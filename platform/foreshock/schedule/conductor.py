@@ -16,14 +16,16 @@ from foreshock.clock import Clock, ReplayClock, SystemClock
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.schedule.drift import DriftWatch, measure_on_ray
 from foreshock.schedule.execute import launch
+from foreshock.schedule.jobfiles import JobFiles
 from foreshock.schedule.measures import Measures
 from foreshock.schedule.runs import Run
 from foreshock.schedule.scheduler import Scheduler
 from foreshock.scoring.worker import PassReport, score_worker
+from foreshock.store.retention import Retention
 from foreshock.store.runs import StoredRuns
 from foreshock.store.store import open_patiently
 from foreshock_models.errors import ForeshockError, SourceError
-from foreshock_pipelines.jobfile import Job, load_job
+from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["NAME", "Conductor", "Plan", "Replay", "start_conductor"]
@@ -56,6 +58,7 @@ class Plan:
     files: Mapping[str, Path] = field(default_factory=dict)
     replay: Replay | None = None
     log_level: str = "INFO"
+    keep: Retention = field(default_factory=Retention)
 
 
 class Conductor:
@@ -71,7 +74,8 @@ class Conductor:
             self.clock = ReplayClock(plan.replay.start, plan.replay.end)
         self.store = open_patiently(plan.store_url)
         self.registry = Registry(plan.registry)
-        self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level)
+        self.files = JobFiles(plan.files, self.registry)
+        self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level, plan.keep)
         self.scheduler = Scheduler(
             StoredRuns(self.store), self._launch, self.clock, lambda job: self.registry.champion(job.name) is None
         )
@@ -84,7 +88,6 @@ class Conductor:
         for name in self.jobs:
             self.measures.watch(name)
         self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
-        self._seen = {name: _stamp(path) for name, path in plan.files.items()}
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
         self._thread.start()
 
@@ -100,8 +103,11 @@ class Conductor:
                     "scored": self.reports[name].scored_ms if name in self.reports else None,
                     "pass_seconds": self.reports[name].seconds if name in self.reports else None,
                     "problem": self.problems.get(name),
+                    "policy": policy_json(job),
+                    "file": str(self.plan.files[name]) if name in self.plan.files else None,
+                    "refused": self.files.refused.get(name),
                 }
-                for name in self.jobs
+                for name, job in list(self.jobs.items())
             },
         }
 
@@ -179,7 +185,8 @@ class Conductor:
             self.workers[job.name] = score_worker(job, self.plan.registry, self.alerts, self.plan.log_level)
         start = round(self.plan.replay.start.timestamp() * 1000) if self.plan.replay else None
         worker = self.workers[job.name]
-        reference = worker.run.remote(round(now.timestamp() * 1000), start)
+        # with the job, so that a worker that was started again does not go on under its first one
+        reference = worker.run.remote(round(now.timestamp() * 1000), start, job)
         self.passes[job.name] = reference, time.monotonic()
         self.due[job.name] = (now.timestamp() // job.score_every + 1) * job.score_every
         if replaying:
@@ -206,26 +213,10 @@ class Conductor:
         launch(run, self.jobs[run.job], self.plan.store_url, self.plan.registry)
 
     def _reload(self) -> None:
-        """Take up changed job files; one that does not load leaves the old one in force."""
-        for name, path in self.plan.files.items():
-            stamp = _stamp(path)
-            if stamp == self._seen[name]:
-                continue
-            self._seen[name] = stamp
-            try:
-                job = load_job(path)
-                if job.name != name:
-                    raise ForeshockError(f"{path}: the job was {name!r} and is now {job.name!r}; start it anew")
-            except ForeshockError as exc:
-                self.log.error(
-                    "the changed job file is not taken up; the one before stays in force", error=str(exc)
-                )
-                continue
-            self.jobs[name] = job
+        """Take up changed job files; one that does not hold leaves the old one in force."""
+        for job in self.files.changed(self.jobs):
+            self.jobs[job.name] = job
             self.alerts.watch.remote(job)
-            if name in self.workers:
-                self.workers[name].change_job.remote(job)
-            self.log.info("job file taken up", job=name)
 
 
 def start_conductor(plan: Plan) -> Any:
@@ -243,9 +234,10 @@ def start_conductor(plan: Plan) -> Any:
     ).remote(plan)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+def policy_json(job: Job) -> dict[str, Any]:
+    """What is in force of a job's policy, as its file would say it."""
+    rules = {
+        name: query.model_dump(mode="json", include={"direction", "min_deviation", "valid_range"})
+        for name, query in job.queries.items()
+    }
+    return {"alerts": job.alerts.model_dump(mode="json", by_alias=True), "queries": rules}

@@ -46,7 +46,8 @@ def _tune(task: Task) -> dict[str, Any]:
 
     job, store = task.job, task.store
     return tune(
-        job, task.registry, labels=known_anomalies(store, job), strict=False, exclude=exclusions(store, job),
+        job, task.registry, labels=known_anomalies(store, job), strict=False,
+        exclude=exclusions(store, job, confirmed=False),
         time=job.auto.time if job.auto else None, promote=True, storage=load_settings().home / "tune",
         progress=task.note,
     ).as_dict()  # fmt: skip

@@ -85,16 +85,20 @@ class ScoreWorker:
     def pid(self) -> int:
         return os.getpid()
 
-    def run(self, now_ms: int, start_ms: int | None = None) -> PassReport:
+    def run(self, now_ms: int, start_ms: int | None = None, job: Job | None = None) -> PassReport:
         """Score what came since the last pass.
 
         Parameters
         ----------
         start_ms
             Where to begin if this job was never scored; default one step before now.
+        job
+            As it is in force; default as it was last.
         """
         import ray
 
+        if job is not None and job != self.job:
+            self.change_job(job)
         began = time.perf_counter()
         job = self.job
         step_ms = round(job.step_seconds * 1000)

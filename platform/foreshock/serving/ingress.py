@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from foreshock.serving.alerts_api import add_alerts
 from foreshock.serving.document import Api
+from foreshock.serving.jobs_api import add_jobs
 from foreshock.serving.predictions import add_predictions
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.serving.schemas import ARROW, ExplainRequest, ScoreRequest, TrainRequest, body_schema
@@ -41,6 +42,7 @@ def api() -> FastAPI:
     _models(app)
     add_alerts(app, _backend, _json)
     add_predictions(app, _backend)
+    add_jobs(app, _backend)
     return app
 
 

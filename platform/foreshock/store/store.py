@@ -233,7 +233,10 @@ class Store:
             if value is not None:
                 query = query.where(column == value)
         if since_ms is not None:
-            query = query.where(a.updated_ms >= since_ms)
+            lately = a.updated_ms >= since_ms
+            if self.engine.dialect.name == "sqlite":  # it would read all of them for the order
+                lately = a.seq.in_(sa.select(a.seq).where(lately))
+            query = query.where(lately)
         if before is not None:
             query = query.where(a.seq < before)
         with self.begin() as c:

@@ -1,0 +1,40 @@
+"""``/ai/jobs``: which jobs run, under which policy, and what is wrong with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+__all__ = ["add_jobs"]
+
+PATIENCE = 5.0
+
+
+def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
+    """Add the route; `backend` gives the `Ingress` of this replica."""
+
+    @app.get("/ai/jobs", tags=["jobs"])
+    async def jobs(request: Request) -> dict[str, Any]:
+        """Jobs: model, last scored time, the policy in force, and why a changed job file is not (`refused`)."""
+        found = await _conductor()
+        if found is None:
+            alone = {"problem": "only the HTTP API runs here, or the conductor does not answer", "refused": None}
+            return {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
+        return found
+
+
+async def _conductor() -> dict[str, Any] | None:
+    import ray
+
+    from foreshock.alerts.actor import NAMESPACE
+    from foreshock.schedule.conductor import NAME
+
+    try:
+        actor = ray.get_actor(NAME, namespace=NAMESPACE)
+        found: dict[str, Any] = await asyncio.wait_for(actor.status.remote(), PATIENCE)
+    except (ValueError, TimeoutError, ray.exceptions.RayError):
+        return None
+    return found
