@@ -17,7 +17,7 @@ from foreshock_pipelines.jobfile import load_job
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+def until(condition: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
