@@ -54,7 +54,8 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
     set_up_logging()
     store = open_store(store_url)
     runs = StoredRuns(store)
-    if runs.update(run_id, state="running", beat=_now()).state not in ACTIVE:
+    run = runs.update(run_id, state="running", beat=_now())
+    if run.state not in ACTIVE:
         store.close()
         return {}  # cancelled, or given up, before this worker began
     lines: list[str] = []
@@ -75,7 +76,7 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         work = WORK.get(kind)
         if work is None:
             raise ConfigError(f"runs of the kind {kind!r} cannot be executed; {allowed(kind, WORK)}")
-        result = work(Task(job, Registry(registry), store, note))
+        result = work(Task(job, Registry(registry), store, note, by_hand=run.cause == "http"))
         end("succeeded", result=result)
         return result
     except ForeshockError as exc:

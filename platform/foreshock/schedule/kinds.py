@@ -15,12 +15,16 @@ __all__ = ["WORK", "Task", "Work"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a run works with: its job, the models, the store, and `note`, which takes a line for its log."""
+    """What a run works with: its job, the models, the store, and `note`, which takes a line for its log.
+
+    ``by_hand``: somebody asked for it; then what is trained serves at once.
+    """
 
     job: Job
     registry: Registry
     store: Store
     note: Callable[[str], None]
+    by_hand: bool = False
 
 
 Work = Callable[[Task], dict[str, Any]]
@@ -31,8 +35,11 @@ def _train(task: Task) -> dict[str, Any]:
     from foreshock.alerts.feedback import exclusions
     from foreshock.alerts.known import known_anomalies
     from foreshock_pipelines.jobs.retrain import retrain
+    from foreshock_pipelines.jobs.train import train
 
     job, store = task.job, task.store
+    if task.by_hand:
+        return train(job, task.registry, exclude=exclusions(store, job), progress=task.note).as_dict()
     return retrain(
         job, task.registry, labels=known_anomalies(store, job), exclude=exclusions(store, job), progress=task.note
     ).as_dict()

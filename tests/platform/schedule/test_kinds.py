@@ -32,6 +32,15 @@ def test_the_second_scheduled_training_is_a_contest_with_its_reason_in_the_resul
     assert second["contest"]["reason"] in lines[-1]
 
 
+def test_what_is_trained_by_hand_serves_at_once(trained: Any, store: Store, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    task = Task(trained.job, registry, store, lambda line: None, by_hand=True)
+    WORK["train"](task)
+    second = WORK["train"](task)
+    assert second["contest"] is None
+    assert registry.champion("small") == second["version"]
+
+
 @pytest.mark.ray
 def test_a_scheduled_tuning_promotes_what_wins_and_outlives_its_labels(
     trained: Any, store: Store, tmp_path: Path, ray_cluster: None, monkeypatch: pytest.MonkeyPatch
