@@ -196,7 +196,6 @@ class Job(Model):
             }
         ),
     ] = Field(default_factory=dict, description="default: what suits the number of features")
-    per_entity: bool = Field(False, description="one model for each entity in place of one for all")
     false_alerts: str = Field("1 per week", description="the budget per entity: the only threshold")
     schedule: Schedule = Field(default_factory=Schedule)
     alerts: AlertConfig = Field(default_factory=AlertConfig)
