@@ -10,13 +10,14 @@ import typer
 
 from foreshock.cli.app import app
 
-config = typer.Typer(help="Check job files; print their JSON Schema.", no_args_is_help=True)
-app.add_typer(config, name="config")
+group = typer.Typer(help="Check job files; print their JSON Schema.", no_args_is_help=True)
+app.add_typer(group, name="config")
 
 
-@config.command()
+@group.command()
 def validate(
-    paths: Annotated[list[Path], typer.Argument(help="Job files, or folders of them.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Job files, or folders of them.")] = None,
+    config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="The same.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the jobs, defaults filled in, as JSON.")] = False,
 ) -> None:
     """Check job files; says every mistake with file, key and what is allowed."""
@@ -25,7 +26,10 @@ def validate(
 
     jobs = {}
     wrong = []
-    for path in paths:
+    given = [*(paths or ()), *(config or ())]
+    if not given:
+        raise ConfigError("name the job files to check, as in foreshock config validate configs/node.yaml")
+    for path in given:
         try:
             jobs.update({f"{path}:{name}": job for name, job in load_jobs(path).items()})
         except ConfigError as exc:
@@ -43,7 +47,7 @@ def validate(
         )
 
 
-@config.command()
+@group.command()
 def schema() -> None:
     """Print the JSON Schema of job files, for completion in an editor."""
     from foreshock_pipelines.jobfile import Job

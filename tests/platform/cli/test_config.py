@@ -16,8 +16,9 @@ def foreshock(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, timeout=120)
 
 
-def test_a_good_job_file_passes(root: Path) -> None:
-    done = foreshock("config", "validate", str(root / "configs" / "node.yaml"))
+@pytest.mark.parametrize("option", [(), ("-c",)], ids=["argument", "option"])
+def test_a_good_job_file_passes(root: Path, option: tuple[str, ...]) -> None:
+    done = foreshock("config", "validate", *option, str(root / "configs" / "node.yaml"))
     assert done.returncode == 0, done.stderr
     assert "6 features per instance" in done.stdout
 
