@@ -63,9 +63,10 @@ def demo(
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
     with ray_cluster(settings, num_cpus=4):
         with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
-            training = pool.submit(train, job, Registry(settings.registry), end=replayed.start, progress=note)
-            running = bring_up(settings, {job.name: job}, files={job.name: file}, replay=replayed)
-            training.result()
+            # the training, which takes longer, stays in this thread: there Ctrl-C ends it
+            starting = pool.submit(bring_up, settings, {job.name: job}, files={job.name: file}, replay=replayed)
+            train(job, Registry(settings.registry), end=replayed.start, progress=note)
+            running = starting.result()
         store = open_store(settings.store)
         first = _watch(store, running, job, began)
         _verdict(store, job, planted, hours, hosts)
