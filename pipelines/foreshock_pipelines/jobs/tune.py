@@ -6,12 +6,14 @@ they find is trained on both, and compared with the champion on the third, which
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
 import tempfile
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from foreshock_models.detectors import Space
 from foreshock_models.display import frame_html
-from foreshock_models.errors import ConfigError
+from foreshock_models.errors import ConfigError, JobError
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job, parse_duration
@@ -38,6 +40,8 @@ __all__ = ["TuneReport", "tune"]
 WINS_BY = 0.005
 """A tuned model must be better than the champion by so much average precision."""
 PLAN = "plan.json"
+ABANDONED_AFTER = 7 * 86400
+"""Seconds after which a search that was left in the middle is forgotten."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -176,7 +180,7 @@ def tune(
         raise ConfigError(f"trials must be at least 1; got {trials}")
     base = {name: dict(params) for name, params in (detectors or starting_point(job)).items()}
     pick = detectors is None and job.auto is not None
-    with on_ray(), _kept(storage, job, base, trials, labels, start) as (folder, kept):
+    with on_ray(), _kept(storage, job, base, trials, labels, space, start) as (folder, kept):
         end = kept.get("end") or end or open_source(job).latest()
         start = kept.get("start") or start or end - job.history
         _write_plan(folder, start, end)
@@ -220,38 +224,52 @@ def _seconds(time: timedelta | str | None) -> float | None:
     return span.total_seconds()
 
 
-class _kept:
-    """The folder of a search, and what is known of one that was left in the middle; gone once it is over.
+@contextmanager
+def _kept(storage: Path | None, job: Job, *about: Any) -> Iterator[tuple[Path, dict[str, datetime]]]:
+    """The folder of a search, and the times of one that was left in the middle; gone once it is over.
 
-    The same job, detectors, number of trials and labels are the same search.
+    The same job, and the same of all that it is `about`, are the same search.
+
+    Raises
+    ------
+    JobError
+        It is under way in another process.
     """
-
-    def __init__(
-        self, storage: Path | None, job: Job, base: Params, trials: int, labels: Intervals | None,
-        start: datetime | None,
-    ) -> None:  # fmt: skip
-        if storage is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="foreshock-tune-"))
-            self.lasting = False
-            return
-        spans = {key: [[str(a), str(b)] for a, b in value] for key, value in (labels or {}).items()}
-        about = [job.model_dump(mode="json", by_alias=True), base, trials, spans, str(start)]
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:12]
-        self.folder = storage.absolute() / f"{job.name}-{digest}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lasting = True
-
-    def __enter__(self) -> tuple[Path, dict[str, datetime]]:
+    if storage is None:
+        with tempfile.TemporaryDirectory(prefix="foreshock-tune-") as name:
+            yield Path(name), {}
+        return
+    text = json.dumps([job.model_dump(mode="json", by_alias=True), about], sort_keys=True, default=str)
+    folder = storage.absolute() / f"{job.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:  # a process that dies lets go of it
         try:
-            plan = json.loads((self.folder / PLAN).read_text())
-        except (OSError, ValueError):
-            return self.folder, {}
-        return self.folder, {key: datetime.fromisoformat(value) for key, value in plan.items()}
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise JobError(f"the same search is under way in another process ({folder}); wait for its end") from exc
+        _forget_old(storage, job, folder)
+        try:
+            yield folder, _read_plan(folder)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)  # what failed on purpose would fail again
+            raise
+        # not reached when it is interrupted: then it goes on with the next call
+        shutil.rmtree(folder, ignore_errors=True)
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # what failed on purpose would fail again; what was interrupted goes on
-        if kind is None or not self.lasting or issubclass(kind, Exception):
-            shutil.rmtree(self.folder, ignore_errors=True)
+
+def _forget_old(storage: Path, job: Job, but: Path) -> None:
+    """Searches that were left in the middle, and nobody went on with."""
+    for folder in storage.absolute().glob(f"{job.name}-*"):
+        if folder != but and clock.time() - folder.stat().st_mtime > ABANDONED_AFTER:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_plan(folder: Path) -> dict[str, datetime]:
+    try:
+        plan = json.loads((folder / PLAN).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {key: datetime.fromisoformat(value) for key, value in plan.items()}
 
 
 def _write_plan(folder: Path, start: datetime, end: datetime) -> None:

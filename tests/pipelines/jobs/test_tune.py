@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from foreshock_models.detectors import Choice, Int
 from foreshock_models.errors import ConfigError, DataError, JobError
 from foreshock_pipelines.jobs.search import Trial
 from foreshock_pipelines.jobs.train import train
-from foreshock_pipelines.jobs.tune import tune
+from foreshock_pipelines.jobs.tune import _kept, tune
 from foreshock_pipelines.registry import Registry
 
 pytestmark = pytest.mark.ray
@@ -137,6 +138,25 @@ def test_a_time_too_short_for_one_trial_is_said(trained: Any, registry: Registry
 def test_no_trials_and_no_time_are_refused(trained: Any, registry: Registry, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         tune(trained.job, registry, **wrong)
+
+
+def test_the_same_search_twice_at_a_time_is_refused_and_another_one_is_not(trained: Any, tmp_path: Path) -> None:
+    with _kept(tmp_path, trained.job, 16) as (folder, _):
+        with pytest.raises(JobError, match="under way in another process"), _kept(tmp_path, trained.job, 16):
+            pass
+        assert folder.exists()
+        with _kept(tmp_path, trained.job, 17) as (other, _):
+            assert other != folder
+
+
+@pytest.mark.parametrize(("ends", "stays"), [(KeyboardInterrupt, True), (JobError, False), (None, False)])
+def test_only_an_interrupted_search_is_kept(
+    trained: Any, tmp_path: Path, ends: type[BaseException] | None, stays: bool
+) -> None:
+    with suppress(KeyboardInterrupt, JobError), _kept(tmp_path, trained.job) as (folder, _):
+        if ends is not None:
+            raise ends
+    assert folder.exists() is stays
 
 
 # -- death ----------------------------------------------------------------------------------------------------
