@@ -92,3 +92,12 @@ def test_a_publisher_killed_at_any_moment_leaves_only_whole_models(tmp_path: Pat
         for version in versions:
             registry.load("node", version)
         assert registry.champion("node") in versions
+
+
+def test_a_registry_shows_every_version_the_newest_first(registry: Registry, detector: Subspace) -> None:
+    for alias in (CHAMPION, CHALLENGER):
+        registry.publish(detector, "node", EXTRA, alias=alias)
+    table = registry.to_pandas()
+    assert table["aliases"].tolist() == [CHALLENGER, CHAMPION]
+    assert set(table["detectors"]) == {"subspace"}
+    assert "2 models of 1 jobs" in registry._repr_html_()
