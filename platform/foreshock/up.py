@@ -64,14 +64,14 @@ def bring_up(
     replay: Replay | None = None,
 ) -> Running:
     """Serve, and score the jobs, on a Ray that runs already."""
-    token, new = serve_application(settings, jobs)
     conductor = None
-    if scoring:
+    if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
             jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
             settings.retention,
         )  # fmt: skip
         conductor = start_conductor(plan)
+    token, new = serve_application(settings, jobs)
     return Running(settings.url, token, new, conductor)
 
 
