@@ -16,7 +16,7 @@ from tests.faults.stage import Stage
 COLUMNS = (
     "killed", "times", "alerts expected", "received", "duplicates", "rows missed", "median s to recover", "max",
 )  # fmt: skip
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 def run(

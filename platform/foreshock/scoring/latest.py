@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_pipelines.jobs.score import Scored
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors import Detector  # who only reads this need not load torch
 
 __all__ = ["Latest"]
 
@@ -27,18 +31,21 @@ class Latest:
     members: dict[str, NDArray[np.float64]]
 
     @classmethod
-    def of(cls, scored: Scored, detector: str) -> Latest:
+    def of(cls, scored: Scored, detector: Detector) -> Latest:
         """The last rows of a pass, of the entities that have a sample there."""
         panel = scored.panel
         ends = panel.offsets[1:] - 1
         ends = ends[~np.isnan(panel.values[ends]).all(axis=1)]
-        usual = np.full((3, len(ends), panel.n_features), np.nan)
-        if scored.usual is not None:
-            usual = np.stack([x[ends] for x in (scored.usual.expected, scored.usual.lower, scored.usual.upper)])
+        usual = np.zeros((3, 0, panel.n_features))
+        if len(ends):
+            last = np.zeros(panel.n_rows, np.bool_)
+            last[ends] = True
+            found = detector.usual(panel.take(last))
+            usual = np.stack([found.expected, found.lower, found.upper])
         return cls(
             entities=tuple(panel.entities[i] for i in panel.codes[ends]),
             features=panel.features,
-            detector=detector,
+            detector=detector.name,
             score=scored.score[ends],
             usual=usual,
             members={name: values[ends] for name, values in scored.members.items()},

@@ -110,12 +110,15 @@ class ScoreWorker:
         since, state, cursors = self._standing(known, until, start_ms, step_ms)
         report = PassReport(job.name, self.version, since, trained_ms=self.trained_ms)
         stages: dict[str, float] = {}
+        beside = job.write is not None and job.write.features
         for span in spans(since, until, job.step_seconds):
             scored, changes = None, None
             while scored is None or changes is None:
-                scored = score_pass(self.detector, self.version, self.source, job, span, state, cursors, usual=True)
+                scored = score_pass(
+                    self.detector, self.version, self.source, job, span, state, cursors, usual=beside
+                )
                 stored = time.perf_counter()
-                latest = Latest.of(scored, self.detector.name)
+                latest = Latest.of(scored, self.detector)
                 plain = replace(scored, usual=None, members={})
                 revision = known.revision if known else 0
                 changes = ray.get(self.alerts.take.remote(job, plain, now_ms, revision, latest))
