@@ -71,6 +71,7 @@ def _load_commands() -> None:
         config,
         demo,
         entities,
+        estimate,
         forecast,
         jobs,
         lists,

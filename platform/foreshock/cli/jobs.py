@@ -56,6 +56,7 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that train each network together; default: the job's.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Even if memory would not suffice.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the detectors of a job and publish them as its champion."""
@@ -65,6 +66,7 @@ def train(
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.estimate import check_memory, estimate
     from foreshock_pipelines.jobs.train import train as run
     from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
 
@@ -74,6 +76,8 @@ def train(
     source.check()
     first, last = times(job, source, start, end)
     chosen = named(detector)
+    if not force:
+        check_memory(estimate(job, source, first, last))
     with contextlib.closing(open_store(settings.store)) as store:
         exclude = exclusions(store, job)
     with stage_line("starting Ray") as note, ray_cluster(settings):

@@ -1,0 +1,74 @@
+"""What training would take, said before it is read, beside what it then takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from foreshock_models.detectors import IForest
+from foreshock_models.errors import JobError
+from foreshock_pipelines.datasets.demo import demo_fleet
+from foreshock_pipelines.datasets.source import open_source
+from foreshock_pipelines.jobfile import Job, load_job
+from foreshock_pipelines.jobs import estimate as module
+from foreshock_pipelines.jobs.estimate import PROCESS_BYTES, available_memory, check_memory, estimate
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("estimate")
+    windows, _ = demo_fleet(hosts=4, days=2, incidents=0)
+    windows.write_parquet(folder / "fleet.parquet")
+    queries = "".join(f"  {name}: demo_{name}\n" for name in windows.features)
+    file = folder / "fleet.yaml"
+    file.write_text(
+        f"name: fleet\nsource: {{parquet: fleet.parquet}}\nqueries:\n{queries}entity: [instance]\nstep: 60s\n"
+        "history: 2d\ndetectors: {iforest: {n_trees: 2}}\n"
+    )
+    return load_job(file)
+
+
+def test_samples_are_within_twice_what_is_read(job: Job) -> None:
+    source = open_source(job)
+    end = source.latest()
+    found = estimate(job, source, end - job.history, end)
+    windows = source.read(end - job.history, end)
+    read = sum(len(windows.table) - windows.table.column(name).null_count for name in windows.features)
+    assert read / 2 <= found.samples <= read * 2
+
+
+def test_memory_of_the_rows_is_within_twice_what_training_takes(job: Job) -> None:
+    source = open_source(job)
+    end = source.latest()
+    found = estimate(job, source, end - job.history, end)
+    IForest(n_trees=2).fit(source.read(end - timedelta(hours=3), end))  # compiled before memory is looked at
+    tracemalloc.start()
+    try:
+        IForest(n_trees=2).fit(source.read(end - job.history, end))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / 2 <= found.memory - 2 * PROCESS_BYTES <= peak * 2
+
+
+def test_a_training_that_does_not_fit_is_refused_with_what_to_do(job: Job) -> None:
+    source = open_source(job)
+    end = source.latest()
+    found = estimate(job, source, end - job.history, end)
+    check_memory(replace(found, available=found.memory))
+    with pytest.raises(JobError, match="shorter history, a larger step or fewer entities, or pass --force"):
+        check_memory(replace(found, available=found.memory - 1))
+
+
+def test_the_limit_of_a_cgroup_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "max").write_text("300000000\n")
+    (tmp_path / "current").write_text("100000000\n")
+    unlimited = available_memory()
+    monkeypatch.setattr(module, "CGROUPS", ((str(tmp_path / "max"), str(tmp_path / "current")),))
+    assert available_memory() == 200_000_000 < unlimited
+    (tmp_path / "max").write_text("max\n")
+    assert available_memory() > 200_000_000
