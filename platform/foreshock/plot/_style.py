@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.dates as mdates
 import numpy as np
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from foreshock_models.errors import DataError, allowed
@@ -25,6 +25,9 @@ PURPLE, SKY, YELLOW = "#CC79A7", "#56B4E9", "#F0E442"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 SHADE = 0.15
 """Opacity of rows over the alert line."""
+
+TALL = 5.0
+"""From this score on, the axis of scores is compressed."""
 
 Times = NDArray[np.datetime64]
 
@@ -86,7 +89,14 @@ def score_line(axis: Axes, scores: Scores, entity: str, *, color: str = GREY) ->
     values = scores.score[rows]
     axis.plot(times_of(scores.panel.timestamps[rows]), values, color=color, lw=0.9, label="score")
     axis.axhline(1.0, color=RED, lw=1, ls="--", label="alert line")
-    axis.set_ylim(min(0.0, float(values.min())), max(1.25, 1.08 * float(values.max())))
+    low, high = min(0.0, float(values.min())), max(1.25, 1.08 * float(values.max()))
+    if high > TALL:  # so that the line stays to be seen under a score that is far over it
+        axis.set_yscale("asinh", linear_width=1.0)
+        ticks = [0, 1, *(t for t in (3, 10, 30, 100, 300, 1000) if t < high)]
+        axis.yaxis.set_major_locator(FixedLocator(ticks))
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axis.set_ylim(low, high)
 
 
 def mark_events(axis: Axes, events: Sequence[Any], entity: str) -> None:
@@ -113,6 +123,8 @@ def finish(figure: Figure, axes: Sequence[Axes], title: str, *, listed: Sequence
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0)
         axis.grid(axis="y", alpha=0.25)
+        if axis.get_yscale() != "linear":
+            continue
         axis.yaxis.set_major_locator(MaxNLocator(3))
         if max(abs(y) for y in axis.get_ylim()) >= 10_000:
             axis.yaxis.set_major_formatter(EngFormatter(sep=""))

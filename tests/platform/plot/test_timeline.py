@@ -41,3 +41,12 @@ def test_an_unknown_entity_or_feature_is_named(windows) -> None:
         plot.timeline(windows, entity="host-1")
     with pytest.raises(DataError, match="did you mean 'cpu'"):
         plot.timeline(windows, features=["cpus"])
+
+
+def test_the_alert_line_stays_to_be_seen_under_a_score_far_over_it(windows, scores) -> None:
+    from dataclasses import replace
+
+    axis = plot.timeline(windows, replace(scores, score=scores.score * 20)).axes[-1]
+    bottom, line, top = (axis.transData.transform((0, y))[1] for y in (axis.get_ylim()[0], 1.0, axis.get_ylim()[1]))
+    assert (line - bottom) / (top - bottom) > 0.15
+    assert 1 in axis.get_yticks()
