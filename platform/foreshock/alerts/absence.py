@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,9 +29,8 @@ def absences(job: Job, state: State, now_ms: int) -> Absences:
     An entity that is silent as a whole is one finding, whatever its series; a series is missed only while its
     entity sends others, as of the last two steps.
     """
-    if job.alerts.absent_after is None:
-        return Absences([], [], [])
-    limit = job.alerts.absent_after.total_seconds() * 1000
+    after = job.alerts.absent_after
+    limit = after.total_seconds() * 1000 if after is not None else math.inf  # it is forgotten all the same
     forget = job.alerts.forget_after.total_seconds() * 1000
     step = round(job.step_seconds * 1000)
     silent: list[Finding] = []

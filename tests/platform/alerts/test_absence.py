@@ -59,5 +59,12 @@ def test_a_series_that_is_gone_for_long_is_forgotten(engine: Engine, job: Job, s
     assert events(engine, job, scored({"a": [0.1] * 10}, first=67, missing="memory")) == []
 
 
+def test_an_entity_ages_out_though_absence_is_never_to_alert(engine: Engine, job: Job, scored: Rows) -> None:
+    quiet = job.model_copy(update={"alerts": job.alerts.model_copy(update={"absent_after": None})})
+    events(engine, quiet, scored({"a": [0.1], "b": [0.1]}))
+    assert events(engine, quiet, scored({"a": [0.1] * 70}, first=1)) == []
+    assert [row["entity"] for row in engine.store.entities(job.name)] == ["a"]
+
+
 def test_a_series_that_never_was_there_is_not_missed(engine: Engine, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [0.1] * 20}, missing="memory")) == []
