@@ -99,7 +99,7 @@ class Announcer:
         alert = change.alert
         silence = holding(silences, alert, alert.updated_ms)
         if silence is not None:
-            if alert.silenced_by is None:
+            if alert.silenced_by is None and change.event != "resolved":
                 alert = self._silence(c, alert, silence, alert.updated_ms)
             if not (change.event == "resolved" and alert.announced):
                 return alert

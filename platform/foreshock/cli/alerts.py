@@ -77,7 +77,11 @@ def alerts_show(alert: AlertId, as_json: AsJson = False) -> None:
     if found.causes:
         console.print(causes)
     for line in lines:
-        console.print(f"{iso(line['at_ms'])}  {line['event']} by {line['who']}: {line['why']}", highlight=False)
+        console.print(
+            f"{iso(line['at_ms'])}  {line['event']} by {line['who']}: {line['why']}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @alerts.command("ack")

@@ -6,7 +6,7 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from foreshock.cli.alerts import By
 from foreshock.cli.app import app
@@ -28,13 +28,18 @@ def silences_list(
     if as_json:
         print_json(found)
         return
-    table = Table("id", "state", "matchers", "start", "end", "recurs", "owner", "reason")
+    table = Table(Column("id", no_wrap=True), "state", "matchers", Column("when (UTC)", min_width=21), "why")
     for s in found:
-        recurs = f"{s['rule']} ({s['timezone']})" if s["rule"] else ""
-        table.add_row(
-            s["id"], s["state"], "\n".join(s["matchers"]), s["start"], s["end"], recurs, s["owner"], s["reason"]
-        )
+        when = f"from {_minute(s['start'])}\nto {_minute(s['end'])}"
+        if s["rule"]:
+            when += f"\n{s['rule']} in {s['timezone']}"
+        why = f"{s['reason']} ({s['owner']})"
+        table.add_row(s["id"], s["state"], "\n".join(s["matchers"]), when, why)
     console.print(table)
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 @silences.command("end")
