@@ -17,6 +17,11 @@ class WriteConfig(HttpConfig):
 
     url: str = Field(description="whole address of the receiver", examples=["http://localhost:9090/api/v1/write"])
     features: bool = Field(True, description="write what is usual for each feature too, not scores alone")
+    future: bool | None = Field(
+        None,
+        description="write forecasts at the times that they are about, in place of gauges of now; "
+        "default: if the receiver is a VictoriaMetrics. Never set it for a Prometheus",
+    )
     timeout: Duration = Field(parse_duration("30s"), description="limit of one request")
 
     @field_validator("url")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pandas as pd
+import requests
 
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, format_duration
@@ -21,6 +23,7 @@ __all__ = [
     "exhaustion_series",
     "forecast_gauges",
     "forecast_series",
+    "takes_the_future",
     "write",
 ]
 
@@ -41,27 +44,41 @@ class WrittenForecasts:
 
 
 def write(writer: RemoteWriter, report: ForecastReport, job: Job, now_ms: int) -> WrittenForecasts:
-    """Write a forecast at its future time, or as gauges if the receiver does not take the future.
-
-    The farthest sample of one series is written first: Prometheus takes nothing that is more than ten minutes
-    ahead, while VictoriaMetrics takes two days, and what is refused there would be refused for all.
+    """Write a forecast at its future time where the receiver takes the future, else as gauges of now.
 
     Raises
     ------
     WriteError
         The receiver is down, too slow or does not let us in.
     """
-    series = list(forecast_series(report, job))
     extra = list(exhaustion_series(report, job, now_ms))
-    if not series:
-        return WrittenForecasts("future", 0)
-    first = series[0]
-    probe = writer.write([TimeSeries(first.labels, first.timestamps[-1:], first.values[-1:])])
-    if probe.refused:
-        done = writer.write([*forecast_gauges(report, job, now_ms), *extra], tries=3)
-        return WrittenForecasts("gauges", done.samples, done.refused, probe.reason)
-    done = writer.write([*series, *extra], tries=3)
-    return WrittenForecasts("future", done.samples, done.refused, done.reason)
+    reason = "it is not known to take samples of the future"
+    if takes_the_future(writer):
+        done = writer.write([*forecast_series(report, job), *extra], tries=3)
+        if done.samples > len(extra) * 2:
+            return WrittenForecasts("future", done.samples, done.refused, done.reason)
+        reason = done.reason
+    done = writer.write([*forecast_gauges(report, job, now_ms), *extra], tries=3)
+    return WrittenForecasts("gauges", done.samples, done.refused, reason)
+
+
+def takes_the_future(writer: RemoteWriter) -> bool:
+    """Whether a receiver may be sent samples of tomorrow: as the job file says, else if it is a VictoriaMetrics.
+
+    It is asked, not tried: Prometheus 2.42, for one, takes a sample of tomorrow, and then refuses all of today
+    for being too old.
+    """
+    if writer.config.future is not None:
+        return writer.config.future
+    parts = urlsplit(writer.config.url)
+    try:
+        answer = writer.session.get(
+            urlunsplit(parts._replace(path="/-/healthy", query="")), auth=writer.auth, allow_redirects=False,
+            timeout=writer.config.timeout.total_seconds(), verify=writer.session.verify, cert=writer.session.cert,
+        )  # fmt: skip
+    except (requests.RequestException, OSError):
+        return False  # the write will say what is wrong
+    return "VictoriaMetrics" in answer.text[:200]
 
 
 def forecast_series(report: ForecastReport, job: Job) -> Iterator[TimeSeries]:
