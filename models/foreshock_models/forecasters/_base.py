@@ -271,7 +271,7 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has 
         return checked
 
 
-ORIGINS = 20
+ORIGINS = 16
 
 
 def origins_of(n_rows: int, horizon: int, count: int = ORIGINS) -> NDArray[np.int64]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from statsforecast.arima import ndiffs
-from statsforecast.models import ARIMA as FixedARIMA
 from statsforecast.models import AutoARIMA
 
 from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
@@ -19,6 +18,11 @@ from foreshock_models.forecasters._seasons import fill, profile
 __all__ = ["ARIMA"]
 
 MAX_ORDER = 2
+MAX_MODELS = 6
+"""That the search for orders tries: the four that it begins with, and the best ones' neighbours."""
+LONG = 20
+"""Lags of the model that gives the innovations."""
+RIDGE = 1e-9
 EDGE = 0.99
 """Largest root of the AR and MA parts: beyond 1 a forecast explodes."""
 
@@ -79,16 +83,9 @@ class ARIMA(Forecaster):
         if np.std(moves) < 1e-8:
             return _Arma(d, np.ones(1), np.ones(1), bool(d) and abs(float(moves.mean())) > 1e-8)
         order = self.orders_.get((feature, d))
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # an optimiser that stops early or tries an impossible step is no news; see the check below
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"statsforecast\.arima")
-            warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"statsforecast|scipy")
-            if order is None:
-                order = self.orders_[feature, d] = _search(moves)
-            fitted = FixedARIMA(order=(order[0], 0, order[1]), method="CSS", include_mean=True).fit(moves)
-        coefficients = fitted.model_["coef"]
-        phi = np.array([1.0, *(-coefficients[f"ar{i + 1}"] for i in range(order[0]))])
-        theta = np.array([1.0, *(coefficients[f"ma{i + 1}"] for i in range(order[1]))])
+        if order is None:
+            order = self.orders_[feature, d] = _search(moves)
+        phi, theta = _coefficients(moves, *order)
         if not (_inside(phi) and _inside(theta)):
             centred = moves - moves.mean()
             first = float(np.sum(centred[1:] * centred[:-1]) / np.sum(centred**2))
@@ -129,9 +126,50 @@ def _rest(
 
 def _search(values: NDArray[np.float64]) -> tuple[int, int]:
     """Orders of AR and MA that AutoARIMA prefers by AICc."""
-    search = AutoARIMA(d=0, D=0, max_p=MAX_ORDER, max_q=MAX_ORDER, seasonal=False, approximation=True, method="CSS")
-    arma = search.fit(values).model_["arma"]
+    search = AutoARIMA(
+        d=0, D=0, max_p=MAX_ORDER, max_q=MAX_ORDER, seasonal=False, approximation=True, method="CSS",
+        nmodels=MAX_MODELS,
+    )  # fmt: skip
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # an optimiser that stops early or tries an impossible step is no news
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"statsforecast\.arima")
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"statsforecast|scipy")
+        arma = search.fit(values).model_["arma"]
     return int(arma[0]), int(arma[1])
+
+
+def _coefficients(values: NDArray[np.float64], p: int, q: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Polynomials of the AR ``(p + 1,)`` and the MA part ``(q + 1,)``.
+
+    By two regressions (Hannan and Rissanen, Recursive estimation of mixed autoregressive-moving average order,
+    1982): a long AR model gives the innovations, on which the values are then regressed. An optimiser finds little
+    better ones in a hundred times the time.
+    """
+    centred = values - values.mean()
+    if q == 0:
+        return np.array([1.0, *-_regress(centred, [_lagged(centred, p)])]), np.ones(1)
+    long = _lagged(centred, min(LONG, len(values) // 8))
+    innovations = centred - long @ _regress(centred, [long])
+    both = _regress(centred, [_lagged(centred, p), _lagged(innovations, q)])
+    return np.array([1.0, *-both[:p]]), np.array([1.0, *both[p:]])
+
+
+def _lagged(values: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
+    """Column `i` holds the values of ``i + 1`` rows before ``(n_rows, lags)``; 0 before the first."""
+    out = np.zeros((len(values), lags))
+    for i in range(lags):
+        out[i + 1 :, i] = values[: len(values) - i - 1]
+    return out
+
+
+def _regress(values: NDArray[np.float64], columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Least squares, with a ridge that keeps it solvable."""
+    x = np.hstack(columns)
+    gram = x.T @ x
+    solution: NDArray[np.float64] = np.linalg.solve(
+        gram + RIDGE * (1.0 + np.trace(gram)) * np.eye(len(gram)), x.T @ values
+    )
+    return solution
 
 
 def _inside(polynomial: NDArray[np.float64]) -> bool:
