@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from foreshock.schedule.runs import Run
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.writing import METRICS, score_labels
+from foreshock.serving.predictions import forecast_metrics
 from foreshock_pipelines.jobfile import Job
 
 __all__ = ["render", "scrape"]
@@ -38,7 +39,9 @@ async def scrape(backend: Any) -> str:
     up = {name: text is not None for name, text in zip(ACTORS, texts, strict=True)}
     waiting = await asyncio.to_thread(backend.store.undelivered)
     runs = await asyncio.to_thread(backend.runs.recent, limit=200)
-    own = render(latest or {}, backend.jobs, waiting, await backend.served(), up, runs, datetime.now(UTC))
+    now = datetime.now(UTC)
+    forecasts = await asyncio.to_thread(forecast_metrics, backend.store, round(now.timestamp() * 1000))
+    own = render(latest or {}, backend.jobs, waiting, await backend.served(), up, runs, now, forecasts)
     return own + "".join(text for text in texts if text)
 
 
@@ -62,6 +65,7 @@ def render(
     up: Mapping[str, bool],
     runs: Sequence[Run],
     now: datetime,
+    forecasts: Iterable[Metric] = (),
 ) -> str:
     """Newest scores with what is usual, what waits, what is served, which actors answer, and the last runs."""
     waiting = GaugeMetricFamily("foreshock_outbox_waiting", "Notifications that are not delivered yet.")
@@ -73,7 +77,7 @@ def render(
     for name, answers in up.items():
         alive.add_metric([name], float(answers))
     registry = CollectorRegistry()
-    registry.register(_Collector([*_scores(latest, jobs), waiting, model, alive, *_runs(runs, now)]))
+    registry.register(_Collector([*_scores(latest, jobs), waiting, model, alive, *_runs(runs, now), *forecasts]))
     return generate_latest(registry).decode()
 
 
