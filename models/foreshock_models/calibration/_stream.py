@@ -26,8 +26,8 @@ COLUMNS = {
 }
 MAX_VOTES = 32
 FIRST_LINE = 0.75
-"""Where the line begins: an extrapolated tail errs to the high side, and a line that is too low is put right by a
-few alerts, one that is too high only by weeks without any."""
+"""Where the line begins if the tail is extrapolated far beyond what training saw: that errs to the high side, and a
+line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
 LOWEST, HIGHEST = 0.6, 1.6
 """How far the controller may move the line."""
 FRESH: NDArray[np.float64] = np.zeros(COLUMNS["votes"] + MAX_VOTES)

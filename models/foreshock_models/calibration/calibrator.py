@@ -53,6 +53,9 @@ WARM_ROWS = 200
 """Rows after which an entity's own location and spread hold."""
 TOLERATED = 0.9 * LOWEST
 """What a person called normal scores at most this: below the line, wherever it moves."""
+SUPPORTED = (1.0, 3.0)
+"""A tail is extrapolated where it was fitted on rows in which the budget allows the first number of alerts, and no
+longer where it allows the second: there the line begins where the tail says."""
 HUGE = 1e100
 GAIN = 0.5
 """How far one alert that only just reached the line moves it."""
@@ -83,6 +86,7 @@ class Calibrator:
     ----------
     unit : scale of the raw scores, so that calibration does not depend on it
     floor : lowest spread of an entity
+    rows : held-back rows that it was learnt from
     tail : the tail shared by all entities, in units of each entity's own spread
     state : where each entity stands at the end of training
     """
@@ -92,6 +96,7 @@ class Calibrator:
     floor: float = 1e-3
     relative: bool = False
     step: float = 60.0
+    rows: int = 0
     tail: Tail = field(default_factory=Tail)
     state: State = field(default_factory=State)
 
@@ -118,8 +123,9 @@ class Calibrator:
         shift = [self.tail.own_shift(values) for values in filtered]
         columns: dict[str, Any] = {
             "center": center, "spread": spread, "shift": shift, "seen": np.diff(panel.offsets), "slow": slow,
-            "usual": usual, "fast_center": center, "fast_spread": spread,
+            "usual": usual, "fast_center": center, "fast_spread": spread, "line": self._first_line(panel.n_rows),
         }  # fmt: skip
+        self.rows = panel.n_rows
         for name, values in columns.items():
             table[:, COLUMNS[name]] = values
         self.state = State(panel.entities, {"calibration": table})
@@ -129,8 +135,13 @@ class Calibrator:
         """Move the line to another budget; the controller begins anew."""
         self.budget = budget
         table = self.state.arrays["calibration"].copy()
-        table[:, COLUMNS["line"]] = FIRST_LINE
+        table[:, COLUMNS["line"]] = self._first_line(self.rows)
         self.state = State(self.state.entities, {"calibration": table})
+
+    def _first_line(self, n_rows: int) -> float:
+        """Where the line of each entity begins, after so many held-back rows of all of them."""
+        allowed = n_rows / self.budget.rows_per_alert(self.step)
+        return float(np.interp(allowed, SUPPORTED, (FIRST_LINE, 1.0)))
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it."""
@@ -187,7 +198,7 @@ class Calibrator:
         """The state of `entities`, copied; an unknown one starts from the median of those known in training."""
         known = self.state.arrays["calibration"]
         start = FRESH.copy()
-        for name in ("center", "spread", "shift", "slow", "usual", "fast_center", "fast_spread"):
+        for name in ("center", "spread", "shift", "line", "slow", "usual", "fast_center", "fast_spread"):
             start[COLUMNS[name]] = np.median(known[:, COLUMNS[name]])
         at = {name: i for i, name in enumerate(state.entities)}
         fallback = {name: i for i, name in enumerate(self.state.entities)}
@@ -214,6 +225,7 @@ class Calibrator:
             "floor": self.floor,
             "relative": self.relative,
             "step": self.step,
+            "rows": self.rows,
             "tail": self.tail.as_dict(),
             "entities": list(self.state.entities),
         }
@@ -227,6 +239,7 @@ class Calibrator:
             floor=values["floor"],
             relative=values["relative"],
             step=values["step"],
+            rows=values["rows"],
             tail=Tail(**values["tail"]),
             state=State(tuple(values["entities"]), {"calibration": arrays["calibration.state"]}),
         )
