@@ -179,7 +179,7 @@ def peer(task: Task) -> None:
     kind = getattr(importlib.import_module(f"pyod.models.{module_of(task.method)}"), task.method)
     options = {} if task.method in {"PCA", "ECOD"} else {"random_state": task.seed}
     if task.method == "VAE":
-        options |= {"verbose": 0, "batch_size": 256}
+        options |= {"verbose": 0, "batch_size": min(256, len(train) // 2)}  # it leaves out a last, smaller batch
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = kind(**options).fit(x[: len(train)])

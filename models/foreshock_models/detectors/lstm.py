@@ -97,7 +97,7 @@ class LSTM(NetworkDetector):
             "horizon": Float(60.0, 3600.0, 600.0, log=True),
             "hidden": Int(16, 96, 48, log=True),
             "learning_rate": Float(1e-3, 1e-2, 4e-3, log=True),
-            "smoothing": Int(1, 60, 6, log=True),
+            "smoothing": Int(1, 60, 8, log=True),
         }
 
     def _span_for(self, step: float) -> int:

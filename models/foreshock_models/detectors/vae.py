@@ -101,7 +101,7 @@ class VAE(NetworkDetector):
             "beta": Float(1e-4, 1e-1, 1e-3, log=True),
             "noise": Float(0.01, 0.5, 0.1, log=True),
             "learning_rate": Float(5e-4, 5e-3, 2e-3, log=True),
-            "smoothing": Int(1, 60, 6, log=True),
+            "smoothing": Int(1, 60, 8, log=True),
         }
 
     def _build(self, n_features: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -63,8 +64,9 @@ def contest(
 
     Both score these rows twice: as they are, where each alert outside of known anomalies is a false one; and with
     anomalies, known or planted ones. The challenger wins if its average precision is at least the champion's plus
-    `margin`, and it has no more false alerts than the champion or than the budget allows. A champion that has seen
-    these rows has learnt its alert line from them at most: no detector is fitted on the newest quarter of its rows.
+    `margin`, and it has no more false alerts than the champion or than the budget allows, chance aside. A
+    champion that has seen these rows has learnt its alert line from them at most: no detector is fitted on the
+    newest quarter of its rows.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def contest(
     if champion.features_in_ != challenger.features_in_:
         return Verdict(True, f"the champion {version} knows other features", *about, champion_version=version)
     before = _mark(job, champion, exam, panel, labels)
-    allowed = max(before.false_alerts, _allowed(job, panel, since))
+    allowed = _at_most(max(before.false_alerts, _expected(job, panel, since)))
     better = mark.auc_pr >= before.auc_pr + margin
     calm = mark.false_alerts <= allowed
     reason = f"on {exam.basis} anomalies: challenger {mark}; champion {before}"
@@ -114,10 +116,15 @@ def _mark(job: Job, detector: Detector, exam: Exam, panel: Panel, labels: Interv
     return Mark(round(exam.mark(detector), 4), int(opened.sum()))
 
 
-def _allowed(job: Job, panel: Panel, since: int) -> int:
-    """False alerts that the budget allows for these rows, one more for good measure."""
+def _expected(job: Job, panel: Panel, since: int) -> float:
+    """False alerts that the budget allows for these rows."""
     rows = int((panel.timestamps >= since).sum())
-    return 1 + round(job.budget.alerts_per_day * rows * panel.step / 86400)
+    return job.budget.alerts_per_day * rows * panel.step / 86400
+
+
+def _at_most(count: float) -> int:
+    """How many alerts may come, where so many are expected: two standard deviations of a Poisson count more."""
+    return math.floor(count + 2.0 * math.sqrt(count + 1.0))
 
 
 def _from(panel: Panel, since: int, detector: Detector) -> Panel:

@@ -31,11 +31,15 @@ class Retention:
 def tidy(store: Store, keep: Retention, now_ms: int) -> int:
     """Take away a batch of what is older than it is kept; gives how many rows, 0 when nothing is left to do."""
 
-    def before(age: timedelta) -> int:
+    def before(age: timedelta, now_ms: int = now_ms) -> int:
         return now_ms - round(age.total_seconds() * 1000)
 
+    # alerts age in the time of the rows: those of a replayed past are not old when they are made
+    with store.begin() as c:
+        scored_ms = c.execute(sa.select(sa.func.max(t.scorers.c.scored_ms))).scalar()
+    rows_ms = now_ms if scored_ms is None else min(now_ms, scored_ms)
     a, o, r, s = t.alerts.c, t.outbox.c, t.runs.c, t.silences.c
-    old = sa.select(a.id).where(a.resolved_ms < before(keep.alerts), a.state == "resolved").limit(BATCH)
+    old = sa.select(a.id).where(a.resolved_ms < before(keep.alerts, rows_ms), a.state == "resolved").limit(BATCH)
     sent = sa.select(o.seq).where(o.sent_ms < before(keep.outbox)).limit(BATCH)
     ended = sa.select(r.id).where(r.ended_ms < before(keep.runs)).limit(BATCH)
     over = sa.select(s.id).where(s.end_ms < before(keep.alerts), s.exclude == sa.false()).limit(BATCH)
