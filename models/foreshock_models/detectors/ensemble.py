@@ -18,9 +18,10 @@ from foreshock_models.panel import Panel
 __all__ = ["Ensemble"]
 
 WEIGHTS = {"iforest": 2.0}
-"""How much a member counts; others 1."""
-USUAL = 0.9
-"""A member's raw score is measured in what it gives to one in ten of the held-back rows."""
+"""How much a member counts among several features; others 1, and all 1 on a single feature."""
+USUAL, USUAL_OF_ONE = 0.9, 0.99
+"""A member's raw score is measured in what it gives to one in ten of the held-back rows; on a single feature, where
+scores are distances with a heavy tail, to one in a hundred."""
 
 
 class Ensemble(Detector):
@@ -88,7 +89,8 @@ class Ensemble(Detector):
         self.profile_ = next(iter(fitted.values())).profile_
         _, tail = hold_back(panel, HOLD_BACK)
         raw = {name: member.decision_scores_ for name, member in fitted.items()}
-        self.units_ = {name: _unit(values[tail]) for name, values in raw.items()}
+        usual = USUAL if panel.n_features > 1 else USUAL_OF_ONE
+        self.units_ = {name: _unit(values[tail], usual) for name, values in raw.items()}
         self._conclude(self._mean(raw), panel, tail, budget)
         return self
 
@@ -107,7 +109,8 @@ class Ensemble(Detector):
     @property
     def _shares(self) -> dict[str, float]:
         """What a member's raw score is multiplied by."""
-        weights = {name: WEIGHTS.get(name, 1.0) for name in self.members_}
+        several = self.n_features_in_ > 1
+        weights = {name: WEIGHTS.get(name, 1.0) if several else 1.0 for name in self.members_}
         return {name: w / sum(weights.values()) / self.units_[name] for name, w in weights.items()}
 
     def _mean(self, raw: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -169,7 +172,7 @@ class Ensemble(Detector):
         self.units_ = values["units"]
 
 
-def _unit(raw: NDArray[np.float64]) -> float:
-    """The `USUAL` quantile, kept from 0 where nearly all rows score nothing."""
-    unit = float(np.quantile(raw, USUAL) + 1e-3 * raw.max())
+def _unit(raw: NDArray[np.float64], usual: float) -> float:
+    """That quantile, kept from 0 where nearly all rows score nothing."""
+    unit = float(np.quantile(raw, usual) + 1e-3 * raw.max())
     return unit if unit > 0 else 1.0
