@@ -71,6 +71,15 @@ def test_what_is_old_goes_once_a_day(engine: Engine, job: Job, scored: Rows) -> 
     upkeep.run({}, {}, 2 * STEP)
     upkeep.run({}, {}, 3 * STEP)  # nothing is left to do: not again for a day
     assert len(engine.store.alerts().alerts) == 1
+    engine.take(job, scored({"a": [0.1]}, first=day + 4), (day + 4) * STEP)
     upkeep.run({}, {}, (day + 4) * STEP)
     assert engine.store.alerts().alerts == []
     assert engine.store.history(alert.id) == []
+
+
+def test_alerts_of_a_replayed_past_are_not_old_when_they_are_made(engine: Engine, job: Job, scored: Rows) -> None:
+    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    (alert,) = engine.store.alerts().alerts
+    resolve(engine.store, alert.id, who="anna", why="", now_ms=3 * STEP)
+    Upkeep(engine, Retention(alerts=timedelta(days=1))).run({}, {}, 100 * 24 * 60 * STEP)
+    assert len(engine.store.alerts().alerts) == 1
