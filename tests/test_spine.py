@@ -50,8 +50,9 @@ def real_machine(root: Path) -> tuple[Windows, list[tuple[datetime, datetime]]]:
     return windows, spans
 
 
-def test_from_prometheus_to_an_alert_with_attributions_in_alertmanager(
-    ray_cluster: None, root: Path, tmp_path: Path
+@pytest.mark.parametrize("server", [servers.prometheus, servers.victoria_metrics], ids=lambda one: one.__name__)
+def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
+    ray_cluster: None, root: Path, tmp_path: Path, server: Any
 ) -> None:
     import ray
 
@@ -66,13 +67,13 @@ def test_from_prometheus_to_an_alert_with_attributions_in_alertmanager(
     start = min(a for a, _ in incidents) - timedelta(hours=1)
     end = max(b for _, b in incidents) + timedelta(minutes=5)
     with (
-        servers.prometheus(tmp_path / "p", windows=windows) as prometheus,
+        server(tmp_path / "p", windows=windows) as source,
         servers.alertmanager(tmp_path / "a") as am,
     ):
         file = tmp_path / "job.yaml"
         queries = "".join(f"  {name}: {name}\n" for name in windows.features)
         file.write_text(
-            f"name: machine\nsource: {{prometheus: '{prometheus}'}}\nqueries:\n{queries}entity: [instance]\n"
+            f"name: machine\nsource: {{prometheus: '{source}'}}\nqueries:\n{queries}entity: [instance]\n"
             "step: 60s\ndetectors: [iforest, vae]\nfalse_alerts: 6 per day\n"
             f"notify: [{{type: alertmanager, url: '{am}'}}]\n"
         )
@@ -98,17 +99,50 @@ def test_from_prometheus_to_an_alert_with_attributions_in_alertmanager(
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
             there = httpx.get(f"{am}/api/v2/alerts", params={"active": "true"}).json()
+            first = min((a for a in alerts if _inside(a.opened_ms, incidents)), key=lambda a: a.opened_ms)
+            assert served_score(job, tmp_path, first.opened_ms) >= 1
         finally:
             for name in ("conductor", "alerts", f"score-{job.name}"):
                 ray.kill(ray.get_actor(name, namespace=NAMESPACE))
             store.close()
     ours = {a["labels"]["foreshock_id"]: a for a in there}
+    assert ours, "Alertmanager has no alert"
     open_now = {a.id for a in alerts if a.live}
     assert open_now <= set(ours)
     for one in ours.values():
         assert one["labels"]["instance"] == windows.entities[0]
         assert "%" in one["annotations"]["causes"]
         assert any(key.startswith("expected_") for key in one["annotations"])
+
+
+def served_score(job: Any, folder: Path, at_ms: int) -> float:
+    """The score at a time, of rows read from the job's source and sent to the HTTP API."""
+    from ray import serve
+
+    from foreshock.serving.application import serve_application
+    from foreshock.settings import load_settings
+    from foreshock_pipelines.datasets.source import open_source
+
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    rows = open_source(job).read(at - timedelta(hours=3), at)
+    window = {
+        "entity": rows.entities[0],
+        "timestamps": rows.to_panel().timestamps.tolist(),
+        "values": {name: rows.table.column(name).to_pylist() for name in rows.features},
+    }
+    serve.shutdown()  # one that runs already keeps its port
+    settings = load_settings(home=folder, registry_uri=str(folder / "models"), port=servers.free_port())
+    token, _ = serve_application(settings, {job.name: job})
+    try:
+        answer = httpx.post(
+            f"http://127.0.0.1:{settings.port}/ai/score",
+            json={"job": job.name, "windows": [window]},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
+        )
+        return float(answer.raise_for_status().json()["windows"][0]["score"][-1])
+    finally:
+        serve.shutdown()
 
 
 def _inside(ms: int, incidents: list[tuple[datetime, datetime]]) -> bool:
