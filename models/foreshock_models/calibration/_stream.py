@@ -108,6 +108,7 @@ def stand(
 @njit(cache=True, nogil=True)
 def advance(
     x: NDArray[np.float64],
+    present: NDArray[np.bool_],
     offsets: NDArray[np.int64],
     table: NDArray[np.float64],
     tail: NDArray[np.float64],
@@ -122,6 +123,8 @@ def advance(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Score every row with the state before it, then learn from the row. Changes `table` in place.
 
+    Nothing is learnt from a row without a sample (not `present` ``(n_rows,)``): the sample may come later, and is
+    then scored as if it had come in time.
     `pace` is that of the slow mean, 0 for scores that are not relative to it.
     Returns the scores ``(n_rows,)`` and where a new normal was accepted ``(n_rows,)``.
     """
@@ -137,7 +140,6 @@ def advance(
             here = x[i]
             if pace > 0:
                 here = x[i] / (s[SLOW] + EASE * s[USUAL])
-                s[SLOW] += pace * (x[i] - s[SLOW])
             z = (here - s[CENTER]) / s[SPREAD]
             value = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
             # what lies at the line scores 1, what lies far from it what training says: the order of what is far
@@ -145,6 +147,9 @@ def advance(
             width = max(2.0 * abs(1.0 - s[LINE]), NEAR)
             value += (1.0 - s[LINE]) * max(0.0, 1.0 - abs(value - s[LINE]) / width)
             score[i] = value
+            if not present[i]:
+                continue
+            s[SLOW] += pace * (x[i] - s[SLOW])
             vote = 1.0 if value >= 1.0 else 0.0
             count = vote
             for k in range(of - 1, 0, -1):

@@ -144,12 +144,15 @@ class Calibrator:
         return float(np.interp(allowed, SUPPORTED, (FIRST_LINE, 1.0)))
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
-        """Score rows in time order, each with what was known before it."""
+        """Score rows in time order, each with what was known before it; rows without a sample change nothing."""
         table = self._rows((self.state if state is None else state), panel.entities)
         x = np.ascontiguousarray(self._scaled(raw))
         day = 86400.0 / panel.step
+        present = np.asarray(~np.isnan(panel.values).all(axis=1))
+        seen = table[panel.codes, COLUMNS["seen"]]
         score, normal = advance(
             x,
+            present,
             panel.offsets,
             table,
             *self._line(panel.step),
@@ -160,8 +163,8 @@ class Calibrator:
             *self.budget.votes,
             self.floor,
         )
-        entity_rows = np.diff(panel.offsets)
-        before = np.repeat(table[:, COLUMNS["seen"]] - entity_rows, entity_rows) + panel.positions
+        earlier = np.cumsum(present) - present  # rows with a sample before each row, of all entities
+        before = seen + earlier - earlier[panel.offsets[panel.codes]]
         shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
         return Calibrated(score, before < WARM_ROWS, State(panel.entities, {"calibration": table}), shifts)
 
