@@ -49,25 +49,25 @@ class Engine:
     def take(self, job: Job, scored: Scored, now_ms: int, revision: int | None = None) -> list[Change] | None:
         """Write what a pass means: alerts, their history, the outbox, and where scoring stands.
 
-        Rows that were taken before are not taken again, so that a pass may be repeated after a crash.
-
         Parameters
         ----------
         revision
-            That of the `ScorerState` from which the pass went on.
+            That of the `ScorerState` from which the pass went on, 0 if there was none; None: from what stands.
 
         Returns
         -------
-        The changes, or None if a person has changed the scorer's state since: the pass is to be repeated.
+        The changes, or None, and nothing is written, if the scorer's state is another one since: a person changed
+        it, or a pass was taken, be it this one by a worker that died before it heard so. To be read again.
         """
         panel = scored.panel
         last_ms = scored.last_ms
         with self.store.begin() as c:
             known = self.store.scorer(job.name, c)
+            stands = known.revision if known is not None else 0
+            if revision is not None and revision != stands:
+                return None
             if known is not None and known.scored_ms >= last_ms:
                 return []
-            if known is not None and revision is not None and known.revision != revision:
-                return None
             before = with_series(State.from_bytes(known.policy_state) if known else State(), panel.features)
             live = self.store.live_alerts(job.name, c)
             after, changes = before, []
@@ -79,9 +79,8 @@ class Engine:
             after, absent = self._absences(c, job, after, live, last_ms)
             changes += absent
             changes += self._notices(c, job, scored)
-            revised = known.revision if known else 0
             kept = scored.state.select(after.entities)  # what was forgotten is forgotten here too
-            state = ScorerState(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), revised)
+            state = ScorerState(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), stands + 1)
             self.store.save_scorer(c, job.name, state)
             self._note_entities(c, job, scored, after, last_ms)
             changes = self.announcer.announce(c, changes, now_ms)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.writing import ScoreWriter, WriteStats
@@ -53,12 +51,23 @@ class PassReport:
     trained_ms: int | None = None
     write: WriteStats | None = None
 
+    def after(
+        self, span: tuple[int, int], scored: Scored, changes: list[dict[str, Any]], stored: float
+    ) -> PassReport:
+        """This, and a stretch that was taken; it took `stored` seconds to do so."""
+        stages = {name: self.stages.get(name, 0.0) + s for name, s in {**scored.seconds, "store": stored}.items()}
+        late = int((scored.panel.timestamps < span[0]).sum())
+        return replace(
+            self, scored_ms=span[1], rows=self.rows + scored.panel.n_rows, late=self.late + late,
+            changes=[*self.changes, *changes], stages=stages,
+        )  # fmt: skip
+
 
 class ScoreWorker:
     """Holds the champion of a job and its source.
 
-    Where scoring stands is read from the alert actor before each pass and written by it after, so that a pass
-    that died in the middle is repeated, and changes nothing twice.
+    Where scoring stands is read from the alert actor before each stretch of rows, and written by it after, if it
+    still stands there: what died in the middle is repeated, and what a worker before this one sent is not.
     """
 
     def __init__(self, job: Job, registry: str, alerts: Any, log_level: str = "INFO") -> None:
@@ -106,46 +115,37 @@ class ScoreWorker:
         if self.detector is None or self.version is None:
             return PassReport(job.name, None, 0)
         until = min(now_ms, round(self.source.latest().timestamp() * 1000))
-        known: ScorerState | None = ray.get(self.alerts.scorer.remote(job.name))
-        since, state, cursors = self._standing(known, until, start_ms, step_ms)
-        report = PassReport(job.name, self.version, since, trained_ms=self.trained_ms)
-        stages: dict[str, float] = {}
+        report = PassReport(job.name, self.version, 0, trained_ms=self.trained_ms)
         beside = job.write is not None and job.write.features
-        for span in spans(since, until, job.step_seconds):
-            scored, changes = None, None
-            while scored is None or changes is None:
-                scored = score_pass(
-                    self.detector, self.version, self.source, job, span, state, cursors, usual=beside
-                )
-                stored = time.perf_counter()
-                latest = Latest.of(scored, self.detector)
-                plain = replace(scored, usual=None, members={})
-                revision = known.revision if known else 0
-                changes = ray.get(self.alerts.take.remote(job, plain, now_ms, revision, latest))
-                if changes is None:  # somebody gave feedback, or forgot an entity, meanwhile
-                    known = ray.get(self.alerts.scorer.remote(job.name))
-                    _, state, cursors = self._standing(known, until, start_ms, step_ms)
-            for stage, seconds in {**scored.seconds, "store": time.perf_counter() - stored}.items():
-                stages[stage] = stages.get(stage, 0.0) + seconds
+        while True:
+            known: ScorerState | None = ray.get(self.alerts.scorer.remote(job.name))
+            since = self._since(known, until, start_ms, step_ms)
+            span = next(spans(since, until, job.step_seconds), None)
+            if span is None:
+                report = replace(report, scored_ms=since)
+                break
+            state, cursors = (None, None) if known is None else (self._state(known), _cursors(known))
+            scored = score_pass(self.detector, self.version, self.source, job, span, state, cursors, usual=beside)
+            stored = time.perf_counter()
+            latest = Latest.of(scored, self.detector)
+            plain = replace(scored, usual=None, members={})
+            revision = known.revision if known else 0
+            changes = ray.get(self.alerts.take.remote(job, plain, now_ms, revision, latest))
+            if changes is None:
+                continue  # somebody gave feedback or forgot an entity meanwhile, or these rows were taken already
             if self.writer is not None and scored.panel.n_rows:
                 self.writer.put(job, scored, self.detector.name)
-            state, cursors = scored.state, _moved(cursors, scored)
-            report = replace(
-                report, scored_ms=span[1], rows=report.rows + scored.panel.n_rows,
-                late=report.late + int((scored.panel.timestamps < span[0]).sum()),
-                changes=[*report.changes, *changes],
-            )  # fmt: skip
+            report = report.after(span, scored, changes, time.perf_counter() - stored)
+            if until - span[1] < step_ms:
+                break
         write = self.writer.stats if self.writer is not None else None
-        return replace(report, seconds=time.perf_counter() - began, stages=stages, write=write)
+        return replace(report, seconds=time.perf_counter() - began, write=write)
 
-    def _standing(
-        self, known: ScorerState | None, until: int, start_ms: int | None, step_ms: int
-    ) -> tuple[int, State | None, dict[str, int] | None]:
-        """From when to score, with which state, and where each entity stands."""
+    def _since(self, known: ScorerState | None, until: int, start_ms: int | None, step_ms: int) -> int:
+        """From when to score."""
         if known is None:
-            return (start_ms if start_ms is not None else until - step_ms), None, None
-        since = max(known.scored_ms, until - round(self.job.history.total_seconds() * 1000))
-        return since, self._state(known), Policy.last_seen(State.from_bytes(known.policy_state))
+            return start_ms if start_ms is not None else until - step_ms
+        return max(known.scored_ms, until - round(self.job.history.total_seconds() * 1000))
 
     def _state(self, known: ScorerState) -> State | None:
         """Where calibration stands.
@@ -173,13 +173,9 @@ class ScoreWorker:
             self.log.info("scoring with a new champion", job=self.job.name, version=champion)
 
 
-def _moved(cursors: dict[str, int] | None, scored: Scored) -> dict[str, int]:
-    """Where each entity stands after a pass."""
-    panel = scored.panel
-    there = ~np.isnan(panel.values).all(axis=1)
-    last = np.zeros(panel.n_entities, np.int64)
-    np.maximum.at(last, panel.codes[there], panel.timestamps[there])
-    return {**(cursors or {}), **{n: int(ms) for n, ms in zip(panel.entities, last, strict=True) if ms}}
+def _cursors(known: ScorerState) -> dict[str, int]:
+    """Where each entity stands: the time of its last row with a sample, ms since the epoch."""
+    return Policy.last_seen(State.from_bytes(known.policy_state))
 
 
 def score_worker(job: Job, registry: str, alerts: Any, log_level: str = "INFO") -> Any:

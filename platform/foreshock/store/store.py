@@ -86,7 +86,8 @@ class Page:
 class ScorerState:
     """Where scoring of a job stands: model version, last scored time, and states as bytes.
 
-    `revision` counts the changes that people made to the states: a pass that began before one is repeated.
+    `revision` counts all changes, those by passes and those by people: a pass that began from another one than
+    stands is refused, and begins anew.
     """
 
     version: str

@@ -14,14 +14,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.servers.servers import free_port
 
 from foreshock.alerts.actor import NAMESPACE, alert_actor
 from foreshock.alerts.engine import Engine
 from foreshock.schedule.conductor import Plan, Replay, start_conductor
+from foreshock.scoring.worker import score_worker
 from foreshock.store import open_store
 from foreshock_models.calibration.state import State
+from foreshock_models.policy import Policy, rows_taken
 from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job, NotifierConfig
 from foreshock_pipelines.jobs.score import score_pass, spans
@@ -109,6 +112,39 @@ def test_every_alert_arrives_though_the_actor_is_killed_before_it_sends(
         store.close()
     finally:
         ray.kill(actor)
+
+
+def test_a_pass_that_a_worker_sent_before_it_died_is_not_taken_again_from_its_successor(
+    ray_cluster: None, job: Job, trained: Any, tmp_path: Path
+) -> None:
+    import ray
+
+    store = open_store(f"sqlite:///{tmp_path}/store.db")
+    detector, model = Registry(trained.registry).load(job.name)
+    third, second, first = (trained.windows.end_ms - minutes * 60_000 for minutes in (0, 10, 20))
+    actor = alert_actor(f"sqlite:///{tmp_path}/store.db", "http://foreshock", [job])
+    worker = score_worker(job, str(trained.registry), actor)
+    try:
+        ray.get(worker.run.remote(first, first - 30 * 60_000))
+        known = ray.get(actor.scorer.remote(job.name))  # the successor reads,
+        ray.get(worker.run.remote(second))  # and only then arrives what the one before it sent
+        taken = store.scorer(job.name)
+        span = (known.scored_ms + 60_000, third)
+        cursors = Policy.last_seen(State.from_bytes(known.policy_state))
+        state = State.from_bytes(known.model_state)
+        scored = score_pass(detector, model.version, open_source(job), job, span, state, cursors)
+        assert ray.get(actor.take.remote(job, scored, third, known.revision)) is None
+        assert store.scorer(job.name) == taken
+        report = ray.get(worker.run.remote(third))
+        assert (report.scored_ms, report.rows) == (third, 10 * len(trained.windows.entities))
+        panel = trained.windows.between(first - 29 * 60_000, third).to_panel()
+        there = ~np.isnan(panel.values).all(axis=1)
+        rows = rows_taken(State.from_bytes(store.scorer(job.name).policy_state))
+        assert rows == {entity: int(there[at].sum()) for entity, at in panel}
+    finally:
+        ray.kill(worker)
+        ray.kill(actor)
+        store.close()
 
 
 def test_a_scoring_worker_killed_in_the_middle_loses_no_row_and_no_alert(
