@@ -163,7 +163,7 @@ class Calibrator:
             *self.budget.votes,
             self.floor,
         )
-        earlier: NDArray[np.int64] = np.cumsum(present) - present  # rows with a sample before each row, of all entities
+        earlier: NDArray[np.int64] = np.cumsum(present) - present  # rows with a sample, of all entities
         before = seen + earlier - earlier[panel.offsets[panel.codes]]
         shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
         return Calibrated(score, before < WARM_ROWS, State(panel.entities, {"calibration": table}), shifts)
