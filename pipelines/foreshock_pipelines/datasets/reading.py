@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
     from foreshock_pipelines.jobfile import Job
 
-__all__ = ["from_dataset", "grid", "in_range", "read_tasks"]
+__all__ = ["Steps", "from_dataset", "grid", "in_range", "read_tasks"]
 
 MAX_STEPS = 10_000
 """Steps of the grid in one Ray read task; below Prometheus' limit of 11,000 points."""
 BLOCK_BYTES = 64 << 20
 """Ray cuts larger blocks in the middle of an entity (from 128 MiB on)."""
 
+Steps = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is of it in all."""
 ReadPart = Callable[["Job", datetime, datetime], Windows]
 """Reads a stretch of time in a Ray task; gives empty windows where there is no series."""
 
@@ -110,10 +112,14 @@ def _reader(job: Job, read: ReadPart, first: int, last: int) -> Callable[[], Ite
     return part
 
 
-def from_dataset(dataset: ray.data.Dataset) -> Windows:
-    """Windows of the blocks of a dataset that a source gave."""
+def from_dataset(dataset: ray.data.Dataset, block_read: Callable[[Windows], None] = lambda part: None) -> Windows:
+    """Windows of the blocks of a dataset that a source gave; `block_read` is called with each as it comes."""
     import ray
 
-    parts = [Windows(block) for block in ray.get(dataset.to_arrow_refs())]
+    parts = []
+    for bundle in dataset.iter_internal_ref_bundles():
+        for block in ray.get(bundle.block_refs):
+            parts.append(Windows(block))
+            block_read(parts[-1])
     filled = [part for part in parts if part.n_rows]
     return Windows.concat(filled) if len(filled) > 1 else (filled or parts)[0]

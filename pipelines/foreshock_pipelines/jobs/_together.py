@@ -13,6 +13,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.errors import JobError
 from foreshock_models.panel import Panel
+from foreshock_pipelines.jobs._watch import counted
 
 __all__ = ["check_room", "start_together"]
 
@@ -33,20 +34,22 @@ def check_room(workers: int) -> None:
         )
 
 
-def start_together(name: str, detector: NetworkDetector, panel: Any, budget: Budget, workers: int) -> Any:
+def start_together(
+    name: str, detector: NetworkDetector, panel: Any, budget: Budget, workers: int, tally: Any = None
+) -> Any:
     """Begin to fit on `workers` processes; gives the Ray reference of the fitted detector and its seconds.
 
-    `panel` is a Ray reference. A worker that dies begins the training anew.
+    `panel` is a Ray reference, `tally` an actor that hears of epochs. A worker that dies begins the training anew.
     """
     import ray
 
     # a process of its own: Ray Train takes over SIGINT in the one that it is called from
     task = ray.remote(num_cpus=0, max_retries=RETRIES, max_calls=1)(_lead)
-    return task.options(name=f"fit {name}").remote(name, detector, [panel], budget, workers)
+    return task.options(name=f"fit {name}").remote(name, detector, [panel], budget, workers, tally)
 
 
 def _lead(
-    name: str, detector: NetworkDetector, panel: list[Any], budget: Budget, workers: int
+    name: str, detector: NetworkDetector, panel: list[Any], budget: Budget, workers: int, tally: Any
 ) -> tuple[NetworkDetector, float]:
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -56,7 +59,7 @@ def _lead(
     with tempfile.TemporaryDirectory(prefix="foreshock-train-") as folder:
         trainer = TorchTrainer(
             _follow,
-            train_loop_config={"detector": detector, "panel": panel, "budget": budget},
+            train_loop_config={"detector": detector, "panel": panel, "budget": budget, "tally": tally},
             scaling_config=ScalingConfig(
                 num_workers=workers,
                 use_gpu=ray.cluster_resources().get("GPU", 0) >= workers,
@@ -78,7 +81,8 @@ def _follow(config: dict[str, Any]) -> Any:
     panel: Panel = ray.get(reference)
     detector: NetworkDetector = config["detector"]
     detector.team = _Team()
-    detector.fit(panel, budget=config["budget"])
+    with counted(detector, config["tally"] if detector.team.rank == 0 else None):
+        detector.fit(panel, budget=config["budget"])
     alone = detector.team.rank == 0
     detector.team = None
     return detector if alone else None

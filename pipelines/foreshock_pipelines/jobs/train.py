@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,12 @@ from foreshock_models.display import frame_html
 from foreshock_models.drift import Inputs
 from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
 from foreshock_models.panel import Panel
-from foreshock_pipelines.datasets.reading import from_dataset
+from foreshock_pipelines.datasets.reading import Steps, from_dataset, grid
 from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs._together import check_room, start_together
+from foreshock_pipelines.jobs._watch import Watch, counted
 from foreshock_pipelines.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ def train(
     alias: str | None = CHAMPION,
     workers: int | None = None,
     progress: Progress = lambda line: None,
+    steps: Steps | None = None,
 ) -> TrainReport:
     """Train the job's detectors and publish them as one model.
 
@@ -121,6 +124,8 @@ def train(
         What the new version is called at once.
     workers
         Processes that train each network together, in place of the job's own number.
+    progress, steps
+        Told when a stage begins or ends; how far reading, fitting and each network have come.
 
     Raises
     ------
@@ -133,7 +138,7 @@ def train(
     end = end or source.latest()
     start = start or end - job.history
     progress(f"reading {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
-    windows = read_history(job, start, end)
+    windows = read_history(job, start, end, steps)
     panel, skipped = usable(without(windows.to_panel(), exclude))
     progress(f"{panel.n_entities} entities x {panel.n_rows // panel.n_entities} rows x {panel.n_features} features")
     for entity, reason in skipped.items():
@@ -141,7 +146,9 @@ def train(
     settings, tuned = detectors, None
     if settings is None:
         settings, tuned = settings_for(job, registry, panel, progress)
-    fitted = fit(panel, settings, job.budget, seed=job.seed, workers=workers or job.workers, progress=progress)
+    fitted = fit(
+        panel, settings, job.budget, seed=job.seed, workers=workers or job.workers, progress=progress, steps=steps
+    )
     empty = tuple(
         name for name, column in zip(panel.features, panel.values.T, strict=True) if np.isnan(column).all()
     )
@@ -206,7 +213,7 @@ def facts(
     }
 
 
-def read_history(job: Job, start: datetime, end: datetime) -> Windows:
+def read_history(job: Job, start: datetime, end: datetime, steps: Steps | None = None) -> Windows:
     """The job's windows: by Ray tasks where Ray runs, else in this process."""
     import ray
 
@@ -215,12 +222,32 @@ def read_history(job: Job, start: datetime, end: datetime) -> Windows:
     if not ray.is_initialized():
         return source.read(start, end)
     try:
-        return from_dataset(source.dataset(start, end))
+        with _reading(job, start, end, steps) as block_read:
+            return from_dataset(source.dataset(start, end), block_read)
     except ray.exceptions.RayTaskError as exc:
         cause = exc.cause
         if isinstance(cause, ForeshockError):
             raise cause from None
         raise JobError(f"reading the windows of {job.name} failed: {cause}") from exc
+
+
+@contextmanager
+def _reading(job: Job, start: datetime, end: datetime, steps: Steps | None) -> Iterator[Callable[[Windows], None]]:
+    """Counts the steps of the grid that have been read, block by block."""
+    if steps is None:
+        yield lambda part: None
+        return
+    first, last = grid(start, end, job.step_seconds)
+    total = round((last - first) / (job.step_seconds * 1000)) + 1
+    done = 0
+
+    def block_read(part: Windows) -> None:
+        nonlocal done
+        done += part.n_rows // max(1, len(part.entities))  # all entities are on one grid
+        steps("reading", min(done, total), total)
+
+    yield block_read
+    steps("reading", total, total)  # of a stretch without a sample there is no row
 
 
 def usable(panel: Panel) -> tuple[Panel, dict[str, str]]:
@@ -261,6 +288,7 @@ def fit(
     seed: int = 0,
     workers: int = 1,
     progress: Progress = lambda line: None,
+    steps: Steps | None = None,
 ) -> Fitted:
     """Fit detectors on the same rows, in Ray tasks where Ray runs; several become an ensemble.
 
@@ -270,7 +298,7 @@ def fit(
 
     made = {name: _make(name, params, seed) for name, params in detectors.items()}
     if ray.is_initialized():
-        results = _fit_on_ray(made, panel, budget, workers, progress)
+        results = _fit_on_ray(made, panel, budget, workers, progress, steps)
     elif workers > 1:
         raise JobError(f"{workers} workers train together only on Ray, which does not run here: call ray.init()")
     else:
@@ -293,32 +321,39 @@ def _make(name: str, params: Mapping[str, Any], seed: int) -> Detector:
     return make(name, **{"random_state": seed, **params})
 
 
-def _fit_one(detector: Detector, panel: Panel, budget: Budget) -> tuple[Detector, float]:
+def _fit_one(detector: Detector, panel: Panel, budget: Budget, tally: Any = None) -> tuple[Detector, float]:
     began = time.perf_counter()
-    detector.fit(panel, budget=budget)
+    with counted(detector, tally):
+        detector.fit(panel, budget=budget)
     return detector, time.perf_counter() - began
 
 
 def _fit_on_ray(
-    made: Mapping[str, Detector], panel: Panel, budget: Budget, workers: int, progress: Progress
+    made: Mapping[str, Detector],
+    panel: Panel,
+    budget: Budget,
+    workers: int,
+    progress: Progress,
+    steps: Steps | None,
 ) -> dict[str, tuple[Detector, float]]:
     """A task for each detector; one whose worker died is run again."""
     import ray
 
     task = ray.remote(num_cpus=0.5, max_retries=3)(_fit_one)
     shared = ray.put(panel)
+    watch = Watch(steps, len(made))
     together = {name: d for name, d in made.items() if workers > 1 and isinstance(d, NetworkDetector)}
     if together:
         check_room(workers)
     waiting = {
-        task.options(name=f"fit {name}").remote(d, shared, budget): name
+        task.options(name=f"fit {name}").remote(d, shared, budget, watch.tally): name
         for name, d in made.items()
         if name not in together
     }
-    waiting |= {start_together(name, d, shared, budget, workers): name for name, d in together.items()}
+    waiting |= {start_together(name, d, shared, budget, workers, watch.tally): name for name, d in together.items()}
     results: dict[str, tuple[Detector, float]] = {}
     while waiting:
-        (done,), _ = ray.wait(list(waiting), num_returns=1)
+        done = watch.next(waiting)
         name = waiting.pop(done)
         try:
             results[name] = ray.get(done)
@@ -329,6 +364,7 @@ def _fit_on_ray(
             if isinstance(cause, ForeshockError):
                 raise cause from None
             raise JobError(f"the detector {name} could not be fitted: {cause or exc}") from exc
+        watch.end(name)
         progress(f"fitted {name} in {results[name][1]:.1f} s")
     return results
 

@@ -65,7 +65,7 @@ def demo(
         with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
             # the training, which takes longer, stays in this thread: there Ctrl-C ends it
             starting = pool.submit(bring_up, settings, {job.name: job}, files={job.name: file}, replay=replayed)
-            train(job, Registry(settings.registry), end=replayed.start, progress=note)
+            train(job, Registry(settings.registry), end=replayed.start, progress=note, steps=note.steps)
             running = starting.result()
         store = open_store(settings.store)
         first = _watch(store, running, job, began)

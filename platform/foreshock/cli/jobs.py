@@ -83,7 +83,7 @@ def train(
     with stage_line("starting Ray") as note, ray_cluster(settings):
         report = run(
             job, Registry(settings.registry), start=first, end=last, exclude=exclude, detectors=chosen,
-            alias=CHALLENGER if challenger else CHAMPION, workers=workers, progress=note,
+            alias=CHALLENGER if challenger else CHAMPION, workers=workers, progress=note, steps=note.steps,
         )  # fmt: skip
     print_json(report.as_dict()) if as_json else show_training(report)
 

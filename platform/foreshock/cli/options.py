@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 if TYPE_CHECKING:
     from foreshock.store import Store
@@ -59,15 +69,43 @@ def steps_bar(text: str) -> Iterator[Any]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+class Stages:
+    """The present stage on standard error, and a bar for each thing in it that has an end."""
+
+    def __init__(self, progress: Progress, text: str) -> None:
+        self._progress = progress
+        self._stage = progress.add_task(text, total=None)
+        self._bars: dict[str, TaskID] = {}
+
+    def __call__(self, line: str) -> None:
+        """The next stage; the line stays on the screen."""
+        self._progress.console.print(f"  {line}", highlight=False)
+        self._progress.update(self._stage, description=line)
+
+    def steps(self, what: str, done: int, total: int) -> None:
+        """How far `what` has come; its bar goes when it is done."""
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._bars[what], completed=done, total=total, visible=done < total)
+
+
 @contextmanager
-def stage_line(text: str) -> Iterator[Any]:
-    """A spinner with the present stage on standard error; gives a function that takes its next line."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+def stage_line(text: str) -> Iterator[Stages]:
+    """A spinner with the present stage, and bars below it, while the block runs."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Bar(), _Count(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task(text, total=None)
+        yield Stages(progress, text)
 
-        def note(line: str) -> None:
-            progress.console.print(f"  {line}", highlight=False)
-            progress.update(task, description=line)
 
-        yield note
+class _Bar(BarColumn):
+    """Of what has an end."""
+
+    def render(self, task: Task) -> Any:
+        return Text() if task.total is None else super().render(task)
+
+
+class _Count(MofNCompleteColumn):
+    """Of what has an end."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)

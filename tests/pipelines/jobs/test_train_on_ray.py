@@ -65,6 +65,16 @@ def test_a_fit_whose_worker_is_killed_is_done_again(ray_cluster: None, panel: Pa
     np.testing.assert_allclose(fitted.detector.decision_scores_, alone.detector.decision_scores_)
 
 
+def test_it_says_how_far_it_has_come(ray_cluster: None, panel: Panel) -> None:
+    told: list[tuple[str, int, int]] = []
+    long = {"vae": {**NETWORKS["vae"], "epochs": 120, "patience": 120}}  # long enough for a look in the middle
+    fit(panel, long, BUDGET, steps=lambda *step: told.append(step))
+    assert told[-1] == ("fitted", 1, 1)
+    epochs = [(done, total) for what, done, total in told if what == "epochs of vae"]
+    assert epochs == sorted(epochs), "a bar never goes back"
+    assert epochs[-1] == (120, 120)
+
+
 def test_two_workers_train_a_network_as_well_as_one_though_one_of_them_is_killed(
     ray_cluster: None, panel: Panel
 ) -> None:
