@@ -81,6 +81,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         """
         return self._decision(panel)[rows]
 
+    def learns_from(self, n_rows: int) -> int:
+        """Rows that fitting on `n_rows` goes through step by step, each as often as it does; for estimates."""
+        return 0
+
     @abstractmethod
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         """Attributions of the raw score of ``rows``."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock_models.detectors._base import Detector, Expectation
+from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation
 from foreshock_models.detectors._windows import Stacked, carried, rows_before
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.gradients import expected_gradients
@@ -28,6 +28,8 @@ CLIP = 6.0
 EXCESS = 8.0
 """A feature's residual counts at most so many times its usual size."""
 BACKGROUND = 16
+EARLY = 0.85
+"""Share of an entity's rows, the oldest, that weights are trained on; the rest says when to stop."""
 
 
 class Team(Protocol):
@@ -138,6 +140,9 @@ class NetworkDetector(Detector):
         """`_span` for rows `step` seconds apart."""
         return self.window
 
+    def learns_from(self, n_rows: int) -> int:
+        return self.epochs * min(self.max_windows, round(n_rows * (1.0 - HOLD_BACK) * EARLY))
+
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
         self.span_ = self._span_for(panel.step)
@@ -145,7 +150,7 @@ class NetworkDetector(Detector):
         windows, masks = Stacked(x, panel, self._span), Stacked(known, panel, self._span)
         order = panel.positions
         lengths = np.repeat(np.diff(panel.offsets), np.diff(panel.offsets))
-        late = order >= 0.85 * lengths
+        late = order >= EARLY * lengths
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)
             self.net_ = self._build(panel.n_features).to(self._device())

@@ -1,17 +1,21 @@
-"""Estimate: what training a job would read and hold in memory, before anything is read."""
+"""Estimate: what training a job would read, hold in memory and compute, and what scoring takes; reads nothing."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from foreshock_models.detectors import make
 from foreshock_models.errors import JobError
 from foreshock_pipelines.datasets.source import Source
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobs.cost import Cost
 
-__all__ = ["Estimate", "available_memory", "check_memory", "estimate"]
+__all__ = ["Estimate", "available_cores", "available_memory", "check_memory", "estimate"]
 
 TABLE_BYTES = 30
 """For each value: the Arrow table, its copy as parts are joined, and the array that models take."""
@@ -19,16 +23,27 @@ FIT_BYTES = 100
 """For each value while a detector is fitted: scaled copies, window features or residuals, raw scores."""
 PROCESS_BYTES = 450_000_000
 """A worker process with torch and numba, before it has rows."""
+RAY_BYTES = 550_000_000
+"""Ray's own processes on one machine, at rest."""
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
 """Limit and use of memory, in version 2 and version 1."""
+CPU_QUOTA = "/sys/fs/cgroup/cpu.max"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What training would take. ``available``: memory that is free here, cgroup limits honoured, bytes."""
+    """What training and scoring would take.
+
+    Attributes
+    ----------
+    memory, available : bytes, and what of it is free here, cgroup limits honoured
+    cores : of this machine, a quota of the cgroup honoured
+    training_seconds : from when the rows are read to when the model is published; None: no costs were given
+    scoring_cores : that scoring keeps busy, without what reading takes; None: no costs were given
+    """
 
     job: str
     entities: int
@@ -37,6 +52,9 @@ class Estimate:
     samples: int
     memory: int
     available: int
+    cores: float
+    training_seconds: float | None = None
+    scoring_cores: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -47,17 +65,32 @@ class Estimate:
         return {**asdict(self), "fits": self.fits}
 
 
-def estimate(job: Job, source: Source, start: datetime, end: datetime) -> Estimate:
-    """Ask the source how many series there are, and say what training on them from `start` to `end` takes."""
+def estimate(
+    job: Job, source: Source, start: datetime, end: datetime, costs: Mapping[str, Cost] | None = None
+) -> Estimate:
+    """Ask the source how many series there are, and say what the job takes, trained from `start` to `end`.
+
+    `costs`: of each detector of the job (`costs_of`).
+    """
     found = source.discover()
     steps = max(0, round((end - start).total_seconds() / job.step_seconds)) + 1
     entities = max(found.values(), default=0)
-    values = entities * steps * len(job.features)
+    rows = entities * steps
+    values = rows * len(job.features)
     detectors = max(1, len(job.detector_params))
-    memory = values * (TABLE_BYTES + FIT_BYTES * detectors) + PROCESS_BYTES * (detectors + 1)
+    memory = values * (TABLE_BYTES + FIT_BYTES * detectors) + PROCESS_BYTES * (detectors + 1) + RAY_BYTES
+    cores = available_cores()
+    training, scoring = None, None
+    if costs is not None:
+        fits = [
+            costs[name].fit(rows, make(name, **params).learns_from(rows))
+            for name, params in job.detector_params.items()
+        ]
+        training = max([*fits, sum(fits) / cores])  # detectors are fitted side by side
+        scoring = entities * sum(cost.scored for cost in costs.values()) / job.score_every
     return Estimate(
-        job.name, entities, len(job.features), entities * steps, sum(found.values()) * steps, memory,
-        available_memory(),
+        job.name, entities, len(job.features), rows, sum(found.values()) * steps, memory, available_memory(),
+        cores, training, scoring,
     )  # fmt: skip
 
 
@@ -90,3 +123,13 @@ def available_memory() -> int:
         if limit.isdigit():
             free = min(free, max(0, int(limit) - used))
     return free
+
+
+def available_cores() -> float:
+    """Cores that processes here may use: those that the system gives this one, or the cgroup's quota, if less."""
+    cores = float(len(os.sched_getaffinity(0)))
+    try:
+        quota, period = Path(CPU_QUOTA).read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return min(cores, int(quota) / int(period)) if quota.isdigit() else cores

@@ -1,34 +1,46 @@
-"""``foreshock estimate``: what training would take, before anything is read."""
+"""``foreshock estimate``: what a job would take, before anything is read."""
 
 from __future__ import annotations
 
 from foreshock.cli.app import app
 from foreshock.cli.jobs import End, Start, times
-from foreshock.cli.options import AsJson, ConfigPath, console, print_json
+from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line
 
 
 @app.command()
 def estimate(config: ConfigPath, start: Start = None, end: End = "now", as_json: AsJson = False) -> None:
-    """Say how many samples training would read and what memory it needs; reads none of them."""
+    """Say what training would read, hold in memory and take, and what scoring takes; reads no samples.
+
+    Times come from a trial of the job's detectors on made-up rows, which is kept for the next time.
+    """
+    from foreshock.settings import load_settings
     from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.jobs.cost import costs_of
     from foreshock_pipelines.jobs.estimate import estimate as run
 
     job = load_job(config)
     source = open_source(job)
     source.check()
-    found = run(job, source, *times(job, source, start, end))
+    first, last = times(job, source, start, end)
+    with stage_line("trying the detectors on made-up rows"):
+        costs = costs_of(job, load_settings().home / "costs.json")
+    found = run(job, source, first, last, costs)
     if as_json:
         print_json(found.as_dict())
         return
     each = found.rows // max(1, found.entities)
-    console.print(
+    verdict = "it fits" if found.fits else "[red]it does not fit[/]"
+    for line in (
         f"{found.job}: {found.entities:,} entities x {found.features} features x {each:,} rows: "
         f"{found.samples:,} samples to read",
-        highlight=False,
-    )
-    verdict = "it fits" if found.fits else "[red]it does not fit[/]"
-    console.print(
         f"memory: about {found.memory / 1e9:.1f} GB; {found.available / 1e9:.1f} GB are free: {verdict}",
-        highlight=False,
-    )
+        f"training: about {_words(found.training_seconds or 0.0)} on {found.cores:g} cores, "
+        "once Ray runs and the samples are read",
+        f"scoring every {job.score_every:g} s: about {found.scoring_cores or 0.0:.2g} cores, besides reading",
+    ):
+        console.print(line, highlight=False)
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
