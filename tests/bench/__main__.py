@@ -23,6 +23,7 @@ PARTS = {
     "networks": "LSTM and VAE scoring; PyOD's",
     "explain": "attributions of one row; KernelExplainer",
     "scoring": "one pass of 10, 100 and 1,000 entities",
+    "fleet": "training a fleet; PyOD's, one model an entity",
     "serving": "scoring over HTTP; a no-op, FastAPI + PyOD",
     "store": "a million alerts in SQLite and PostgreSQL",
 }
