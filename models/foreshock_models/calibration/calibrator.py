@@ -56,6 +56,8 @@ TOLERATED = 0.9 * LOWEST
 SUPPORTED = (1.0, 3.0)
 """A tail is extrapolated where it was fitted on rows in which the budget allows the first number of alerts, and no
 longer where it allows the second: there the line begins where the tail says."""
+LEARNT = ("center", "spread", "shift", "line", "slow", "usual", "fast_center", "fast_spread")
+"""What an entity that is unknown takes from those of training."""
 HUGE = 1e100
 GAIN = 0.5
 """How far one alert that only just reached the line moves it."""
@@ -199,18 +201,19 @@ class Calibrator:
 
     def _rows(self, state: State, entities: tuple[str, ...]) -> NDArray[np.float64]:
         """The state of `entities`, copied; an unknown one starts from the median of those known in training."""
-        known = self.state.arrays["calibration"]
-        start = FRESH.copy()
-        for name in ("center", "spread", "shift", "line", "slow", "usual", "fast_center", "fast_spread"):
-            start[COLUMNS[name]] = np.median(known[:, COLUMNS[name]])
-        at = {name: i for i, name in enumerate(state.entities)}
-        fallback = {name: i for i, name in enumerate(self.state.entities)}
-        rows = np.tile(start, (len(entities), 1))
+        rows = np.empty((len(entities), len(FRESH)))
+        new = []
         for i, name in enumerate(entities):
-            if name in at:
-                rows[i] = state.arrays["calibration"][at[name]]
-            elif name in fallback:
-                rows[i] = known[fallback[name]]
+            for known in (state, self.state):
+                if name in known.number:
+                    rows[i] = known.arrays["calibration"][known.number[name]]
+                    break
+            else:
+                new.append(i)
+        if new:
+            columns = [COLUMNS[name] for name in LEARNT]
+            rows[new] = FRESH
+            rows[np.ix_(new, columns)] = np.median(self.state.arrays["calibration"][:, columns], axis=0)
         return rows
 
     def _scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:

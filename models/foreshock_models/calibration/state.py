@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,15 @@ class State:
     entities: tuple[str, ...] = ()
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Entity to its row."""
+        return {name: i for i, name in enumerate(self.entities)}
+
     def select(self, entities: Sequence[str]) -> State:
         """Keep some entities, in the order asked for; unknown ones are left out."""
-        at = {name: i for i, name in enumerate(self.entities)}
-        known = tuple(name for name in entities if name in at)
-        rows = [at[name] for name in known]
+        known = tuple(name for name in entities if name in self.number)
+        rows = [self.number[name] for name in known]
         return State(known, {key: value[rows] for key, value in self.arrays.items()})
 
     @classmethod

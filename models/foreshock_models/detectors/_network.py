@@ -123,6 +123,10 @@ class NetworkDetector(Detector):
         """``(B, span, F)`` scaled, gaps filled -> ``(B, F)``: what the last row should be."""
 
     @abstractmethod
+    def _predict_rows(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """`_predict` for the windows that end at `rows` ``(n,)``, in machine code on the CPU: ``(n, F)``."""
+
+    @abstractmethod
     def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
         """Training loss of a batch; ``known`` ``(B, span, F)`` is 0 where a sample is missing."""
 
@@ -302,6 +306,8 @@ class NetworkDetector(Detector):
 
     def _forward(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """What `rows` should be, ``(n, F)`` scaled."""
+        if self._device().type == "cpu":
+            return self._predict_rows(windows, rows).astype(np.float64)
         with torch.inference_mode():
             parts = [
                 self._predict(self._tensor(windows[rows[i : i + BATCH]])).cpu().numpy()

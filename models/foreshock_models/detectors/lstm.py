@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foreshock_models.detectors._forward import lstm_forward
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.detectors._space import Float, Int, Space
+from foreshock_models.detectors._windows import Stacked
 
 __all__ = ["LSTM"]
 
@@ -27,6 +33,13 @@ class _Net(nn.Module):
         states, _ = self.lstm(rows)  # (B, L, F) -> (B, L, H)
         last: Tensor = self.head(states[:, -1]) + torch.sigmoid(self.keep) * rows[:, -1]
         return last
+
+    @cached_property
+    def weights(self) -> tuple[NDArray[np.float32], ...]:
+        """As `lstm_forward` takes them; in the same memory, so that they change with the parameters."""
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        held = (*(self.lstm.get_parameter(name) for name in names), self.head.weight, self.head.bias, self.keep)
+        return tuple(parameter.detach().numpy() for parameter in held)
 
 
 class LSTM(NetworkDetector):
@@ -58,6 +71,7 @@ class LSTM(NetworkDetector):
     """
 
     name = "lstm"
+    net_: _Net
 
     def __init__(
         self,
@@ -109,6 +123,12 @@ class LSTM(NetworkDetector):
     def _predict(self, windows: Tensor) -> Tensor:
         predicted: Tensor = self.net_(windows[:, : self.window])
         return predicted
+
+    def _predict_rows(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = lstm_forward(
+            windows.x, windows.starts[rows], rows, self._span, self.window, self.net_.weights
+        )
+        return found
 
     def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
         error = nn.functional.smooth_l1_loss(self._predict(windows), windows[:, -1], reduction="none")

@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foreshock_models.detectors._forward import vae_forward
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.detectors._space import Float, Int, Space
+from foreshock_models.detectors._windows import Stacked
 
 __all__ = ["VAE"]
 
@@ -18,6 +24,7 @@ __all__ = ["VAE"]
 class _Net(nn.Module):
     def __init__(self, window: int, n_features: int, hidden: int, latent: int) -> None:
         super().__init__()
+        self.n_features = n_features
         size = window * n_features
         self.encoder = nn.Sequential(nn.Linear(size, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         self.mean = nn.Linear(hidden, latent)
@@ -29,6 +36,15 @@ class _Net(nn.Module):
         mean, log_variance = self.mean(code), self.log_variance(code).clamp(-8, 4)
         noise = torch.randn_like(mean) * (0.5 * log_variance).exp() if self.training else 0.0
         return self.decoder(mean + noise).reshape(windows.shape), mean, log_variance
+
+    @cached_property
+    def weights(self) -> tuple[tuple[NDArray[np.float32], ...], tuple[NDArray[np.float32], ...]]:
+        """Weights and biases as `vae_forward` takes them; in the same memory, so that they change with them."""
+        names = ("encoder.0", "encoder.2", "mean", "decoder.0", "decoder.2")
+        weights = [self.get_parameter(f"{name}.weight").detach().numpy() for name in names]
+        biases = [self.get_parameter(f"{name}.bias").detach().numpy() for name in names]
+        last = slice(-self.n_features, None)  # of the last layer, what makes the last row
+        return (*weights[:-1], weights[-1][last]), (*biases[:-1], biases[-1][last])
 
 
 class VAE(NetworkDetector):
@@ -56,6 +72,7 @@ class VAE(NetworkDetector):
     """
 
     name = "vae"
+    net_: _Net
 
     def __init__(
         self,
@@ -111,6 +128,12 @@ class VAE(NetworkDetector):
     def _predict(self, windows: Tensor) -> Tensor:
         rebuilt: Tensor = self.net_(windows)[0]
         return rebuilt[:, -1]
+
+    def _predict_rows(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = vae_forward(
+            windows.x, windows.starts[rows], rows, self._span, *self.net_.weights
+        )
+        return found
 
     def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
         given = windows + self.noise * torch.randn_like(windows) if self.net_.training else windows
