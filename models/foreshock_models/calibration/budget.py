@@ -16,8 +16,8 @@ SECONDS = {"hour": 3600.0, "day": 86400.0, "week": 7 * 86400.0, "month": 30 * 86
 class Budget:
     """False alerts that are acceptable per entity and time.
 
-    >>> Budget.parse("1 per week").alerts_per_day
-    0.14285714285714285
+    >>> round(Budget.parse("1 per week").alerts_per_day, 4)
+    0.1429
     """
 
     alerts: float

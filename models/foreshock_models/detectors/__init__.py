@@ -12,6 +12,7 @@ from foreshock_models.detectors.discord import Discord
 from foreshock_models.detectors.ensemble import Ensemble
 from foreshock_models.detectors.iforest import IForest
 from foreshock_models.detectors.lstm import LSTM
+from foreshock_models.detectors.per_entity import PerEntity
 from foreshock_models.detectors.pyod import PyOD
 from foreshock_models.detectors.subspace import Subspace
 from foreshock_models.detectors.vae import VAE
@@ -29,6 +30,7 @@ __all__ = [
     "Float",
     "IForest",
     "Int",
+    "PerEntity",
     "PyOD",
     "Range",
     "Scores",
@@ -49,6 +51,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "subspace": Subspace,
     "discord": Discord,
     "ensemble": Ensemble,
+    "per_entity": PerEntity,
 }
 ENTRY_POINTS = "foreshock.detectors"
 PYOD = "pyod:"
@@ -77,12 +80,20 @@ def find(name: str) -> type[Detector]:
 
 
 def make(name: str, **params: Any) -> Detector:
-    """A detector by its name in a job file: ``iforest``, ``pyod:ECOD`` ...
+    """A detector by its name in a job file: ``iforest``, ``pyod:ECOD`` ...; with `per_entity`, one for each entity.
 
     >>> make("iforest", n_trees=10).n_trees
     10
+    >>> make("iforest", n_trees=10, per_entity=True)
+    PerEntity(params={'n_trees': 10})
     """
     check_params(name, params)
+    if "per_entity" in params:
+        each, own = params["per_entity"], {k: v for k, v in params.items() if k != "per_entity"}
+        if each:
+            outer = {key: own.pop(key) for key in ("contamination", "random_state") if key in own}
+            return PerEntity(name, own, **outer)
+        params = own
     if name.startswith(PYOD):
         return PyOD(name.removeprefix(PYOD), **params)
     return find(name)(**params)
@@ -99,10 +110,16 @@ def search_space(name: str, n_features: int) -> Space:
 
 def check_params(name: str, params: dict[str, Any]) -> None:
     """Raise ConfigError for a detector or a parameter that does not exist."""
+    each = params.get("per_entity", False)
+    if not isinstance(each, bool):
+        raise ConfigError(f"{name}: per_entity is true or false, not {each!r}")
+    if each and name in {"ensemble", "per_entity"}:
+        raise ConfigError(f"{name} cannot be fitted per entity; its members can")
+    params = {key: value for key, value in params.items() if key != "per_entity"}
     if name.startswith(PYOD):
         PyOD(name.removeprefix(PYOD)).check(params)
         return
     known = [p for p in inspect.signature(find(name)).parameters if p not in {"members", "self"}]
     for param in params:
         if param not in known:
-            raise ConfigError(f"{name} has no parameter {param!r}; {allowed(param, known)}")
+            raise ConfigError(f"{name} has no parameter {param!r}; {allowed(param, [*known, 'per_entity'])}")

@@ -64,7 +64,7 @@ class LSTM(NetworkDetector):
     --------
     >>> import numpy as np
     >>> x = np.sin(np.arange(600) / 8)[:, None] + np.random.default_rng(0).normal(0, 0.05, (600, 1))
-    >>> x[500:520] = 0.0
+    >>> x[500:520] = 2.0
     >>> scores = LSTM(epochs=5).fit(x[:400]).decision_function(x)
     >>> bool(scores[500:520].max() > scores[:490].max())
     True

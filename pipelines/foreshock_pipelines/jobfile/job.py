@@ -196,6 +196,7 @@ class Job(Model):
             }
         ),
     ] = Field(default_factory=dict, description="default: what suits the number of features")
+    per_entity: bool = Field(False, description="a model for each entity, in place of one that all share")
     false_alerts: str = Field("1 per week", description="the budget per entity: the only threshold")
     schedule: Schedule = Field(default_factory=Schedule)
     alerts: AlertConfig = Field(default_factory=AlertConfig)
@@ -249,6 +250,8 @@ class Job(Model):
             )
         if len(set(self.entity)) != len(self.entity):
             raise ValueError("entity names a label twice")
+        if self.per_entity and self.auto is not None:
+            raise ValueError("per_entity goes with detectors that are named, not with detectors: auto")
         if self.history < 10 * self.step:
             raise ValueError("history must span at least 10 steps")
         return self
@@ -271,16 +274,24 @@ class Job(Model):
         return AutoDetectors.model_validate(self.detectors["auto"]) if "auto" in self.detectors else None
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """What the file says of detectors; what was tuned holds for as long as it says the same."""
+        return {**self.detectors, "per_entity": True} if self.per_entity else self.detectors
+
+    @property
     def detector_params(self) -> Detectors:
         """The detectors to fit, with their parameters: the job's own, or the defaults for its features.
 
         With ``detectors: auto``, the defaults too: what a search begins with.
         """
-        if self.detectors and self.auto is None:
-            return self.detectors
-        from foreshock_models.detectors import default_detectors
+        chosen = self.detectors
+        if not chosen or self.auto is not None:
+            from foreshock_models.detectors import default_detectors
 
-        return {name: {} for name in default_detectors(len(self.queries))}
+            chosen = {name: {} for name in default_detectors(len(self.queries))}
+        return (
+            {name: {"per_entity": True, **params} for name, params in chosen.items()} if self.per_entity else chosen
+        )
 
     @property
     def score_every(self) -> float:

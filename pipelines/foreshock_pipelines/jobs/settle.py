@@ -70,7 +70,7 @@ class Settled:
     def about(self, asked: Params) -> dict[str, Any]:
         """What a manifest says of the search: which detectors were asked for, and how well they did."""
         return {
-            "asked": {name: dict(params) for name, params in asked.items()},
+            "asked": dict(asked),
             "basis": self.basis,
             "auc_pr": self.auc_pr,
             "default_auc_pr": self.default_auc_pr,

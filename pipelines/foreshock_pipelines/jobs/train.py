@@ -173,14 +173,14 @@ def settings_for(
     if registry.champion(job.name) is not None:
         manifest = registry.get(job.name).manifest
         tuned = manifest.get("tuned")
-        if tuned is not None and tuned["asked"] == job.detectors:
+        if tuned is not None and tuned["asked"] == job.asked:
             return dict(manifest["settings"]), tuned
     if job.auto is None:
         return job.detector_params, None
     from foreshock_pipelines.jobs.settle import pick_detectors
 
     picked = pick_detectors(job, panel, progress=progress)
-    return picked.settings, picked.about(job.detectors)
+    return picked.settings, picked.about(job.asked)
 
 
 def facts(

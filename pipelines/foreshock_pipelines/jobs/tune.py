@@ -200,9 +200,7 @@ def tune(
         fitted = fit(learnt, settled.settings, job.budget, seed=job.seed, progress=progress)
         verdict = contest(job, registry, fitted.detector, everything, later, labels=labels, margin=WINS_BY)
         carry_on(fitted.detector, without(everything, as_exclusions(labels)), later)
-        extra = facts(
-            job, learnt, windows.queries, fitted, settled.settings, settled.about(detectors or job.detectors)
-        )
+        extra = facts(job, learnt, windows.queries, fitted, settled.settings, settled.about(detectors or job.asked))
         extra["contest"] = verdict.as_dict()
         model = registry.publish(fitted.detector, job.name, extra, alias=CHALLENGER)
     promoted = promote and verdict.won

@@ -20,13 +20,23 @@ SMALL: dict[str, dict[str, Any]] = {
     "pyod:ECOD": {},
     "pyod:KNN": {},
 }
-CASES = [*((name, 3) for name in SMALL), ("subspace", 1), ("discord", 1), ("iforest", 1), ("ensemble", 3)]
+CASES = [
+    *((name, 3) for name in SMALL),
+    ("subspace", 1),
+    ("discord", 1),
+    ("iforest", 1),
+    ("ensemble", 3),
+    ("per_entity", 3),
+    ("per_entity", 1),
+]
 
 
 @cache
 def maker(name: str) -> Make:
     if name == "ensemble":
         return lambda: Ensemble({"iforest": make("iforest", n_trees=20), "subspace": make("subspace", window=8)})
+    if name == "per_entity":
+        return lambda: make("subspace", window=16, per_entity=True)
     return lambda: make(name, **SMALL[name])
 
 
