@@ -134,7 +134,10 @@ def ours(task: Task) -> None:
             detector.recalibrate(Budget.parse(budget))
             scores = detector.score(rows, since=since).score
             alert = open_alerts(scores, panel(test))
-            write(task.file(name, budget), scores, alert, causes(detector, rows, alert, len(context)))
+            write(task.file(name, budget), scores, alert, causes(detector, rows, alert, len(context), weighed=True))
+            if len(features) > 1:
+                alone = causes(detector, rows, alert, len(context), weighed=False)
+                write(task.file(f"{name}, SHAP alone", budget), scores, alert, alone)
 
 
 def open_alerts(score: NDArray[np.float64], panel: object) -> NDArray[np.bool_]:
@@ -145,7 +148,9 @@ def open_alerts(score: NDArray[np.float64], panel: object) -> NDArray[np.bool_]:
     return np.isin(step, (Step.OPENED, Step.ANOMALOUS, Step.QUIET))
 
 
-def causes(detector: object, rows: object, alert: NDArray[np.bool_], skip: int) -> list[list[str] | None]:
+def causes(
+    detector: object, rows: object, alert: NDArray[np.bool_], skip: int, *, weighed: bool
+) -> list[list[str] | None]:
     """For rows in alert, the metrics by attribution: explained as an alert opens and every 5 rows after."""
     top: list[list[str] | None] = [None] * len(alert)
     begins = np.flatnonzero(np.diff(np.r_[0, alert.astype(int)]) == 1)
@@ -155,7 +160,7 @@ def causes(detector: object, rows: object, alert: NDArray[np.bool_], skip: int) 
     ]
     if len(chosen) == 0:
         return top
-    attributions = detector.explain(rows, chosen + skip).attributions  # type: ignore[attr-defined]
+    attributions = detector.explain(rows, chosen + skip, weighed=weighed).attributions  # type: ignore[attr-defined]
     names = np.array(detector.features_in_)  # type: ignore[attr-defined]
     at = np.searchsorted(chosen, np.flatnonzero(alert), side="right") - 1
     ranked = [names[order].tolist() for order in np.argsort(-attributions, axis=1, kind="stable")]
@@ -166,7 +171,10 @@ def causes(detector: object, rows: object, alert: NDArray[np.bool_], skip: int) 
 
 # -- peers ---------------------------------------------------------------------------------------------
 def peer(task: Task) -> None:
-    """A PyOD detector as its documentation uses it, on standardised rows; gaps carried forward."""
+    """A PyOD detector as its documentation uses it, on standardised rows; gaps carried forward.
+
+    Without the metrics that never change in training: standardised, a change of one drowns all others.
+    """
     import importlib
 
     from sklearn.preprocessing import StandardScaler
@@ -174,6 +182,8 @@ def peer(task: Task) -> None:
     train, test = parts(task.series)
     features = [c for c in train.columns if c not in NOT_METRICS]
     filled = pd.concat([train, test])[features].ffill().bfill().fillna(0.0).to_numpy(np.float64)
+    changing = np.ptp(filled[: len(train)], axis=0) > 0
+    filled = filled[:, changing] if changing.any() else filled
     scaler = StandardScaler().fit(filled[: len(train)])
     x = scaler.transform(filled)
     kind = getattr(importlib.import_module(f"pyod.models.{module_of(task.method)}"), task.method)

@@ -18,6 +18,7 @@ from foreshock_models.detectors._space import Space
 from foreshock_models.display import facts_html
 from foreshock_models.errors import NotEnoughData, NotFitted
 from foreshock_models.explain.explanation import Explanation
+from foreshock_models.explain.movement import lookback, movement, weigh
 from foreshock_models.panel import Panel
 from foreshock_models.policy.profile import Profile
 
@@ -174,18 +175,35 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         keep = np.ones(panel.n_rows, np.bool_) if since is None else panel.timestamps >= since
         return self._score(panel, keep, self.state_ if state is None else state)
 
-    def explain(self, X: Any, rows: ArrayLike | None = None, *, entities: ArrayLike | None = None) -> Explanation:
+    def explain(
+        self,
+        X: Any,
+        rows: ArrayLike | None = None,
+        *,
+        entities: ArrayLike | None = None,
+        weighed: bool = True,
+    ) -> Explanation:
         """Attribution of the raw score to each feature, by SHAP.
 
-        `rows`: numbers of the rows to explain (default: all); the rows before them are their context.
+        Parameters
+        ----------
+        rows
+            Numbers of the rows to explain (default: all); the rows before them are their context.
+        weighed
+            Share what raised a score out anew by how far each feature has moved within the hour
+            (`foreshock_models.explain.movement`); False: the Shapley values as they are. Both have the same sum.
         """
         panel = self._panel(X, entities)
         chosen = np.arange(panel.n_rows) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
         numbers, back = np.unique(chosen, return_inverse=True)
-        found = self._explain(*_excerpt(panel, numbers, self.context))
+        part, places = _excerpt(panel, numbers, max(self.context, lookback(panel.step)))
+        found = self._explain(part, places)
+        attributions = found.attributions
+        if weighed:
+            attributions = weigh(attributions, movement(part, places, self.profile_.reach_of(part)))
         return Explanation(
             panel.features,
-            found.attributions[back],
+            attributions[back],
             found.base[back],
             found.raw[back],
             panel.timestamps[chosen],

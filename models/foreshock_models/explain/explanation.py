@@ -18,7 +18,7 @@ __all__ = ["Explanation"]
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """SHAP attributions of raw scores.
+    """SHAP attributions of raw scores; by default weighed by movement, see `Detector.explain`.
 
     Attributes
     ----------

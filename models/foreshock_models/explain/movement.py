@@ -1,0 +1,102 @@
+"""How far features have moved of late: what tells the cause of a high score from what is only unusual.
+
+A score sees everything that differs from training, also what has differed for days. People who look for the cause
+of an alert look at what has changed, and by how much of all that it ever did.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from foreshock_models.panel import Panel
+
+__all__ = ["lookback", "movement", "weigh"]
+
+RECENT = 8
+"""Rows that a movement shows in, the explained one the last."""
+BEFORE_SECONDS, BEFORE_ROWS = 3600.0, (12, 60)
+"""Time before those that they are compared with, and its bounds in rows."""
+UNBLAMED = 0.1
+"""Share of the blame that a feature gets on top of what the detector gives it: a network's attributions are
+estimates, and see little of a feature that is odd for a reason of its own."""
+
+
+def lookback(step: float) -> int:
+    """Rows before a row, `step` seconds apart, that its movement looks at."""
+    return RECENT - 1 + _before(step)
+
+
+def _before(step: float) -> int:
+    return int(np.clip(round(BEFORE_SECONDS / step), *BEFORE_ROWS))
+
+
+def movement(panel: Panel, rows: NDArray[np.int64], reach: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each feature is from its mean of the hour before, in units of its reach: ``(n, n_features)``.
+
+    The distance is the root mean square over the last rows. A feature without a value in them, or in the hour
+    before them, has not moved.
+
+    Parameters
+    ----------
+    rows
+        ``(n,)`` numbers of rows; fewer rows before them than `lookback` will do.
+    reach
+        ``(n_entities, n_features)``: between the lowest and the highest value of training; where that is 0, the
+        largest value of the rows looked at is the unit.
+    """
+    starts = panel.offsets[panel.codes[rows]]
+    moved: NDArray[np.float64] = _moved(panel.values, rows, starts, reach[panel.codes[rows]], _before(panel.step))
+    return moved
+
+
+@njit(cache=True, nogil=True)
+def _moved(
+    values: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    reach: NDArray[np.float64],
+    before: int,
+) -> NDArray[np.float64]:
+    out = np.zeros((len(rows), values.shape[1]))
+    for n in range(len(rows)):
+        first = max(starts[n], rows[n] - RECENT + 1)
+        for j in range(values.shape[1]):
+            mean, largest, count = 0.0, 0.0, 0
+            for k in range(max(starts[n], first - before), first):
+                v = values[k, j]
+                if v == v:
+                    mean += v
+                    largest = max(largest, abs(v))
+                    count += 1
+            if count == 0:
+                continue
+            mean /= count
+            square, seen = 0.0, 0
+            for k in range(first, rows[n] + 1):
+                v = values[k, j]
+                if v == v:
+                    square += (v - mean) ** 2
+                    largest = max(largest, abs(v))
+                    seen += 1
+            unit = reach[n, j] if reach[n, j] > 0 else largest
+            if seen and unit > 0:
+                out[n, j] = np.sqrt(square / seen) / unit
+    return out
+
+
+def weigh(attributions: NDArray[np.float64], moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share each score ``(n, n_features)`` out anew: by movement, times the root of how much a feature was blamed.
+
+    Sums stay as they are. Where nothing moved, or the score is no higher than usual, attributions stay, too.
+    """
+    raised = np.maximum(attributions, 0.0)
+    blame = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300) + UNBLAMED
+    weights = np.sqrt(blame) * moved
+    total = weights.sum(axis=1, keepdims=True)
+    sums = attributions.sum(axis=1, keepdims=True)
+    weighed: NDArray[np.float64] = np.where(
+        (total > 0) & (sums > 0), sums * weights / np.where(total > 0, total, 1.0), attributions
+    )
+    return weighed
