@@ -10,9 +10,9 @@ from datetime import datetime
 import numpy as np
 from tests.faults.stage import LONG, Stage, until
 
-__all__ = ["FAULTS", "Round", "Tally", "play"]
+__all__ = ["FAULTS", "Round", "Tally", "finish", "play"]
 
-PATIENCE = 90.0
+PATIENCE = 120.0
 """After so long a round is given up, and what did not come is lost."""
 DOWN = 2.0
 """Seconds that a server stays down."""
@@ -20,14 +20,25 @@ DOWN = 2.0
 
 @dataclass
 class Round:
-    """What one kill cost."""
+    """What one kill cost.
 
-    expected: int = 0
+    ``heard``, ``before_ms``, ``before``: what was received, and scored, when it began; ``starts``: entity to the
+    second in which its anomaly begins.
+    """
+
+    heard: int
+    before_ms: int
+    before: dict[str, int]
+    starts: dict[str, int]
     received: int = 0
     duplicates: int = 0
     missed: int = 0
     seconds: float = float("nan")
     problem: str = ""
+
+    @property
+    def expected(self) -> int:
+        return len(self.starts)
 
 
 @dataclass
@@ -78,13 +89,11 @@ FAULTS: dict[str, Callable[[Stage], object]] = {
 
 
 def play(stage: Stage, name: str, entities: tuple[str, str]) -> Round:
-    """Plant an anomaly at the kill and one after it; wait until both are told and every row is scored."""
-    result = Round(expected=2)
-    before_ms, before = stage.rows()
-    heard = len(stage.received())
+    """Plant an anomaly at the kill and one after it; wait until the API answers and scoring goes on."""
     at = int(time.time()) + 2
-    starts = {entities[0]: at, entities[1]: at + 4}
-    for entity, start in starts.items():
+    before_ms, before = stage.rows()
+    result = Round(len(stage.received()), before_ms, before, {entities[0]: at, entities[1]: at + 2})
+    for entity, start in result.starts.items():
         stage.plant(entity, start)
     time.sleep(max(0.0, at + 1.5 - time.time()))
     killed = time.time()
@@ -93,26 +102,31 @@ def play(stage: Stage, name: str, entities: tuple[str, str]) -> Round:
         until("API", stage.answers, PATIENCE)
         until("scoring", lambda: stage.scored_ms() >= killed * 1000 + 1000, PATIENCE)
         if name == "receiver":  # recovered when it is told again
-            until("alerts", lambda: _told(stage, heard, starts) == 2, PATIENCE)
-        result.seconds = time.time() - killed
-        until("alerts", lambda: _told(stage, heard, starts) == 2, PATIENCE)
-        until("rows", lambda: _missing(stage, before_ms, before) == 0, 30)
+            until("alerts", lambda: _told(stage, result) == 2, PATIENCE)
     except TimeoutError as exc:
         result.problem = str(exc)
-        if np.isnan(result.seconds):
-            result.seconds = time.time() - killed
-    result.received = _told(stage, heard, starts)
-    result.missed = _missing(stage, before_ms, before)
-    seen = [(p["id"], p["event"], p["updated"]) for p in stage.received()[heard:]]
-    result.duplicates = len(seen) - len(set(seen))
+    result.seconds = time.time() - killed
     return result
 
 
-def _told(stage: Stage, heard: int, starts: dict[str, int]) -> int:
+def finish(stage: Stage, result: Round) -> None:
+    """Wait until both anomalies of a round are told and every row is scored; count what is not."""
+    try:
+        until("alerts", lambda: _told(stage, result) == 2, PATIENCE)
+        until("rows", lambda: _missing(stage, result) == 0, 30)
+    except TimeoutError as exc:
+        result.problem = result.problem or str(exc)
+    result.received = _told(stage, result)
+    result.missed = _missing(stage, result)
+    seen = [(p["id"], p["event"], p["updated"]) for p in stage.received()[result.heard :]]
+    result.duplicates = len(seen) - len(set(seen))
+
+
+def _told(stage: Stage, result: Round) -> int:
     """For how many of the planted anomalies an alert was received that opened within it."""
     found = set()
-    for payload in stage.received()[heard:]:
-        start = starts.get(payload["entity"])
+    for payload in stage.received()[result.heard :]:
+        start = result.starts.get(payload["entity"])
         if start is None or payload["event"] not in ("opened", "reopened", "escalated"):
             continue
         if payload["kind"] == "anomaly":
@@ -122,10 +136,10 @@ def _told(stage: Stage, heard: int, starts: dict[str, int]) -> int:
     return len(found)
 
 
-def _missing(stage: Stage, before_ms: int, before: dict[str, int]) -> int:
-    """Rows since `before_ms` that were sent and not scored, or scored twice."""
+def _missing(stage: Stage, result: Round) -> int:
+    """Rows since the round began that were sent and not scored, or scored twice."""
     now_ms, now = stage.rows()
     if not now:
         return -1
-    wanted = (now_ms - before_ms) // 1000
-    return sum(abs(wanted - (now[name] - before[name])) for name in stage.entities)
+    wanted = (now_ms - result.before_ms) // 1000
+    return sum(abs(wanted - (now[name] - result.before[name])) for name in stage.entities)

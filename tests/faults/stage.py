@@ -122,8 +122,8 @@ class Stage:
             until("first pass", lambda: self.scored_ms(), 60)
             yield self
         finally:
-            for part in (self.platform, self.receiver):
-                part.stop()
+            self.kill_platform()
+            self.receiver.stop()
             self.agent.stop()
             if self.store is not None:
                 self.store.close()

@@ -1,22 +1,25 @@
-"""Detectors: one algorithm a file, by name."""
+"""Detectors: one algorithm a file, by name; imported when first used, for the networks bring torch."""
 
 from __future__ import annotations
 
 import inspect
-from importlib.metadata import entry_points
-from typing import Any
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
 
 from foreshock_models.detectors._base import Detector, Expectation, Scores
 from foreshock_models.detectors._space import Choice, Float, Int, Range, Space, around
-from foreshock_models.detectors.discord import Discord
-from foreshock_models.detectors.ensemble import Ensemble
-from foreshock_models.detectors.iforest import IForest
-from foreshock_models.detectors.lstm import LSTM
-from foreshock_models.detectors.per_entity import PerEntity
-from foreshock_models.detectors.pyod import PyOD
-from foreshock_models.detectors.subspace import Subspace
-from foreshock_models.detectors.vae import VAE
 from foreshock_models.errors import ConfigError, allowed
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors.discord import Discord
+    from foreshock_models.detectors.ensemble import Ensemble
+    from foreshock_models.detectors.iforest import IForest
+    from foreshock_models.detectors.lstm import LSTM
+    from foreshock_models.detectors.per_entity import PerEntity
+    from foreshock_models.detectors.pyod import PyOD
+    from foreshock_models.detectors.subspace import Subspace
+    from foreshock_models.detectors.vae import VAE
 
 __all__ = [
     "DETECTORS",
@@ -44,17 +47,25 @@ __all__ = [
     "search_space",
 ]
 
-DETECTORS: dict[str, type[Detector]] = {
-    "iforest": IForest,
-    "lstm": LSTM,
-    "vae": VAE,
-    "subspace": Subspace,
-    "discord": Discord,
-    "ensemble": Ensemble,
-    "per_entity": PerEntity,
+DETECTORS = {
+    "iforest": "IForest",
+    "lstm": "LSTM",
+    "vae": "VAE",
+    "subspace": "Subspace",
+    "discord": "Discord",
+    "ensemble": "Ensemble",
+    "per_entity": "PerEntity",
 }
+"""Name of a detector, and of its file, to its class."""
 ENTRY_POINTS = "foreshock.detectors"
 PYOD = "pyod:"
+
+
+def __getattr__(name: str) -> Any:
+    for file, kind in {**DETECTORS, "pyod": "PyOD"}.items():
+        if name == kind:
+            return getattr(import_module(f"{__name__}.{file}"), kind)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def default_detectors(n_features: int) -> tuple[str, ...]:
@@ -70,13 +81,17 @@ def find(name: str) -> type[Detector]:
     ConfigError
         No detector of that name; says the nearest one.
     """
-    if name in DETECTORS:
-        return DETECTORS[name]
+    plugins = _known(name)
+    loaded: type[Detector] = __getattr__(DETECTORS[name]) if name in DETECTORS else plugins[name].load()
+    return loaded
+
+
+def _known(name: str) -> dict[str, EntryPoint]:
+    """The detectors of other packages; ConfigError if neither they nor ours have the name."""
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name in plugins:
-        loaded: type[Detector] = plugins[name].load()
-        return loaded
-    raise ConfigError(f"no detector {name!r}; {allowed(name, [*DETECTORS, *plugins, 'pyod:NAME'])}")
+    if name not in DETECTORS and name not in plugins:
+        raise ConfigError(f"no detector {name!r}; {allowed(name, [*DETECTORS, *plugins, 'pyod:NAME'])}")
+    return plugins
 
 
 def make(name: str, **params: Any) -> Detector:
@@ -92,11 +107,11 @@ def make(name: str, **params: Any) -> Detector:
         each, own = params["per_entity"], {k: v for k, v in params.items() if k != "per_entity"}
         if each:
             outer = {key: own.pop(key) for key in ("contamination", "random_state") if key in own}
-            return PerEntity(name, own, **outer)
+            made: Detector = find("per_entity")(name, own, **outer)
+            return made
         params = own
-    if name.startswith(PYOD):
-        return PyOD(name.removeprefix(PYOD), **params)
-    return find(name)(**params)
+    kind = _class(name)
+    return kind(name.removeprefix(PYOD), **params) if name.startswith(PYOD) else kind(**params)
 
 
 def search_space(name: str, n_features: int) -> Space:
@@ -105,7 +120,7 @@ def search_space(name: str, n_features: int) -> Space:
     >>> search_space("discord", 1)["window"]
     Int(low=8, high=192, default=64, log=True)
     """
-    return (PyOD if name.startswith(PYOD) else find(name)).search_space(n_features)
+    return _class(name).search_space(n_features)
 
 
 def check_params(name: str, params: dict[str, Any]) -> None:
@@ -117,9 +132,16 @@ def check_params(name: str, params: dict[str, Any]) -> None:
         raise ConfigError(f"{name} cannot be fitted per entity; its members can")
     params = {key: value for key, value in params.items() if key != "per_entity"}
     if name.startswith(PYOD):
-        PyOD(name.removeprefix(PYOD)).check(params)
+        _class(name)(name.removeprefix(PYOD)).check(params)
+        return
+    _known(name)
+    if not params:
         return
     known = [p for p in inspect.signature(find(name)).parameters if p not in {"members", "self"}]
     for param in params:
         if param not in known:
             raise ConfigError(f"{name} has no parameter {param!r}; {allowed(param, [*known, 'per_entity'])}")
+
+
+def _class(name: str) -> Any:
+    return __getattr__("PyOD") if name.startswith(PYOD) else find(name)

@@ -153,8 +153,8 @@ class Conductor:
             time.sleep(TICK)
 
     def _look_for_drift(self, job: Job) -> None:
-        if self.registry.champion(job.name) is None:
-            return
+        if job.name not in self.reports or self.registry.champion(job.name) is None:
+            return  # at a start, scoring comes first
         reason = self.drift.look(job, self.clock.now())
         self.measures.drifted(job.name, self.drift.found.get(job.name, {}))
         if reason is not None and self.start_run(job.name, "train", reason) is not None:
@@ -220,7 +220,10 @@ class Conductor:
 
 
 def start_conductor(plan: Plan) -> Any:
-    """A new conductor; one that runs already is replaced."""
+    """A new conductor; one that runs already is replaced.
+
+    The processes that it needs are asked for here, not one by the other: each takes seconds to come up.
+    """
     import ray
 
     for name in [NAME, "alerts", *(f"score-{job}" for job in plan.jobs)]:
@@ -228,6 +231,11 @@ def start_conductor(plan: Plan) -> Any:
             ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
         except ValueError:
             continue
+    jobs = list(plan.jobs.values())
+    alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep)
+    for job in jobs:
+        if Registry(plan.registry).champion(job.name) is not None:
+            score_worker(job, plan.registry, alerts, plan.log_level)
     remote = ray.remote(Conductor)
     return remote.options(
         name=NAME, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0.05

@@ -187,6 +187,5 @@ def score_worker(job: Job, registry: str, alerts: Any, log_level: str = "INFO") 
     remote = ray.remote(ScoreWorker)
     return remote.options(
         name=f"score-{job.name}", namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
-        max_restarts=-1, max_task_retries=-1, num_cpus=0.2,
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+        max_restarts=-1, max_task_retries=-1, num_cpus=0.2,  # less than 2: Ray lets it use one thread
     ).remote(job, registry, alerts, log_level)  # fmt: skip

@@ -129,12 +129,11 @@ def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str,
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)
     digest = hashlib.sha256(token.encode()).hexdigest()
-    threads = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+    options = {"num_cpus": 0.2}  # less than 2: Ray lets each use one thread
 
-    ingress: Any = serve.deployment(ray_actor_options={"num_cpus": 0.2}, max_ongoing_requests=200)(
+    ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=200)(
         serve.ingress(api())(Ingress)
     )
-    options = {"num_cpus": 0.2, "runtime_env": threads}
     scorer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=64)(Scorer)
     explainer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=16)(Explainer)
     serve.start(http_options={"host": settings.host, "port": settings.port})

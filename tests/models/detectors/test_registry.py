@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -34,6 +36,14 @@ def test_a_plugin_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -
     point = EntryPoint("mine", "foreshock_models.detectors.iforest:IForest", detectors.ENTRY_POINTS)
     monkeypatch.setattr(detectors, "entry_points", lambda group: [point] if group == detectors.ENTRY_POINTS else [])
     assert find("mine") is IForest
+
+
+def test_torch_is_loaded_only_for_a_network() -> None:
+    code = (
+        "import sys; from foreshock_models.detectors import check_params, make; make('subspace');"
+        "check_params('lstm', {}); assert 'torch' not in sys.modules; make('lstm'); assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_what_cannot_be_fitted_says_why() -> None:
