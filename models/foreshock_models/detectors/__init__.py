@@ -107,11 +107,9 @@ def make(name: str, **params: Any) -> Detector:
         each, own = params["per_entity"], {k: v for k, v in params.items() if k != "per_entity"}
         if each:
             outer = {key: own.pop(key) for key in ("contamination", "random_state") if key in own}
-            made: Detector = find("per_entity")(name, own, **outer)
-            return made
+            return _made("per_entity", name, own, **outer)
         params = own
-    kind = _class(name)
-    return kind(name.removeprefix(PYOD), **params) if name.startswith(PYOD) else kind(**params)
+    return _made(name, name.removeprefix(PYOD), **params) if name.startswith(PYOD) else _made(name, **params)
 
 
 def search_space(name: str, n_features: int) -> Space:
@@ -145,3 +143,8 @@ def check_params(name: str, params: dict[str, Any]) -> None:
 
 def _class(name: str) -> Any:
     return __getattr__("PyOD") if name.startswith(PYOD) else find(name)
+
+
+def _made(name: str, *args: Any, **params: Any) -> Detector:
+    made: Detector = _class(name)(*args, **params)
+    return made

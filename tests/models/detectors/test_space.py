@@ -7,7 +7,7 @@ import pytest
 
 from foreshock_models.detectors import DETECTORS, LSTM, Choice, Detector, Float, Int, around, make, search_space
 
-TUNABLE = sorted(set(DETECTORS) - {"ensemble"})
+TUNABLE = sorted(set(DETECTORS) - {"ensemble", "per_entity"})
 
 
 @pytest.mark.parametrize("n_features", [1, 6, 38])
