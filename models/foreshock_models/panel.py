@@ -55,14 +55,19 @@ class Panel:
         return len(self.entities)
 
     @property
+    def lengths(self) -> NDArray[np.int64]:
+        """``(n_entities,)``: how many rows each entity has."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @property
     def codes(self) -> NDArray[np.int64]:
         """``(n_rows,)``: the number of the entity that each row belongs to."""
-        return np.repeat(np.arange(self.n_entities), np.diff(self.offsets))
+        return np.repeat(np.arange(self.n_entities), self.lengths)
 
     @property
     def positions(self) -> NDArray[np.int64]:
         """``(n_rows,)``: the number of each row within its entity, from 0."""
-        return np.arange(self.n_rows) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        return np.arange(self.n_rows) - np.repeat(self.offsets[:-1], self.lengths)
 
     @classmethod
     def of(
@@ -117,6 +122,25 @@ class Panel:
             features=tuple(features or (f"feature_{i}" for i in range(values.shape[1]))),
             timestamps=(positions * round(step * 1000)).astype(np.int64),
             step=float(step),
+        )
+
+    @classmethod
+    def concat(cls, panels: Sequence[Panel]) -> Panel:
+        """The blocks of several panels of the same features and step, one after the other.
+
+        An entity may then be there several times, each time as a series of its own.
+        """
+        if len(panels) == 1:
+            return panels[0]
+        sizes = np.cumsum([0, *(panel.n_rows for panel in panels)])
+        offsets = [panel.offsets[:-1] + at for panel, at in zip(panels, sizes[:-1], strict=True)]
+        return cls(
+            np.concatenate([panel.values for panel in panels]),
+            np.concatenate([*offsets, sizes[-1:]]),
+            tuple(name for panel in panels for name in panel.entities),
+            panels[0].features,
+            np.concatenate([panel.timestamps for panel in panels]),
+            panels[0].step,
         )
 
     def __iter__(self) -> Iterator[tuple[str, slice]]:

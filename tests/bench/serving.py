@@ -34,7 +34,7 @@ __all__ = ["rows"]
 JSON = {"Content-Type": "application/json"}
 ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
 WINDOW_ROWS = 72
-"""Of the window in one request: one row to score and the context that the default detectors look at."""
+"""Of the window in one request: one row and the context that the default detectors look at."""
 
 
 def rows(size: Size) -> Iterator[Row]:
@@ -57,13 +57,16 @@ def rows(size: Size) -> Iterator[Row]:
             token, _ = serve_application(settings, {"bench": job})
             noop = _serve_noop(settings.port)
             auth = {"Authorization": f"Bearer {token}"}
-            yield from _small(settings.url, noop, peer_url, windows, auth, size)
+            for what, last in (("the newest", 1), ("all", None)):
+                yield from _small(settings.url, noop, peer_url, windows, auth, size, what, last)
             yield from _bulk(settings.url, detector, windows, auth, size)
 
 
-def _small(url: str, noop: str, peer: str, windows: Windows, auth: dict[str, str], size: Size) -> Iterator[Row]:
-    body = _json_body(windows, 1, WINDOW_ROWS)
-    span = 3.0 * size.share
+def _small(
+    url: str, noop: str, peer: str, windows: Windows, auth: dict[str, str], size: Size, what: str, last: int | None
+) -> Iterator[Row]:
+    body = _json_body(windows, 1, WINDOW_ROWS, last)
+    span = 2.0 * size.share
     contests: dict[str, Callable[[int], Answers]] = {
         "ours": lambda n: load(f"{url}/ai/score", body, connections=n, seconds=span, headers=JSON | auth),
         "noop": lambda n: load(noop, body, connections=n, seconds=span, headers=JSON | auth),
@@ -80,7 +83,7 @@ def _small(url: str, noop: str, peer: str, windows: Windows, auth: dict[str, str
         of_noop = float(np.median([a.rate / b.rate for a, b in zip(got["ours"], got["noop"], strict=True)]))
         of_peer = float(np.median([a.rate / b.rate for a, b in zip(got["ours"], got["peer"], strict=True)]))
         p50, p95, p99 = (float(np.median([getattr(a, q) for a in got["ours"]])) for q in ("p50", "p95", "p99"))
-        words = f"/ai/score, {connections} connection{'s' * (connections > 1)}"
+        words = f"/ai/score, {what} of {WINDOW_ROWS} rows, {connections} connection{'s' * (connections > 1)}"
         detail = {"p50_s": p50, "p95_s": p95, "p99_s": p99, "rates": rate}
         ours = f"{per_second(rate['ours'], 'req')}; {seconds(p50)} / {seconds(p95)} / {seconds(p99)}"
         yield Row(
@@ -134,7 +137,7 @@ def _bulk(url: str, detector: Detector, windows: Windows, auth: dict[str, str], 
     )
 
 
-def _json_body(windows: Windows, hosts: int, n_rows: int | None) -> bytes:
+def _json_body(windows: Windows, hosts: int, n_rows: int | None, last: int | None = None) -> bytes:
     panel = windows.to_panel()
     bodies = []
     for name, rows in list(panel)[:hosts]:
@@ -142,7 +145,7 @@ def _json_body(windows: Windows, hosts: int, n_rows: int | None) -> bytes:
         times = np.datetime_as_string(panel.timestamps[some].astype("datetime64[ms]"), unit="s", timezone="UTC")
         values = {f: panel.values[some, j].tolist() for j, f in enumerate(panel.features)}
         bodies.append({"entity": name, "timestamps": times.tolist(), "values": values})
-    return orjson.dumps({"job": "bench", "windows": bodies})  # a NaN becomes null
+    return orjson.dumps({"job": "bench", "windows": bodies, "last": last})  # a NaN becomes null
 
 
 def _serve_noop(port: int) -> str:

@@ -124,7 +124,7 @@ class Calibrator:
         table = np.tile(FRESH, (panel.n_entities, 1))
         shift = [self.tail.own_shift(values) for values in filtered]
         columns: dict[str, Any] = {
-            "center": center, "spread": spread, "shift": shift, "seen": np.diff(panel.offsets), "slow": slow,
+            "center": center, "spread": spread, "shift": shift, "seen": panel.lengths, "slow": slow,
             "usual": usual, "fast_center": center, "fast_spread": spread, "line": self._first_line(panel.n_rows),
         }  # fmt: skip
         self.rows = panel.n_rows
@@ -218,7 +218,8 @@ class Calibrator:
 
     def _scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Finite raw scores, free of the detector's own scale."""
-        scaled: NDArray[np.float64] = np.clip(np.nan_to_num(raw), -HUGE, HUGE) / self.unit
+        scaled: NDArray[np.float64] = np.clip(raw, -HUGE, HUGE) / self.unit
+        scaled[np.isnan(scaled)] = 0.0
         return scaled
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:

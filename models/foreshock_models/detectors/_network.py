@@ -153,7 +153,7 @@ class NetworkDetector(Detector):
         x, known = self._inputs(panel)
         windows, masks = Stacked(x, panel, self._span), Stacked(known, panel, self._span)
         order = panel.positions
-        lengths = np.repeat(np.diff(panel.offsets), np.diff(panel.offsets))
+        lengths = np.repeat(panel.lengths, panel.lengths)
         late = order >= EARLY * lengths
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)

@@ -101,7 +101,7 @@ def rows_before(panel: Panel, rows: NDArray[np.int64] | None, smoothing: int) ->
     """What is needed for a mean over the last `smoothing` rows at `rows` (None: all), numbers increasing."""
     if rows is None:
         every = np.arange(panel.n_rows)
-        starts = np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
+        starts = np.repeat(panel.offsets[:-1], panel.lengths)
         return RowsBefore(every, starts, every, np.minimum(every - starts + 1, smoothing))
     starts = panel.offsets[np.searchsorted(panel.offsets, rows, side="right") - 1]
     counts = np.minimum(rows - starts + 1, smoothing)
@@ -157,7 +157,7 @@ class Stacked:
 
     def __init__(self, x: NDArray[np.float32], panel: Panel, span: int) -> None:
         self.x = x
-        self.starts = np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
+        self.starts = np.repeat(panel.offsets[:-1], panel.lengths)
         self.back = np.arange(-span + 1, 1)
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class Stacked:
 
 def whole_windows(panel: Panel, window: int, most: int, seed: int) -> NDArray[np.int64]:
     """Numbers of rows whose window lies within their entity, in order; at most `most`, drawn at random."""
-    shortest = int(np.diff(panel.offsets).min())
+    shortest = int(panel.lengths.min())
     whole = np.flatnonzero(panel.positions >= min(window - 1, shortest - 1))
     rng = np.random.default_rng(seed)
     return np.sort(rng.choice(whole, size=min(len(whole), most), replace=False))

@@ -13,7 +13,10 @@ from typing import Any
 
 from foreshock.logs import get_logger
 from foreshock.serving.auth import Guard, api_token
+from foreshock.serving.batching import Batcher
+from foreshock.serving.bodies import panel_of
 from foreshock.serving.ingress import api, run_json
+from foreshock.serving.models import Explainer, Scorer
 from foreshock.serving.problems import Problem
 from foreshock.serving.schemas import ExplainRequest, ScoreRequest
 from foreshock.settings import Settings
@@ -25,11 +28,17 @@ __all__ = ["APPLICATION", "Ingress", "serve_application", "set_serve_mode"]
 
 APPLICATION = "foreshock"
 ATTEMPTS = 3
+FEW_ROWS = 500
+"""So many rows are scored in the ingress itself: some milliseconds."""
 log = get_logger("serving")
 
 
 class Ingress:
-    """Authentication, validation and routing; scores and explanations come from other replicas."""
+    """Authentication, validation, routing, and the scores of few rows.
+
+    To hand a small window to another replica costs more than to score it. Many rows go to the scorers, and what is
+    to be explained to the explainers, so that neither keeps small requests waiting.
+    """
 
     def __init__(
         self, scorer: Any, explainer: Any, digest: str, settings: Settings, jobs: Mapping[str, Job]
@@ -37,6 +46,8 @@ class Ingress:
         from foreshock.store import open_store
         from foreshock.store.runs import StoredRuns
 
+        self.here = Scorer(settings.registry, settings.log_level)
+        self.batcher = Batcher()
         self.scorer = scorer
         self.explainer = explainer
         self.guard = Guard(digest)
@@ -49,14 +60,21 @@ class Ingress:
         self.runs = StoredRuns(self.store)
 
     async def served(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await _ask(lambda: self.scorer.describe.remote())
-        return found
+        return self.here.describe()
 
-    async def score(self, body: ScoreRequest) -> Any:
-        return await _ask(lambda: self.scorer.score.remote(body.job, body.windows))
+    async def score(self, body: ScoreRequest) -> bytes:
+        """The answer, as JSON."""
+        # one that is not known may have come just now: then it is loaded, which takes a while
+        served = self.here.models.get(body.job) or await asyncio.to_thread(self.here.served, body.job)
+        panel = panel_of(served, body.windows)
+        if panel.n_rows <= FEW_ROWS:
+            return await self.batcher.score(served, panel, body.last)
+        answer: bytes = await _ask(lambda: self.scorer.score.remote(body.job, panel, body.last))
+        return answer
 
-    async def score_arrow(self, job: str, data: bytes) -> Any:
-        return await _ask(lambda: self.scorer.score_arrow.remote(job, data))
+    async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:
+        answer: bytes = await _ask(lambda: self.scorer.score_arrow.remote(job, data, last))
+        return answer
 
     async def explain(self, body: ExplainRequest) -> Any:
         return await _ask(lambda: self.explainer.explain.remote(body.job, body.window, body.time, body.detector))
@@ -123,8 +141,6 @@ def set_serve_mode() -> None:
 def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str, bool]:
     """Bring up the application on a running Ray; gives the API token and whether it is new."""
     from ray import serve
-
-    from foreshock.serving.models import Explainer, Scorer  # the ingress itself needs no torch
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)

@@ -9,15 +9,17 @@ import orjson
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foreshock.serving.alerts_api import add_alerts
 from foreshock.serving.document import Api
 from foreshock.serving.jobs_api import add_jobs
 from foreshock.serving.predictions import add_predictions
 from foreshock.serving.problems import Problem, problem_of, problem_response
-from foreshock.serving.schemas import ARROW, ExplainRequest, ScoreRequest, TrainRequest, body_schema
+from foreshock.serving.schemas import ARROW, LAST, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
 
 __all__ = ["api", "run_json"]
@@ -38,8 +40,8 @@ def api() -> FastAPI:
         redoc_url=None,
     )
     _errors(app)
+    _models(app)  # first, for routes are tried in order
     _health(app)
-    _models(app)
     add_alerts(app, _backend, _json)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
@@ -47,13 +49,7 @@ def api() -> FastAPI:
 
 
 def _errors(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Any) -> Response:
-        backend = _backend()
-        if not backend.guard.admits(request.url.path, request.headers.get("authorization")):
-            return problem_response(request, Problem(401, "send 'Authorization: Bearer TOKEN' with the API token"))
-        response: Response = await call_next(request)
-        return response
+    app.add_middleware(_Guarded)
 
     @app.exception_handler(Problem)
     async def problem(request: Request, exc: Problem) -> Response:
@@ -72,6 +68,22 @@ def _errors(app: FastAPI) -> None:
         response = problem_response(request, Problem(exc.status_code, str(exc.detail)))
         response.headers.update(exc.headers or {})
         return response
+
+
+class _Guarded:
+    """Lets through what has the token, and what needs none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["type"] == "http":
+            authorization = Headers(scope=scope).get("authorization")
+            if not _backend().guard.admits(scope["path"], authorization):
+                problem = Problem(401, "send 'Authorization: Bearer TOKEN' with the API token")
+                app = problem_response(Request(scope), problem)
+        await app(scope, receive, send)
 
 
 def _health(app: FastAPI) -> None:
@@ -95,17 +107,19 @@ def _health(app: FastAPI) -> None:
 def _models(app: FastAPI) -> None:
     @app.post("/ai/score", tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=True))
     async def score(
-        request: Request, job: Annotated[str | None, Query(description="the job, for an Arrow body")] = None
+        request: Request,
+        job: Annotated[str | None, Query(description="the job, for an Arrow body")] = None,
+        last: Annotated[int | None, Query(ge=1, description=f"for an Arrow body: {LAST}")] = None,
     ) -> Response:
         """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
         backend = _backend()
         if _content_type(request) == ARROW:
             if job is None:
                 raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
-            data = await backend.score_arrow(job, await _read(request, backend.max_body))
+            data = await backend.score_arrow(job, await _read(request, backend.max_body), last)
             return Response(data, media_type=ARROW)
         body = await _json(request, ScoreRequest, backend.max_body, also=ARROW)
-        return _answer(await backend.score(body))
+        return Response(await backend.score(body), media_type="application/json")
 
     @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
     async def explain(request: Request) -> Response:

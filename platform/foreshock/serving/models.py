@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from foreshock.alerts.payload import causes_json
 from foreshock.logs import get_logger, set_up_logging
+from foreshock.serving.bodies import arrow_windows, panel_of
 from foreshock.serving.schemas import WindowBody
 from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import DataError, ForeshockError, RegistryError, allowed
 from foreshock_models.panel import Panel
-from foreshock_pipelines.datasets.windows import Windows, to_ms
+from foreshock_pipelines.datasets.windows import to_ms
 from foreshock_pipelines.jobs.score import causes_of
 from foreshock_pipelines.registry import Model, Registry
 
-__all__ = ["Explainer", "Scorer", "Served", "ServedModels", "windows_of"]
+__all__ = ["Explainer", "Scorer", "Served", "ServedModels", "score_together"]
 
 REFRESH = 1.0
 
@@ -93,99 +97,24 @@ class ServedModels:
         served.detector.score(Panel.of(np.zeros((rows, served.detector.n_features_in_))))
 
 
-def windows_of(served: Served, bodies: list[WindowBody]) -> Windows:
-    """Windows of request bodies.
-
-    Raises
-    ------
-    DataError
-        Unsorted times, lengths that differ, unknown or missing features, wrong entity labels.
-    """
-    parts = [_one_window(served, body, i) for i, body in enumerate(bodies)]
-    if len(parts) == 1:
-        return parts[0]
-    keys = [part.entities[0] for part in parts]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise DataError(f"windows: the entity {twice!r} is given twice; put its rows into one window")
-    return Windows.concat(parts)
-
-
-def _one_window(served: Served, body: WindowBody, i: int) -> Windows:
-    where = f"windows[{i}]"
-    labels = _labels(served, body.entity, where)
-    features = served.detector.features_in_
-    for name in body.values:
-        if name not in features:
-            raise DataError(f"{where}.values: unknown feature {name!r}; {allowed(name, features)}")
-    for name in features:
-        if name not in body.values:
-            raise DataError(
-                f"{where}.values: the feature {name!r} is missing; the model needs {', '.join(features)}"
-            )
-    n = len(body.timestamps)
-    for name, values in body.values.items():
-        if len(values) != n:
-            raise DataError(f"{where}.values.{name}: {len(values)} values for {n} timestamps")
-    times = [t if t.tzinfo else t.replace(tzinfo=UTC) for t in body.timestamps]
-    ms = np.array([round(t.timestamp() * 1000) for t in times], dtype=np.int64)
-    if (np.diff(ms) <= 0).any():
-        at = int(np.flatnonzero(np.diff(ms) <= 0)[0]) + 1
-        raise DataError(f"{where}.timestamps: not increasing at number {at} ({body.timestamps[at].isoformat()})")
-    if (ms[-1] - ms[0]) / (served.step * 1000) > 1_000_000:
-        raise DataError(f"{where}.timestamps: span more than a million steps of {served.step:g} s")
-    columns = {name: np.array(body.values[name], dtype=np.float64) for name in features}
-    return Windows.build(ms, {k: [v] * n for k, v in labels.items()}, columns, step=served.step)
-
-
-def _labels(served: Served, entity: str | dict[str, str] | None, where: str) -> dict[str, str]:
-    names = served.labels
-    if entity is None:
-        entity = dict.fromkeys(names, "")
-    if isinstance(entity, str):
-        if len(names) != 1:
-            raise DataError(f"{where}.entity: give all labels of the entity: {', '.join(names)}")
-        return {names[0]: entity}
-    for name in entity:
-        if name not in names:
-            raise DataError(f"{where}.entity: unknown label {name!r}; {allowed(name, names)}")
-    for name in names:
-        if name not in entity:
-            raise DataError(f"{where}.entity: the label {name!r} is missing")
-    return {name: entity[name] for name in names}
-
-
 class Scorer(ServedModels):
     """Scores windows; stateless: each window is scored from where training ended."""
 
-    def score(self, job: str, bodies: list[WindowBody]) -> dict[str, Any]:
-        """JSON values of the scores of each window."""
-        served = self.served(job)
-        windows = windows_of(served, bodies)
-        scores = served.detector.score(windows)
-        panel = scores.panel
-        out = []
-        for entity, rows in panel:
-            out.append(
-                {
-                    "entity": entity,
-                    "timestamps": panel.timestamps[rows].tolist(),
-                    "score": np.round(scores.score[rows], 4).tolist(),
-                    "anomaly": (scores.score[rows] >= 1.0).tolist(),
-                    "warming": bool(scores.warming[rows].any()),
-                    "detectors": {n: np.round(v[rows], 4).tolist() for n, v in scores.members.items()},
-                }
-            )
-        return {"job": job, "version": served.model.version, "windows": out}
+    def score(self, job: str, panel: Panel, last: int | None = None) -> bytes:
+        """The answer, as JSON: scores of every row, or of the `last` ones of each window."""
+        return score_together(self.served(job), [(panel, last)])[0]
 
-    def score_arrow(self, job: str, data: bytes) -> bytes:
+    def score_arrow(self, job: str, data: bytes, last: int | None = None) -> bytes:
         """The same for an Arrow IPC stream of windows; gives one with the scores."""
         import pyarrow as pa
 
         served = self.served(job)
-        windows = _read_arrow(served, data)
-        scores = served.detector.score(windows)
+        windows = arrow_windows(served, data)
+        panel = windows.to_panel()
+        scores = served.detector.score(panel, since=_since(panel, last))
         table = windows.table.select(["timestamp", *windows.labels])
+        if last is not None:
+            table = table.filter(pa.array(panel.timestamps >= _since(panel, last)[panel.codes]))
         table = table.append_column("score", pa.array(scores.score))
         table = table.append_column("anomaly", pa.array(scores.score >= 1.0))
         for name, values in scores.members.items():
@@ -201,13 +130,51 @@ class Scorer(ServedModels):
         return [_describe(served.model, served.detector) for served in self.models.values()]
 
 
+def score_together(served: Served, asked: Sequence[tuple[Panel, int | None]]) -> list[bytes]:
+    """Answers, as JSON, to several requests: the windows of each, and how many of their last rows to score.
+
+    What a window is scored with does not depend on the others, so that they go through the model at once: for few
+    rows, most of the cost is there whatever their number.
+    """
+    panel = Panel.concat([windows for windows, _ in asked])
+    since = np.concatenate([_since(windows, last) for windows, last in asked])
+    scores = served.detector.score(panel, since=since)
+    times = scores.panel.timestamps
+    anomaly = scores.score >= 1.0
+    columns = {name: np.round(values, 4) for name, values in scores.members.items()}
+    score = np.round(scores.score, 4)
+    windows = iter(
+        {
+            "entity": entity,
+            "timestamps": times[rows],
+            "score": score[rows],
+            "anomaly": anomaly[rows],
+            "warming": bool(scores.warming[rows].any()),
+            "detectors": {name: values[rows] for name, values in columns.items()},
+        }
+        for entity, rows in scores.panel
+    )
+    answers = []
+    for given, _ in asked:
+        mine = [next(windows) for _ in range(given.n_entities)]
+        answer = {"job": served.model.job, "version": served.model.version, "windows": mine}
+        answers.append(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+    return answers
+
+
+def _since(panel: Panel, last: int | None) -> NDArray[np.int64]:
+    """Time of the first row of each window that is scored ``(n_entities,)``."""
+    starts, ends = panel.offsets[:-1], panel.offsets[1:]
+    firsts: NDArray[np.int64] = panel.timestamps[starts if last is None else np.maximum(ends - last, starts)]
+    return firsts
+
+
 class Explainer(ServedModels):
     """Explains scores; apart from scorers, so that it never delays one."""
 
     def explain(self, job: str, body: WindowBody, time: datetime | None, detector: str | None) -> dict[str, Any]:
         served = self.served(job)
-        windows = windows_of(served, [body])
-        panel = windows.to_panel()
+        panel = panel_of(served, [body])
         row = panel.n_rows - 1
         if time is not None:
             ms = int(to_ms([time])[0])
@@ -245,29 +212,6 @@ def _member(detector: Detector, name: str | None) -> Detector:
     if name not in members:
         raise DataError(f"detector: the model has no {name!r}; {allowed(name, [detector.name, *members])}")
     return members[name]
-
-
-def _read_arrow(served: Served, data: bytes) -> Windows:
-    import pyarrow as pa
-
-    try:
-        with pa.ipc.open_stream(data) as reader:
-            table = reader.read_all()
-    except (pa.ArrowInvalid, OSError) as exc:
-        raise DataError(f"the body is not an Arrow IPC stream: {exc}") from exc
-    names = ["timestamp", *served.labels, *served.detector.features_in_]
-    for name in names:
-        if name not in table.column_names:
-            raise DataError(f"the table has no column {name!r}; the model needs {', '.join(names)}")
-    try:
-        return Windows.build(
-            table.column("timestamp"),
-            {name: table.column(name).cast(pa.string()).combine_chunks() for name in served.labels},
-            {name: table.column(name).cast(pa.float64()).to_numpy() for name in served.detector.features_in_},
-            step=served.step,
-        )
-    except pa.ArrowInvalid as exc:
-        raise DataError(f"the table cannot be read as windows: {exc}") from exc
 
 
 def _describe(model: Model, detector: Detector) -> dict[str, Any]:

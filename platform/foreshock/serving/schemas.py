@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ARROW", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema"]
+__all__ = ["ARROW", "LAST", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema"]
 
 ARROW = "application/vnd.apache.arrow.stream"
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+LAST = "score only so many rows at the end of each window, those before them being context; default: all"
 TIMES = ["2026-03-02T12:00:00Z", "2026-03-02T12:01:00Z", "2026-03-02T12:02:00Z"]
 WINDOW: dict[str, Any] = {
     "entity": "host-01",
@@ -48,6 +49,7 @@ class ScoreRequest(Body):
     )
     job: str
     windows: list[WindowBody] = Field(min_length=1, max_length=10_000)
+    last: int | None = Field(None, ge=1, description=LAST)
 
 
 class ExplainRequest(Body):

@@ -18,6 +18,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from foreshock.serving.application import FEW_ROWS
 from foreshock.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -93,6 +94,40 @@ def test_arrow_and_json_give_the_same_scores(api: httpx.Client, trained: Any, wi
     table = pa.ipc.open_stream(response.content).read_all()
     body = api.post("/ai/score", json={"job": "small", "windows": [window]}).json()
     assert table.column("score").to_pylist() == pytest.approx(body["windows"][0]["score"], abs=1e-4)
+
+
+def test_the_last_rows_are_scored_alone(api: httpx.Client, window: dict[str, Any]) -> None:
+    """With what training left, as if the rows before them had not been scored."""
+    body = {"job": "small", "windows": [window], "last": 2}
+    (scored,) = api.post("/ai/score", json=body).raise_for_status().json()["windows"]
+    assert scored["timestamps"] == window["timestamps"][-2:]
+    assert len(scored["score"]) == len(scored["anomaly"]) == 2
+
+
+@pytest.mark.parametrize("last", [1, None])
+def test_a_window_scores_the_same_whoever_asks_beside_it_and_wherever_it_is_scored(
+    api: httpx.Client, window: dict[str, Any], last: int | None
+) -> None:
+    """Alone, at the same time as others, and among so many rows that another process takes them."""
+    body = {"job": "small", "windows": [window], "last": last}
+    alone = api.post("/ai/score", json=body).raise_for_status().json()["windows"]
+    with ThreadPoolExecutor(8) as pool:
+        others = {**body, "windows": [{**window, "entity": "new"}]}
+        asked = [pool.submit(api.post, "/ai/score", json=b) for b in [body, others] * 8]
+    assert all(one.result().json()["windows"] == alone for one in asked[::2])
+    many = [{**window, "entity": f"new-{i}"} for i in range(FEW_ROWS // len(window["timestamps"]) + 1)]
+    answer = api.post("/ai/score", json={**body, "windows": [*many, window]}).raise_for_status().json()
+    assert answer["windows"][-1:] == alone
+
+
+def test_each_window_keeps_its_own_times(api: httpx.Client, trained: Any) -> None:
+    values = {f: [0.5, 0.6] for f in trained.windows.features}
+    windows = [
+        {"entity": "host-01", "timestamps": [60, 180], "values": values},
+        {"entity": "host-02", "timestamps": [86400, 86460], "values": values},
+    ]
+    answer = api.post("/ai/score", json={"job": "small", "windows": windows}).raise_for_status().json()
+    assert [w["timestamps"] for w in answer["windows"]] == [[60_000, 120_000, 180_000], [86_400_000, 86_460_000]]
 
 
 def test_an_explanation_names_the_cause_and_adds_up(
@@ -192,7 +227,7 @@ def test_an_unknown_alert_is_404(api: httpx.Client) -> None:
 
 
 @contextmanager
-def clients(api: httpx.Client, window: dict[str, Any], *, count: int = 4) -> Iterator[set[str]]:
+def clients(api: httpx.Client, windows: list[dict[str, Any]], *, count: int = 4) -> Iterator[set[str]]:
     """Clients that score without a pause, each request well answered; gives the versions that answered."""
     stop = threading.Event()
     versions: set[str] = set()
@@ -201,7 +236,7 @@ def clients(api: httpx.Client, window: dict[str, Any], *, count: int = 4) -> Ite
         done = 0
         with httpx.Client(base_url=api.base_url, headers=api.headers, timeout=60) as own:
             while not stop.is_set():
-                response = own.post("/ai/score", json={"job": "small", "windows": [window]})
+                response = own.post("/ai/score", json={"job": "small", "windows": windows})
                 assert response.status_code == 200, response.text
                 versions.add(response.json()["version"])
                 done += 1
@@ -227,7 +262,7 @@ def test_a_training_run_is_started_once_and_its_model_is_taken_up_without_a_fail
     api: httpx.Client, window: dict[str, Any]
 ) -> None:
     before = api.get("/ai/models").json()[0]["version"]
-    with clients(api, window) as versions:
+    with clients(api, [window]) as versions:
         started = api.post("/ai/train", json={"job": "small"})
         assert started.status_code == 202
         problem(api.post("/ai/train", json={"job": "small"}), 409)
@@ -250,7 +285,8 @@ def test_a_scorer_killed_under_load_fails_no_request(api: httpx.Client, window: 
                     found.append(process)
         return found
 
-    with clients(api, window) as versions:
+    many = [{**window, "entity": f"host-{i}"} for i in range(FEW_ROWS // len(window["timestamps"]) + 1)]
+    with clients(api, many) as versions:
         until(lambda: versions)
         (victim,) = scorers()
         victim.kill()
