@@ -18,6 +18,9 @@ from foreshock_pipelines.jobfile import Job
 
 __all__ = ["Running", "bring_up", "ray_cluster"]
 
+IDLE = {"num_workers_soft_limit": "1", "idle_worker_killing_time_threshold_ms": "20000"}
+"""Ray keeps a process for each core, with all that its last task loaded, for the next, which is hours away here."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -35,6 +38,8 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
     import ray
 
     set_serve_mode()
+    for name, value in IDLE.items():
+        os.environ.setdefault(f"RAY_{name}", value)
     # says at each start that Ray's own token authentication is on, which is as it should be
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if ray.is_initialized():  # notebooks and tests bring their own

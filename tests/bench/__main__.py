@@ -24,6 +24,8 @@ PARTS = {
     "explain": "attributions of one row; KernelExplainer",
     "scoring": "one pass of 10, 100 and 1,000 entities",
     "fleet": "training a fleet; PyOD's, one model an entity",
+    "coldstart": "a new job, from its history to its first scores",
+    "rest": "the demo to its first alert; what the platform takes at rest",
     "serving": "scoring over HTTP; a no-op, FastAPI + PyOD",
     "store": "a million alerts in SQLite and PostgreSQL",
 }

@@ -155,11 +155,11 @@ def _unwrap(kind: Any) -> Any:
 
 
 def _check_detectors(job: Job, name: str) -> None:
-    from foreshock_models.detectors import check_params
-
     for detector, params in job.detectors.items():
         if detector == "auto":
             continue
+        from foreshock_models.detectors import check_params  # with torch: only for jobs that name detectors
+
         try:
             check_params(detector, params)
         except ConfigError as exc:

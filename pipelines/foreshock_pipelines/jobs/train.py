@@ -339,7 +339,8 @@ def _fit_on_ray(
     """A task for each detector; one whose worker died is run again."""
     import ray
 
-    task = ray.remote(num_cpus=0.5, max_retries=3)(_fit_one)
+    # a process of its own, so that what the fit took goes back to the system
+    task = ray.remote(num_cpus=0.5, max_retries=3, max_calls=1)(_fit_one)
     shared = ray.put(panel)
     watch = Watch(steps, len(made))
     together = {name: d for name, d in made.items() if workers > 1 and isinstance(d, NetworkDetector)}

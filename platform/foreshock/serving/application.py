@@ -136,6 +136,8 @@ def set_serve_mode() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "50")
+    # ten looks a second at replicas that need none took an eighth of a core
+    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
 
 
 def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str, bool]:
