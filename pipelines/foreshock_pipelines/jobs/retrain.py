@@ -77,8 +77,8 @@ def retrain(
     progress(f"published {job.name} {model.version}, which {outcome}: {verdict.reason}")
     return replace(
         TrainReport(
-            job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, skipped, (),
-            fitted.detectors,
+            job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, panel.features,
+            skipped, (), fitted.detectors,
         ),
         contest=verdict.as_dict(),
     )  # fmt: skip

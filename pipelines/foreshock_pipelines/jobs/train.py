@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foreshock_models.calibration.budget import Budget
+from foreshock_models.calibration.tail import nth_largest
 from foreshock_models.detectors import Detector, Ensemble, make
-from foreshock_models.detectors._base import MIN_ROWS
+from foreshock_models.detectors._base import HOLD_BACK, MIN_ROWS, hold_back
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.display import frame_html
 from foreshock_models.drift import Inputs
@@ -64,6 +65,7 @@ class TrainReport:
     end: datetime
     rows: int
     entities: int
+    features: tuple[str, ...]
     skipped: dict[str, str]
     empty_features: tuple[str, ...]
     detectors: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +77,7 @@ class TrainReport:
         return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per detector: seconds to fit, median raw score, where the alert line is."""
+        """One row per detector: seconds to fit, and its alerts on the held-back rows beside those allowed."""
         import pandas as pd
 
         return pd.DataFrame(self.detectors)
@@ -157,8 +159,8 @@ def train(
     registry.prune(job.name)
     progress(f"published {job.name} {model.version}" + (f" as {alias}" if alias else ""))
     return TrainReport(
-        job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, skipped, empty,
-        fitted.detectors,
+        job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, panel.features,
+        skipped, empty, fitted.detectors,
     )  # fmt: skip
 
 
@@ -307,12 +309,12 @@ def fit(
             results[name] = _fit_one(detector, panel, budget)
             progress(f"fitted {name} in {results[name][1]:.1f} s")
     order = {name: results[name] for name in made}
-    rows = [_row(name, detector, seconds) for name, (detector, seconds) in order.items()]
+    rows = [_row(name, detector, panel, seconds) for name, (detector, seconds) in order.items()]
     if len(order) == 1:
         return Fitted(next(iter(order.values()))[0], rows)
     began = time.perf_counter()
     ensemble = Ensemble(random_state=seed).join({name: d for name, (d, _) in order.items()}, panel, budget)
-    rows.append(_row("ensemble", ensemble, time.perf_counter() - began))
+    rows.append(_row("ensemble", ensemble, panel, time.perf_counter() - began))
     progress(f"calibrated the ensemble in {rows[-1]['seconds']:.1f} s")
     return Fitted(ensemble, rows)
 
@@ -370,13 +372,22 @@ def _fit_on_ray(
     return results
 
 
-def _row(name: str, detector: Detector, seconds: float) -> dict[str, Any]:
-    line = detector.calibrator_.tail.quantile(-float(np.log(detector.calibrator_.budget.rows_per_alert(60.0))))
+def _row(name: str, detector: Detector, panel: Panel, seconds: float) -> dict[str, Any]:
+    """How long it took, and the alerts that its line gives on the held-back rows beside those that are allowed."""
+    calibrator = detector.calibrator_
+    _, tail = hold_back(panel, HOLD_BACK)
+    rows = panel.take(tail)
+    score = calibrator.static(detector.decision_scores_[tail], rows)
+    alerts = 0
+    for _, block in rows:
+        over = nth_largest(score[block], *calibrator.budget.votes) >= 1.0
+        alerts += int(np.count_nonzero(np.diff(over, prepend=False) & over))
     return {
         "detector": name,
         "seconds": round(seconds, 3),
-        "median_raw": float(np.median(detector.decision_scores_)),
-        "line_in_spreads": round(line, 3),
+        "held_back_rows": rows.n_rows,
+        "held_back_alerts": alerts,
+        "allowed_alerts": round(rows.n_rows / calibrator.budget.rows_per_alert(panel.step), 1),
     }
 
 

@@ -138,13 +138,22 @@ def score(
 
 def show_training(report: TrainReport) -> None:
     """A table of what was trained."""
-    table = Table("detector", "seconds", "alert line", title=f"{report.job} {report.version}")
+    table = Table(
+        "detector",
+        "seconds",
+        "alerts in held-back rows",
+        "the budget allows",
+        title=f"{report.job} {report.version}",
+    )
     for row in report.detectors:
-        table.add_row(row["detector"], f"{row['seconds']:.1f}", f"{row['line_in_spreads']:.1f} spreads")
+        table.add_row(
+            row["detector"], f"{row['seconds']:.1f}", str(row["held_back_alerts"]), f"{row['allowed_alerts']:g}"
+        )
     console.print(table)
     console.print(
-        f"{report.rows} rows of {report.entities} entities, {report.start:%Y-%m-%d %H:%M} to "
-        f"{report.end:%Y-%m-%d %H:%M} UTC; now {', '.join(report.aliases) or 'without an alias'}",
+        f"{report.rows} rows of {report.entities} entities ({', '.join(report.features)}), "
+        f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC; "
+        f"now {', '.join(report.aliases) or 'without an alias'}",
         highlight=False,
     )
     if report.skipped:
