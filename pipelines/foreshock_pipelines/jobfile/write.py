@@ -24,6 +24,10 @@ class WriteConfig(HttpConfig):
     )
     timeout: Duration = Field(parse_duration("30s"), description="limit of one request")
 
+    retain: Duration = Field(
+        parse_duration("6h"), description="how long scores wait for a receiver that is down; older ones are dropped"
+    )
+
     @field_validator("url")
     @classmethod
     def _whole_address(cls, value: str) -> str:

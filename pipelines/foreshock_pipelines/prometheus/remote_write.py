@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,7 +21,7 @@ from foreshock_pipelines.prometheus.messages import WriteRequest
 __all__ = ["RemoteWriter", "TimeSeries", "Written", "encode"]
 
 BATCH = 10_000
-"""Samples in one request; receivers limit its size."""
+"""Samples in one request, about; receivers limit its size."""
 SPLITS = 32
 """Requests that may be spent on finding what a receiver refuses of a batch."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -169,23 +169,29 @@ class RemoteWriter:
         )
 
 
-def _batches(series: Sequence[TimeSeries]) -> Iterable[list[TimeSeries]]:
-    batch: list[TimeSeries] = []
-    size = 0
-    for one in series:
-        for part in _parts(one):
-            if size + len(part) > BATCH and batch:
+def _batches(series: Sequence[TimeSeries]) -> Iterator[list[TimeSeries]]:
+    """Requests in the order of time: once a receiver has newer samples, it takes none that are much older."""
+    for stretch in _stretches(series):
+        batch: list[TimeSeries] = []
+        size = 0
+        for one in stretch:
+            if size + len(one) > BATCH and batch:
                 yield batch
                 batch, size = [], 0
-            batch.append(part)
-            size += len(part)
-    if batch:
+            batch.append(one)
+            size += len(one)
         yield batch
 
 
-def _parts(series: TimeSeries) -> Iterable[TimeSeries]:
-    for start in range(0, len(series), BATCH):
-        yield _cut(series, slice(start, start + BATCH))
+def _stretches(series: Sequence[TimeSeries]) -> Iterator[list[TimeSeries]]:
+    """The same samples by time, of about `BATCH` samples each; those of one time stay together."""
+    if not series:
+        return
+    edges = np.unique(np.sort(np.concatenate([one.timestamps for one in series]))[::BATCH])
+    at = [np.append(np.searchsorted(one.timestamps, edges), len(one)).tolist() for one in series]
+    for k in range(len(edges)):
+        parts = [_cut(one, slice(cuts[k], cuts[k + 1])) for one, cuts in zip(series, at, strict=True)]
+        yield [part for part in parts if len(part)]
 
 
 def _halves(series: Sequence[TimeSeries]) -> tuple[Sequence[TimeSeries], Sequence[TimeSeries]]:

@@ -19,6 +19,7 @@ from foreshock.logs import get_logger, set_up_logging
 from foreshock.scoring.latest import Latest
 from foreshock.store.retention import Retention
 from foreshock.store.store import ScorerState, open_patiently
+from foreshock.store.unwritten import Block
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import Scored
 
@@ -54,11 +55,17 @@ class AlertKeeper:
         self._thread.start()
 
     def take(
-        self, job: Job, scored: Scored, now_ms: int, revision: int | None = None, latest: Latest | None = None
+        self,
+        job: Job,
+        scored: Scored,
+        now_ms: int,
+        revision: int | None = None,
+        latest: Latest | None = None,
+        unwritten: Sequence[Block] = (),
     ) -> list[dict[str, Any]] | None:
         """See `Engine.take`; gives the alerts that changed as JSON values."""
         self.watch(job)
-        changes = self.engine.take(job, scored, now_ms, revision)
+        changes = self.engine.take(job, scored, now_ms, revision, unwritten)
         if changes is None:
             return None
         self.passed[job.name] = _now_ms()

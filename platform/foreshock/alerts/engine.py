@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +15,7 @@ from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.findings import Finding, new_alert
 from foreshock.alerts.payload import causes_json, summarise
 from foreshock.store.store import Alert, AlertKey, ScorerState, Store
+from foreshock.store.unwritten import Block, StoredBlocks
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, Step, Walk, note_samples, severity, with_series, without_series
 from foreshock_pipelines.jobfile import Job, format_duration
@@ -45,14 +47,19 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.announcer = Announcer(self.store, self.url)
+        self.blocks = StoredBlocks(self.store)
 
-    def take(self, job: Job, scored: Scored, now_ms: int, revision: int | None = None) -> list[Change] | None:
-        """Write what a pass means: alerts, their history, the outbox, and where scoring stands.
+    def take(
+        self, job: Job, scored: Scored, now_ms: int, revision: int | None = None, unwritten: Sequence[Block] = ()
+    ) -> list[Change] | None:
+        """Write what a pass means: alerts, their history, what is to be sent, and where scoring stands.
 
         Parameters
         ----------
         revision
             That of the `ScorerState` from which the pass went on, 0 if there was none; None: from what stands.
+        unwritten
+            The scores, for the receiver of remote write.
 
         Returns
         -------
@@ -82,6 +89,7 @@ class Engine:
             kept = scored.state.select(after.entities)  # what was forgotten is forgotten here too
             state = ScorerState(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), stands + 1)
             self.store.save_scorer(c, job.name, state)
+            self.blocks.post(c, job.name, unwritten, round(time.time() * 1000))  # they wait in real time
             self._note_entities(c, job, scored, after, last_ms)
             changes = self.announcer.announce(c, changes, now_ms)
             changes += self.announcer.sweep(c, self.store.live_alerts(job.name, c).values(), last_ms, now_ms)

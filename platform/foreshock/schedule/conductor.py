@@ -182,7 +182,9 @@ class Conductor:
         if now.timestamp() < self.due.get(job.name, 0.0) or self.registry.champion(job.name) is None:
             return
         if job.name not in self.workers:
-            self.workers[job.name] = score_worker(job, self.plan.registry, self.alerts, self.plan.log_level)
+            self.workers[job.name] = score_worker(
+                job, self.plan.registry, self.plan.store_url, self.alerts, self.plan.log_level
+            )
         start = round(self.plan.replay.start.timestamp() * 1000) if self.plan.replay else None
         worker = self.workers[job.name]
         # with the job, so that a worker that was started again does not go on under its first one
@@ -235,7 +237,7 @@ def start_conductor(plan: Plan) -> Any:
     alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep)
     for job in jobs:
         if Registry(plan.registry).champion(job.name) is not None:
-            score_worker(job, plan.registry, alerts, plan.log_level)
+            score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level)
     remote = ray.remote(Conductor)
     return remote.options(
         name=NAME, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0.05

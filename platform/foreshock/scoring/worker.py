@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.scoring.latest import Latest
-from foreshock.scoring.writing import ScoreWriter, WriteStats
+from foreshock.scoring.writing import ScoreWriter, WriteStats, blocks_of
 from foreshock.store.store import ScorerState
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy
@@ -70,10 +70,11 @@ class ScoreWorker:
     still stands there: what died in the middle is repeated, and what a worker before this one sent is not.
     """
 
-    def __init__(self, job: Job, registry: str, alerts: Any, log_level: str = "INFO") -> None:
+    def __init__(self, job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> None:
         set_up_logging(log_level)
         self.log = get_logger("score")
         self.registry = Registry(registry)
+        self.store_url = store_url
         self.alerts = alerts
         self.detector: Detector | None = None
         self.version: str | None = None
@@ -89,7 +90,7 @@ class ScoreWorker:
             self.writer.close()
             self.writer = None
         if self.writer is None and job.write is not None:
-            self.writer = ScoreWriter(job.write)
+            self.writer = ScoreWriter(job.name, job.write, self.store_url)
 
     def pid(self) -> int:
         return os.getpid()
@@ -128,13 +129,14 @@ class ScoreWorker:
             scored = score_pass(self.detector, self.version, self.source, job, span, state, cursors, usual=beside)
             stored = time.perf_counter()
             latest = Latest.of(scored, self.detector)
+            blocks = blocks_of(job, scored, self.detector.name, features=beside) if job.write is not None else []
             plain = replace(scored, usual=None, members={})
             revision = known.revision if known else 0
-            changes = ray.get(self.alerts.take.remote(job, plain, now_ms, revision, latest))
+            changes = ray.get(self.alerts.take.remote(job, plain, now_ms, revision, latest, blocks))
             if changes is None:
                 continue  # somebody gave feedback or forgot an entity meanwhile, or these rows were taken already
-            if self.writer is not None and scored.panel.n_rows:
-                self.writer.put(job, scored, self.detector.name)
+            if self.writer is not None:
+                self.writer.wake()
             report = report.after(span, scored, changes, time.perf_counter() - stored)
             if until - span[1] < step_ms:
                 break
@@ -178,7 +180,7 @@ def _cursors(known: ScorerState) -> dict[str, int]:
     return Policy.last_seen(State.from_bytes(known.policy_state))
 
 
-def score_worker(job: Job, registry: str, alerts: Any, log_level: str = "INFO") -> Any:
+def score_worker(job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> Any:
     """The running worker of a job, or a new one."""
     import ray
 
@@ -188,4 +190,4 @@ def score_worker(job: Job, registry: str, alerts: Any, log_level: str = "INFO") 
     return remote.options(
         name=f"score-{job.name}", namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
         max_restarts=-1, max_task_retries=-1, num_cpus=0.2,  # less than 2: Ray lets it use one thread
-    ).remote(job, registry, alerts, log_level)  # fmt: skip
+    ).remote(job, registry, store_url, alerts, log_level)  # fmt: skip

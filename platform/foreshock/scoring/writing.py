@@ -1,28 +1,39 @@
-"""Scores on their way into Prometheus: a thread of its own, so that nothing there can hold up scoring."""
+"""Scores on their way into Prometheus.
+
+A pass puts them into the store, in one transaction with what it means for alerts; a thread of its own sends them,
+so that nothing there can hold up scoring, and goes on where the one before it died. To write a sample twice is
+harmless.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 import threading
-from collections import deque
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from foreshock.logs import get_logger
+from foreshock.store.store import open_patiently
+from foreshock.store.unwritten import Block, StoredBlocks, WaitingBlock
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.jobs.score import Scored
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
 
-__all__ = ["METRICS", "ScoreWriter", "WriteStats", "score_labels", "series_of"]
+__all__ = ["METRICS", "ScoreWriter", "WriteStats", "blocks_of", "score_labels", "series_of"]
 
 log = get_logger("write")
-CAPACITY = 2_000_000
-"""Samples that wait; of more, the oldest are dropped, and counted."""
+BLOCK = 200_000
+"""Values in one block, about: what is sent again if its sender dies."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+LOOK_EVERY = 5.0
+"""Seconds after which a writer looks for what another one has left."""
 OURS = ("job", "detector", "feature")
 METRICS = {
     "foreshock_anomaly_score": "Calibrated score; 1 is the alert line.",
@@ -35,7 +46,7 @@ METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class WriteStats:
-    """Counted in samples, since this writer began; `failures` in requests."""
+    """Counted in samples; `failures` in requests. All but `waiting` since this writer began."""
 
     waiting: int = 0
     written: int = 0
@@ -50,108 +61,140 @@ def score_labels(job: str, entity: str, names: Iterable[str]) -> dict[str, str]:
     return {"job": job, **{f"exported_{k}" if k in OURS else k: v for k, v in labels.items()}}
 
 
-def series_of(job: Job, scored: Scored, detector: str, *, features: bool) -> Iterator[TimeSeries]:
-    """A pass as series: rows without a sample are left out."""
+def blocks_of(job: Job, scored: Scored, detector: str, *, features: bool) -> list[Block]:
+    """A pass as blocks for the store, one after the other in time; rows without a sample are left out."""
     panel = scored.panel
-    there = np.asarray(~np.isnan(panel.values).all(axis=1))
-    for entity, rows in panel:
-        labels = score_labels(job.name, entity, job.entity)
-        kept = there[rows]
-        times = panel.timestamps[rows][kept]
-        score = scored.score[rows][kept]
-        yield TimeSeries.of("foreshock_anomaly_score", {**labels, "detector": detector}, times, score)
-        for name, values in scored.members.items():
-            part = values[rows][kept]
-            yield TimeSeries.of("foreshock_detector_score", {**labels, "detector": name}, times, part)
-        if not features or scored.usual is None:
-            continue
+    there = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
+    columns = [("foreshock_anomaly_score", {"detector": detector}, scored.score)]
+    columns += [("foreshock_detector_score", {"detector": n}, values) for n, values in scored.members.items()]
+    if features and scored.usual is not None:
         for metric in ("expected", "lower", "upper"):
-            values = getattr(scored.usual, metric)[rows][kept]
-            for j, feature in enumerate(panel.features):
-                yield TimeSeries.of(f"foreshock_{metric}", {**labels, "feature": feature}, times, values[:, j])
+            table = getattr(scored.usual, metric)
+            columns += [(f"foreshock_{metric}", {"feature": f}, table[:, j]) for j, f in enumerate(panel.features)]
+    labels = [json.dumps(score_labels(job.name, entity, job.entity)) for entity in panel.entities]
+    fields = [pa.field("labels", pa.dictionary(pa.int32(), pa.string())), pa.field("timestamp", pa.int64())]
+    fields += [pa.field(name, pa.float64(), metadata={"labels": json.dumps(own)}) for name, own, _ in columns]
+    schema = pa.schema(fields)
+    blocks = []
+    in_time = there[np.argsort(panel.timestamps[there], kind="stable")]
+    size = max(1, BLOCK // len(columns))
+    for start in range(0, len(there), size):
+        rows = np.sort(in_time[start : start + size])  # as the panel has them: entity by entity
+        values = [column[rows] for _, _, column in columns]
+        names = pa.DictionaryArray.from_arrays(panel.codes[rows].astype(np.int32), labels)
+        batch = pa.record_batch([names, panel.timestamps[rows], *values], schema=schema)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+            stream.write_batch(batch)
+        samples = sum(int(np.count_nonzero(~np.isnan(column))) for column in values)
+        blocks.append(Block(samples, sink.getvalue().to_pybytes()))
+    return blocks
+
+
+def series_of(block: Block) -> Iterator[TimeSeries]:
+    """What `blocks_of` packed, as series."""
+    with pa.ipc.open_stream(block.data) as stream:
+        batch = stream.read_next_batch()
+    names = batch.column(0)
+    codes, times = names.indices.to_numpy(), batch.column(1).to_numpy()
+    columns = [(field.name, json.loads(field.metadata[b"labels"])) for field in list(batch.schema)[2:]]
+    starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
+    for first, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        labels = json.loads(names.dictionary[codes[first]].as_py())
+        for j, (metric, own) in enumerate(columns):
+            values = batch.column(j + 2).to_numpy()[first:end]
+            yield TimeSeries.of(metric, {**labels, **own}, times[first:end], values)
 
 
 class ScoreWriter:
-    """Writes passes in their order, again and again while the receiver is down.
+    """Writes what waits in the store for a job, in its order, again and again while the receiver is down.
 
-    Parameters
-    ----------
-    capacity
-        Samples that may wait. What is dropped beyond that, or refused as too old or out of order, is counted. What
-        waits dies with the process: scores are in the alerts and can be computed again.
+    What has waited for longer than the job's ``write: {retain: ...}``, or is refused as too old or out of order, is
+    lost, said, and counted.
     """
 
-    def __init__(self, config: WriteConfig, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, job: str, config: WriteConfig, store_url: str) -> None:
+        self.job = job
         self.config = config
         self.writer = RemoteWriter(config)
-        self.capacity = capacity
-        self._queue: deque[tuple[Job, Scored, str, int]] = deque()
+        self._store_url = store_url
         self._stats = WriteStats()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
         self._stop = threading.Event()
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="write", daemon=True)
         self._thread.start()
 
-    def put(self, job: Job, scored: Scored, detector: str) -> None:
-        """Take a pass; returns at once."""
-        per_row = 1 + len(scored.members) + (3 * scored.panel.n_features if self.config.features else 0)
-        size = scored.panel.n_rows * per_row
-        with self._changed:
-            self._queue.append((job, scored, detector, size))
-            self._count(waiting=size)
-            while self._stats.waiting > self.capacity and len(self._queue) > 1:
-                gone = self._queue.popleft()[3]
-                self._count(waiting=-gone, dropped=gone)
-            self._changed.notify()
+    def wake(self) -> None:
+        """There may be something new."""
+        self._wake.set()
 
     @property
     def stats(self) -> WriteStats:
-        with self._changed:
+        with self._lock:
             return self._stats
 
     def close(self) -> None:
-        """End; what still waits is not written."""
+        """End; what still waits stays in the store."""
         self._stop.set()
-        with self._changed:
-            self._changed.notify()
+        self._wake.set()
         self._thread.join(self.config.timeout.total_seconds() + 1)
         self.writer.close()
 
     def _run(self) -> None:
+        store = open_patiently(self._store_url)
+        blocks = StoredBlocks(store)
         pause = FIRST_PAUSE
         while not self._stop.is_set():
-            with self._changed:
-                while not self._queue and not self._stop.is_set():
-                    self._changed.wait()
-                if self._stop.is_set():
-                    return
-                item = self._queue[0]
+            self._wake.clear()
             try:
-                self._write(*item)
+                more = self._next(blocks)
                 pause = FIRST_PAUSE
+                if not more:
+                    self._wake.wait(LOOK_EVERY)
             except ForeshockError as exc:
-                with self._changed:
-                    self._count(failures=1)
+                self._count(failures=1)
                 self._say(str(exc))
                 self._stop.wait(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, LONGEST_PAUSE)
-                continue
-            except Exception as exc:  # one pass that cannot be written must not hold up all others
-                self._say(f"{type(exc).__name__}: {exc}")
-                with self._changed:
-                    self._count(dropped=item[3])
-            with self._changed:
-                if self._queue and self._queue[0] is item:
-                    self._queue.popleft()
-                    self._count(waiting=-item[3])
+        store.close()
 
-    def _write(self, job: Job, scored: Scored, detector: str, _: int) -> None:
-        series = list(series_of(job, scored, detector, features=self.config.features))
-        done = self.writer.write(series)
-        with self._changed:
-            self._count(written=done.samples, refused=done.refused)
+    def _next(self, blocks: StoredBlocks) -> bool:
+        """Write one block; False if there is none.
+
+        Raises
+        ------
+        ForeshockError
+            The receiver, or the store, is away for the moment.
+        """
+        self._drop(blocks)
+        found = blocks.first(self.job)
+        self._set_waiting(blocks.waiting(self.job) if found is not None else 0)
+        if found is None:
+            return False
+        try:
+            self._write(found)
+        except ForeshockError:
+            raise
+        except Exception as exc:  # one that cannot be written must not hold up all others
+            self._say(f"{type(exc).__name__}: {exc}")
+            self._count(dropped=found.block.samples)
+        blocks.done(found.seq)
+        self._count(waiting=-found.block.samples)
+        return True
+
+    def _write(self, found: WaitingBlock) -> None:
+        done = self.writer.write(list(series_of(found.block)))
+        self._count(written=done.samples, refused=done.refused)
         self._say(f"{done.refused} samples refused: {done.reason}" if done.refused else "")
+
+    def _drop(self, blocks: StoredBlocks) -> None:
+        """What has waited too long."""
+        dropped = blocks.drop(self.job, round((time.time() - self.config.retain.total_seconds()) * 1000))
+        if dropped:
+            self._count(dropped=dropped)
+            log.warning("scores dropped: they waited too long", to=self.writer.shown, samples=dropped)
 
     def _say(self, problem: str) -> None:
         """Once for each problem, not at each try."""
@@ -163,5 +206,10 @@ class ScoreWriter:
         self._said = kind
 
     def _count(self, **more: int) -> None:
-        now = self._stats
-        self._stats = replace(now, **{name: getattr(now, name) + n for name, n in more.items()})
+        with self._lock:
+            now = self._stats
+            self._stats = replace(now, **{name: getattr(now, name) + n for name, n in more.items()})
+
+    def _set_waiting(self, samples: int) -> None:
+        with self._lock:
+            self._stats = replace(self._stats, waiting=samples)

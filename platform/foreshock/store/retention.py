@@ -38,11 +38,12 @@ def tidy(store: Store, keep: Retention, now_ms: int) -> int:
     with store.begin() as c:
         scored_ms = c.execute(sa.select(sa.func.max(t.scorers.c.scored_ms))).scalar()
     rows_ms = now_ms if scored_ms is None else min(now_ms, scored_ms)
-    a, o, r, s = t.alerts.c, t.outbox.c, t.runs.c, t.silences.c
+    a, o, r, s, u = t.alerts.c, t.outbox.c, t.runs.c, t.silences.c, t.unwritten.c
     old = sa.select(a.id).where(a.resolved_ms < before(keep.alerts, rows_ms), a.state == "resolved").limit(BATCH)
     sent = sa.select(o.seq).where(o.sent_ms < before(keep.outbox)).limit(BATCH)
     ended = sa.select(r.id).where(r.ended_ms < before(keep.runs)).limit(BATCH)
     over = sa.select(s.id).where(s.end_ms < before(keep.alerts), s.exclude == sa.false()).limit(BATCH)
+    left = sa.select(u.seq).where(u.posted_ms < before(keep.outbox)).limit(BATCH)  # of jobs that write no more
     gone = 0
     with store.begin() as c:
         ids = list(c.execute(old).scalars())
@@ -53,6 +54,7 @@ def tidy(store: Store, keep: Retention, now_ms: int) -> int:
         sa.delete(t.outbox).where(o.seq.in_(sent)),
         sa.delete(t.runs).where(r.id.in_(ended)),
         sa.delete(t.silences).where(s.id.in_(over)),
+        sa.delete(t.unwritten).where(u.seq.in_(left)),
     ):
         with store.begin() as c:
             gone += c.execute(query).rowcount

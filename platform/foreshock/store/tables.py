@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 __all__ = [
     "LIVE_ROWS", "alerts", "cursors", "feedback", "history", "metadata", "outbox", "runs", "scorers", "served",
-    "silences",
+    "silences", "unwritten",
 ]  # fmt: skip
 
 metadata = MetaData()
@@ -116,6 +116,18 @@ outbox = Table(
     Column("sent_ms", BigInteger),
     Index("outbox_by_sent", "sent_ms", "seq"),
     comment="what is to be delivered: written with the alert, before anything is sent",
+)  # fmt: skip
+
+unwritten = Table(
+    "unwritten", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("job", String(64), nullable=False),
+    Column("posted_ms", BigInteger, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("block", LargeBinary, nullable=False, comment="an Arrow IPC stream"),
+    Index("unwritten_by_job", "job", "seq"),
+    Index("unwritten_by_posted", "posted_ms"),
+    comment="scores that wait for the receiver of remote write: written with the pass, before anything is sent",
 )  # fmt: skip
 
 runs = Table(

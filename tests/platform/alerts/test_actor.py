@@ -14,8 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from tests.servers import servers
 from tests.servers.servers import free_port
 
 from foreshock.alerts.actor import NAMESPACE, alert_actor
@@ -26,7 +28,7 @@ from foreshock.store import open_store
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, rows_taken
 from foreshock_pipelines.datasets.source import open_source
-from foreshock_pipelines.jobfile import Job, NotifierConfig
+from foreshock_pipelines.jobfile import Job, NotifierConfig, WriteConfig
 from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.registry import Registry
 
@@ -123,7 +125,7 @@ def test_a_pass_that_a_worker_sent_before_it_died_is_not_taken_again_from_its_su
     detector, model = Registry(trained.registry).load(job.name)
     third, second, first = (trained.windows.end_ms - minutes * 60_000 for minutes in (0, 10, 20))
     actor = alert_actor(f"sqlite:///{tmp_path}/store.db", "http://foreshock", [job])
-    worker = score_worker(job, str(trained.registry), actor)
+    worker = score_worker(job, str(trained.registry), f"sqlite:///{tmp_path}/store.db", actor)
     try:
         ray.get(worker.run.remote(first, first - 30 * 60_000))
         known = ray.get(actor.scorer.remote(job.name))  # the successor reads,
@@ -145,6 +147,39 @@ def test_a_pass_that_a_worker_sent_before_it_died_is_not_taken_again_from_its_su
         ray.kill(worker)
         ray.kill(actor)
         store.close()
+
+
+@pytest.mark.prometheus
+def test_scores_of_a_worker_that_died_while_their_receiver_was_down_are_written_by_its_successor(
+    ray_cluster: None, job: Job, trained: Any, port: int, tmp_path: Path
+) -> None:
+    import ray
+
+    url = f"sqlite:///{tmp_path}/store.db"
+    job = job.model_copy(update={"write": WriteConfig(url=f"http://127.0.0.1:{port}/api/v1/write", features=False)})
+    end = trained.windows.end_ms
+    actor = alert_actor(url, "http://foreshock", [job])
+    worker = score_worker(job, str(trained.registry), url, actor)
+    try:
+        ray.get(worker.run.remote(end - 600_000, end - 1_800_000))
+        os.kill(ray.get(worker.pid.remote()), signal.SIGKILL)
+        args = ["--web.enable-remote-write-receiver"]
+        with servers.prometheus(tmp_path / "prometheus", args=args, port=port) as prometheus:
+            report = ray.get(worker.run.remote(end))
+            query = {"query": "count_over_time(foreshock_anomaly_score[1h])", "time": end / 1000}
+
+            def written() -> dict[str, int]:
+                found = httpx.get(f"{prometheus}/api/v1/query", params=query).json()["data"]["result"]
+                return {one["metric"]["instance"]: int(one["value"][1]) for one in found}
+
+            store = open_store(url)
+            rows = rows_taken(State.from_bytes(store.scorer(job.name).policy_state))
+            store.close()
+            assert report.scored_ms == end
+            until(lambda: written() == {entity: n for entity, n in rows.items() if n})
+    finally:
+        ray.kill(worker)
+        ray.kill(actor)
 
 
 def test_a_scoring_worker_killed_in_the_middle_loses_no_row_and_no_alert(
