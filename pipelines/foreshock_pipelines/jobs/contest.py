@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from scipy.stats import poisson
 
 from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
@@ -22,6 +22,8 @@ __all__ = ["HELD_OUT", "Mark", "Verdict", "carry_on", "contest"]
 
 HELD_OUT = 0.15
 """Newest share of the history that a challenger is not fitted on, but compared by."""
+UNLUCKY = 40
+"""A count of false alerts that chance gives less often than once in so many is too high."""
 SEED = 4711
 """Of the anomalies in a contest: others than those that settings were searched with."""
 
@@ -39,7 +41,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which of two models is to serve, and why. ``basis``: ``labels`` or ``planted`` anomalies."""
+    """Which of two models is to serve, and why. ``basis``: ``labels``, ``planted`` anomalies or both."""
 
     won: bool
     reason: str
@@ -58,22 +60,25 @@ class Verdict:
 
 def contest(
     job: Job, registry: Registry, challenger: Detector, panel: Panel, since: int, *,
-    labels: Intervals | None = None, margin: float = 0.0,
+    labels: Intervals | None = None, beside: bool = False, margin: float = 0.0,
 ) -> Verdict:  # fmt: skip
     """Compare a fitted model with the job's champion on the rows of `panel` from `since` on.
 
     Both score these rows twice: as they are, where each alert outside of known anomalies is a false one; and with
     anomalies, known or planted ones. The challenger wins if its average precision is at least the champion's plus
-    `margin`, and it has no more false alerts than the champion or than the budget allows, chance aside. A
-    champion that has seen these rows has learnt its alert line from them at most: no detector is fitted on the
-    newest quarter of its rows.
+    `margin`, and it has no more false alerts than the champion, or than the budget allows, chance aside: at most
+    as many as a Poisson count of that mean exceeds once in `UNLUCKY`. Chance is granted beside the budget, not
+    beside the champion, lest the allowance grow from one champion to the next. A champion that has seen these rows
+    has learnt its alert line from them at most: no detector is fitted on the newest quarter of its rows.
 
     Parameters
     ----------
+    beside
+        Plant anomalies beside known ones.
     margin
         Above 0: the challenger must be better; below: it may be a little worse, for any two trainings differ.
     """
-    exam = set_exam(panel, since, labels=labels, seed=SEED)
+    exam = set_exam(panel, since, labels=labels, beside=beside, seed=SEED)
     mark = _mark(job, challenger, exam, panel, labels)
     rows = int((panel.timestamps >= since).sum())
     about = (exam.basis, _time(since), _time(int(panel.timestamps.max())), rows, mark)
@@ -84,7 +89,7 @@ def contest(
     if champion.features_in_ != challenger.features_in_:
         return Verdict(True, f"the champion {version} knows other features", *about, champion_version=version)
     before = _mark(job, champion, exam, panel, labels)
-    allowed = _at_most(max(before.false_alerts, _expected(job, panel, since)))
+    allowed = max(before.false_alerts, _at_most(_expected(job, panel, since)))
     better = mark.auc_pr >= before.auc_pr + margin
     calm = mark.false_alerts <= allowed
     reason = f"on {exam.basis} anomalies: challenger {mark}; champion {before}"
@@ -122,9 +127,9 @@ def _expected(job: Job, panel: Panel, since: int) -> float:
     return job.budget.alerts_per_day * rows * panel.step / 86400
 
 
-def _at_most(count: float) -> int:
-    """How many alerts may come, where so many are expected: two standard deviations of a Poisson count more."""
-    return math.floor(count + 2.0 * math.sqrt(count + 1.0))
+def _at_most(expected: float) -> int:
+    """The largest count that is not unlucky where so many are expected."""
+    return int(poisson.isf(1 / UNLUCKY, expected))
 
 
 def _from(panel: Panel, since: int, detector: Detector) -> Panel:

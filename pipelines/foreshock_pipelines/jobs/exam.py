@@ -38,8 +38,8 @@ class Paper:
 class Exam:
     """Rows with anomalies that are known, ``since`` a time on; rows before it are context.
 
-    ``basis``: ``labels``, or ``planted``; of the latter there may be several papers, the same rows with other
-    anomalies in them.
+    ``basis``: ``labels``, ``planted`` or both; where anomalies are planted there may be several papers, the same
+    rows with other anomalies in them.
     """
 
     papers: tuple[Paper, ...]
@@ -68,11 +68,17 @@ class Exam:
 
 
 def set_exam(
-    panel: Panel, since: int, *, until: int | None = None, labels: Intervals | None = None, seed: int = 0
-) -> Exam:
+    panel: Panel, since: int, *, until: int | None = None, labels: Intervals | None = None, beside: bool = False,
+    seed: int = 0,
+) -> Exam:  # fmt: skip
     """An exam on the rows of `panel` from `since` to before `until`, ms since the epoch.
 
     Known anomalies count where one lies in these rows; else anomalies are planted there.
+
+    Parameters
+    ----------
+    beside
+        Plant anomalies beside known ones, too: the few that people confirm in some days say little alone.
 
     Raises
     ------
@@ -87,25 +93,25 @@ def set_exam(
             f"{most} rows per entity are too few to judge detectors by: {FEWEST_ROWS} are needed; "
             "take a longer history or a smaller step"
         )
-    if labels:
-        known = label_rows(rows, labels, must=False) & asked
-        if known.any():
-            return Exam((Paper(rows, known, np.ones(rows.n_rows)),), since, "labels")
+    known = label_rows(rows, labels, must=False) & asked if labels else np.zeros(rows.n_rows, np.bool_)
+    if known.any() and not beside:
+        return Exam((Paper(rows, known, np.ones(rows.n_rows)),), since, "labels")
     papers: list[Paper] = []
     n_anomalies = 0
     while n_anomalies < ENOUGH and len(papers) < MOST_PAPERS:
         planted = plant(rows.take(asked), seed=seed + 1000 * len(papers))
-        papers.append(_paper(rows, asked, planted))
+        papers.append(_paper(rows, asked, planted, known))
         n_anomalies += len(planted.anomalies)
-    return Exam(tuple(papers), since, "planted")
+    return Exam(tuple(papers), since, "labels and planted" if known.any() else "planted")
 
 
-def _paper(rows: Panel, asked: NDArray[np.bool_], planted: PlantedPanel) -> Paper:
-    """All rows, those that are asked for with what was planted in them."""
+def _paper(rows: Panel, asked: NDArray[np.bool_], planted: PlantedPanel, known: NDArray[np.bool_]) -> Paper:
+    """All rows, those that are asked for with what was planted in them, beside what is known."""
     values = rows.values.copy()
     values[asked] = planted.panel.values
     label = np.zeros(rows.n_rows, np.bool_)
     label[asked] = planted.label
+    label |= known
     weight = np.ones(rows.n_rows)
     weight[asked] = planted.weight
     changed = Panel(values, rows.offsets, rows.entities, rows.features, rows.timestamps, rows.step)

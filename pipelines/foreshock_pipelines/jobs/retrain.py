@@ -14,6 +14,7 @@ from foreshock_pipelines.jobs.exam import split_at
 from foreshock_pipelines.jobs.train import (
     Exclusion,
     TrainReport,
+    as_exclusions,
     facts,
     fit,
     read_history,
@@ -43,30 +44,35 @@ def retrain(
 ) -> TrainReport:
     """Train on all but the newest rows, compare with the champion on those, promote if not worse.
 
-    The newest rows, less those in `exclude`, are taken as normal: alerts on them are false. Then anomalies are
-    planted there, or known ones used. Both sides and the reason of the decision are in the manifest and in the
-    report. A job without a champion is trained as by `train`, which publishes one at once.
+    The newest rows, less those in `exclude` and `labels`, are taken as normal: alerts on them are false. Then
+    anomalies are planted there, beside those that are known. Both sides and the reason of the decision are in the
+    manifest and in the report. A job without a champion is trained as by `train`, which publishes one at once.
 
     Parameters
     ----------
     exclude
         Rows that nobody may learn from or be compared by.
+    labels
+        Known anomalies, such as alerts that people confirmed: not learnt from, but compared by.
     keep
         Versions that stay, besides those with an alias.
     """
     if registry.champion(job.name) is None:
-        return train(job, registry, end=end, exclude=exclude, progress=progress)
+        return train(job, registry, end=end, exclude=[*exclude, *as_exclusions(labels)], progress=progress)
     end = end or open_source(job).latest()
     start = end - job.history
     progress(f"reading {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
     windows = read_history(job, start, end)
     everything = without(windows.to_panel(), exclude)
     later = split_at(everything, 1 - HELD_OUT)
-    panel, skipped = usable(everything.take(everything.timestamps < later))
+    normal = without(everything, as_exclusions(labels))
+    panel, skipped = usable(normal.take(normal.timestamps < later))
     settings, tuned = settings_for(job, registry, panel, progress)
     fitted = fit(panel, settings, job.budget, seed=job.seed, workers=job.workers, progress=progress)
-    verdict = contest(job, registry, fitted.detector, everything, later, labels=labels, margin=-NOT_WORSE)
-    carry_on(fitted.detector, everything, later)
+    verdict = contest(
+        job, registry, fitted.detector, everything, later, labels=labels, beside=True, margin=-NOT_WORSE
+    )
+    carry_on(fitted.detector, normal, later)
     extra = facts(job, panel, windows.queries, fitted, settings, tuned)
     extra["contest"] = verdict.as_dict()
     model = registry.publish(fitted.detector, job.name, extra, alias=CHALLENGER)

@@ -20,14 +20,13 @@ from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.exam import Exam, set_exam, split_at
 from foreshock_pipelines.jobs.search import Found, Trial, Watch, search
-from foreshock_pipelines.jobs.train import Exclusion, fit, usable, without
+from foreshock_pipelines.jobs.train import as_exclusions, fit, usable, without
 
 __all__ = [
     "EXAMINED",
     "Params",
     "Progress",
     "Settled",
-    "as_exclusions",
     "on_ray",
     "pick_detectors",
     "settle",
@@ -208,15 +207,6 @@ def _some(panel: Panel, seed: int) -> Panel:
         return panel
     chosen = np.random.default_rng(seed).choice(panel.n_entities, size=most, replace=False)
     return panel.select([panel.entities[i] for i in chosen.tolist()])
-
-
-def as_exclusions(labels: Intervals | None) -> list[Exclusion]:
-    """Known anomalies are nothing to learn from."""
-    return [
-        Exclusion(entity, round(first.timestamp() * 1000), round(last.timestamp() * 1000))
-        for entity, intervals in (labels or {}).items()
-        for first, last in intervals
-    ]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from foreshock_models.display import frame_html
 from foreshock_models.drift import Inputs
 from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
 from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.datasets.reading import Steps, from_dataset, grid
 from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
@@ -32,7 +33,17 @@ from foreshock_pipelines.registry import CHAMPION, Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Exclusion", "Fitted", "TrainReport", "facts", "fit", "read_history", "settings_for", "train"]
+__all__ = [
+    "Exclusion",
+    "Fitted",
+    "TrainReport",
+    "as_exclusions",
+    "facts",
+    "fit",
+    "read_history",
+    "settings_for",
+    "train",
+]
 
 Progress = Callable[[str], None]
 """Called with a line when a stage begins or ends."""
@@ -267,6 +278,15 @@ def usable(panel: Panel) -> tuple[Panel, dict[str, str]]:
         )
     kept = [entity for entity in panel.entities if entity not in skipped]
     return panel if not skipped else panel.select(kept), skipped
+
+
+def as_exclusions(labels: Intervals | None) -> list[Exclusion]:
+    """Known anomalies are nothing to learn from."""
+    return [
+        Exclusion(entity, round(first.timestamp() * 1000), round(last.timestamp() * 1000))
+        for entity, intervals in (labels or {}).items()
+        for first, last in intervals
+    ]
 
 
 def without(panel: Panel, exclude: Sequence[Exclusion]) -> Panel:

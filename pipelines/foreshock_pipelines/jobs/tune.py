@@ -28,8 +28,8 @@ from foreshock_pipelines.jobfile import Job, parse_duration
 from foreshock_pipelines.jobs.contest import HELD_OUT, Verdict, carry_on, contest
 from foreshock_pipelines.jobs.exam import split_at
 from foreshock_pipelines.jobs.search import Watch
-from foreshock_pipelines.jobs.settle import Params, Progress, Settled, as_exclusions, on_ray, settle, starting_point
-from foreshock_pipelines.jobs.train import Exclusion, facts, fit, read_history, usable, without
+from foreshock_pipelines.jobs.settle import Params, Progress, Settled, on_ray, settle, starting_point
+from foreshock_pipelines.jobs.train import Exclusion, as_exclusions, facts, fit, read_history, usable, without
 from foreshock_pipelines.registry import CHALLENGER, Registry
 
 if TYPE_CHECKING:

@@ -41,8 +41,9 @@ def _train(task: Task) -> dict[str, Any]:
     if task.by_hand:
         return train(job, task.registry, exclude=exclusions(store, job), progress=task.note).as_dict()
     return retrain(
-        job, task.registry, labels=known_anomalies(store, job), exclude=exclusions(store, job), progress=task.note
-    ).as_dict()
+        job, task.registry, labels=known_anomalies(store, job), exclude=exclusions(store, job, confirmed=False),
+        progress=task.note,
+    ).as_dict()  # fmt: skip
 
 
 def _tune(task: Task) -> dict[str, Any]:

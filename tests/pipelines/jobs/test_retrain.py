@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ def asking(job: Any, detectors: dict[str, dict[str, Any]]) -> Job:
     return job.model_copy(update={"detectors": detectors})
 
 
+def known(trained: Any) -> dict[str, list[tuple[datetime, datetime]]]:
+    """The incidents of the fleet, as labels."""
+    found: dict[str, list[tuple[datetime, datetime]]] = {}
+    for incident in trained.incidents:
+        found.setdefault(incident.entity, []).append((incident.start, incident.end))
+    return found
+
+
 def served(trained: Any, folder: Path, detectors: dict[str, dict[str, Any]]) -> Registry:
     """A registry whose champion was trained a day before the end."""
     registry = Registry(folder)
@@ -43,11 +51,10 @@ def test_a_challenger_that_is_not_worse_takes_over_and_a_rollback_takes_it_back(
 ) -> None:
     registry = served(trained, tmp_path, BAD)
     before = registry.champion("small")
-    end = round(trained.windows.end.timestamp() * 1000)
-    incidents = Exclusion(None, end - 3 * 3_600_000, end)  # a model that finds them must not be blamed for it
-    report = retrain(asking(trained.job, GOOD), registry, exclude=[incidents])
+    report = retrain(asking(trained.job, GOOD), registry, labels=known(trained))
     assert report.aliases == ("champion",)
     assert report.contest is not None
+    assert report.contest["basis"] == "labels and planted"
     assert report.contest["challenger"]["auc_pr"] > report.contest["champion"]["auc_pr"]
     assert registry.rollback("small").version == before
 
@@ -91,6 +98,25 @@ def test_excluded_rows_are_not_compared_by(trained: Any, tmp_path: Path) -> None
     assert without is not None
     assert with_incidents is not None
     assert without["challenger"]["false_alerts"] < with_incidents["challenger"]["false_alerts"]
+
+
+def test_anomalies_that_people_confirmed_are_no_false_alerts_and_nothing_to_learn_from(
+    trained: Any, tmp_path: Path
+) -> None:
+    registry = served(trained, tmp_path, GOOD)
+    job = asking(trained.job, GOOD)
+    blamed = retrain(job, registry)
+    registry.rollback("small")
+    confirmed = retrain(job, registry, labels=known(trained))
+    assert blamed.contest is not None
+    assert confirmed.contest is not None
+    assert confirmed.contest["challenger"]["false_alerts"] < blamed.contest["challenger"]["false_alerts"]
+    first = trained.windows.start
+    other = retrain(job, registry, labels={trained.windows.entities[0]: [(first, first + timedelta(hours=1))]})
+    learnt = [
+        registry.get("small", r.version).manifest["training"]["fingerprint"] for r in (blamed, confirmed, other)
+    ]
+    assert learnt[0] == learnt[1] != learnt[2], "the incidents lie in rows that are compared by, the hour does not"
 
 
 def test_so_many_versions_stay(trained: Any, tmp_path: Path) -> None:
