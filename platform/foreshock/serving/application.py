@@ -64,8 +64,9 @@ class Ingress:
 
     async def score(self, body: ScoreRequest) -> bytes:
         """The answer, as JSON."""
-        # one that is not known may have come just now: then it is loaded, which takes a while
-        served = self.here.models.get(body.job) or await asyncio.to_thread(self.here.served, body.job)
+        served = self.here.models.get(body.job)
+        if served is None:  # or it has come just now: to load it takes a while
+            served = await asyncio.to_thread(self.here.served, body.job)
         panel = panel_of(served, body.windows)
         if panel.n_rows <= FEW_ROWS:
             return await self.batcher.score(served, panel, body.last)
