@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foreshock.serving.alerts_api import add_alerts
 from foreshock.serving.document import Api
 from foreshock.serving.jobs_api import add_jobs
 from foreshock.serving.predictions import add_predictions
 from foreshock.serving.problems import Problem, problem_of, problem_response
-from foreshock.serving.schemas import ARROW, LAST, ExplainRequest, ScoreRequest, TrainRequest, body_schema
+from foreshock.serving.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
 
 __all__ = ["api", "run_json"]
@@ -33,6 +31,7 @@ JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
 def api() -> FastAPI:
     """The FastAPI application; an `Ingress` answers for it."""
     app = Api(
+        lambda path, authorization: bool(_backend().guard.admits(path, authorization)),
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",
         version="1",
@@ -40,8 +39,8 @@ def api() -> FastAPI:
         redoc_url=None,
     )
     _errors(app)
-    _models(app)  # first, for routes are tried in order
     _health(app)
+    _models(app)
     add_alerts(app, _backend, _json)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
@@ -49,8 +48,6 @@ def api() -> FastAPI:
 
 
 def _errors(app: FastAPI) -> None:
-    app.add_middleware(_Guarded)
-
     @app.exception_handler(Problem)
     async def problem(request: Request, exc: Problem) -> Response:
         return problem_response(request, exc)
@@ -68,22 +65,6 @@ def _errors(app: FastAPI) -> None:
         response = problem_response(request, Problem(exc.status_code, str(exc.detail)))
         response.headers.update(exc.headers or {})
         return response
-
-
-class _Guarded:
-    """Lets through what has the token, and what needs none."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.app
-        if scope["type"] == "http":
-            authorization = Headers(scope=scope).get("authorization")
-            if not _backend().guard.admits(scope["path"], authorization):
-                problem = Problem(401, "send 'Authorization: Bearer TOKEN' with the API token")
-                app = problem_response(Request(scope), problem)
-        await app(scope, receive, send)
 
 
 def _health(app: FastAPI) -> None:
@@ -104,22 +85,21 @@ def _health(app: FastAPI) -> None:
         return PlainTextResponse(await _backend().metrics(), media_type="text/plain; version=0.0.4")
 
 
-def _models(app: FastAPI) -> None:
-    @app.post("/ai/score", tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=True))
-    async def score(
-        request: Request,
-        job: Annotated[str | None, Query(description="the job, for an Arrow body")] = None,
-        last: Annotated[int | None, Query(ge=1, description=f"for an Arrow body: {LAST}")] = None,
-    ) -> Response:
+def _models(app: Api) -> None:
+    @app.post("/ai/score", tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=ArrowQuery))
+    async def score(request: Request) -> Response:
         """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
         backend = _backend()
         if _content_type(request) == ARROW:
-            if job is None:
+            query = _checked(ArrowQuery, dict(request.query_params))
+            if query.job is None:
                 raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
-            data = await backend.score_arrow(job, await _read(request, backend.max_body), last)
+            data = await backend.score_arrow(query.job, await _read(request, backend.max_body), query.last)
             return Response(data, media_type=ARROW)
         body = await _json(request, ScoreRequest, backend.max_body, also=ARROW)
         return Response(await backend.score(body), media_type="application/json")
+
+    app.short["/ai/score"] = score
 
     @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
     async def explain(request: Request) -> Response:
@@ -179,10 +159,16 @@ async def _json(request: Request, model: type[B], limit: int, also: str | None =
         raise Problem(415, f"the content type {kind or 'of the body'!r} is not known; send {options}")
     data = await _read(request, limit)
     try:
-        return model.model_validate(orjson.loads(data))
+        value = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         hint = "; NaN is not JSON: write null for a gap" if b"NaN" in data else ""
         raise Problem(400, f"the body is not JSON: {exc}{hint}") from exc
+    return _checked(model, value)
+
+
+def _checked(model: type[B], value: Any) -> B:
+    try:
+        return model.model_validate(value)
     except ValidationError as exc:
         raise _invalid(exc.errors(include_url=False, include_input=False)) from exc
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ARROW", "LAST", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema"]
+__all__ = [
+    "ARROW", "ArrowQuery", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema",
+]  # fmt: skip
 
 ARROW = "application/vnd.apache.arrow.stream"
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -52,6 +54,13 @@ class ScoreRequest(Body):
     last: int | None = Field(None, ge=1, description=LAST)
 
 
+class ArrowQuery(BaseModel):
+    """What the query says where the body is Arrow."""
+
+    job: str | None = Field(None, description="the job, for an Arrow body")
+    last: int | None = Field(None, ge=1, description=f"for an Arrow body: {LAST}")
+
+
 class ExplainRequest(Body):
     """A window, and the time in it that is to be explained."""
 
@@ -71,10 +80,18 @@ class TrainRequest(Body):
     job: str
 
 
-def body_schema(model: type[BaseModel], *, arrow: bool = False) -> dict[str, Any]:
-    """OpenAPI of a request body that is read by hand; `Api` moves its ``$defs`` to where they are looked for."""
+def body_schema(model: type[BaseModel], *, arrow: type[BaseModel] | None = None) -> dict[str, Any]:
+    """OpenAPI of a request body that is read by hand; `Api` moves its ``$defs`` to where they are looked for.
+
+    `arrow`: the query that goes with a body in Arrow, if that is taken too.
+    """
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     content: dict[str, Any] = {"application/json": {"schema": schema}}
-    if arrow:
+    document: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    if arrow is not None:
         content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
-    return {"requestBody": {"required": True, "content": content}}
+        query = arrow.model_json_schema()["properties"]
+        document["parameters"] = [
+            {"name": name, "in": "query", "required": False, "schema": about} for name, about in query.items()
+        ]
+    return document
