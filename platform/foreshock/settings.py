@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         None, description="URL under which people reach the API; used in links of alerts"
     )
     ray_address: str | None = Field(None, description="Ray cluster; default: start one here")
+    max_replicas: int = Field(1, ge=1, le=1000, description="of each part of the HTTP API, added as requests wait")
     max_body: int = Field(64 * 2**20, ge=1024, description="largest accepted request body, bytes")
     keep_alerts: Duration = Field(
         timedelta(days=90), description="how long resolved alerts stay, with their history; also silences"

@@ -208,6 +208,7 @@ class Job(Model):
     forecast: ForecastConfig = Field(default_factory=ForecastConfig)
     holidays: str | None = Field(None, description="country code for forecasts, as in DE or US")
     workers: int = Field(1, ge=1, le=256, description="processes that train each network together")
+    shards: int = Field(1, ge=1, le=256, description="processes that share the entities in scoring")
     events: list[EventConfig] = Field(
         default_factory=list, description="what is known in advance to move metrics, for forecasts"
     )

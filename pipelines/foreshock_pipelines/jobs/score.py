@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from foreshock_models.detectors import Detector  # who only reads `Scored` need not load torch
 
 __all__ = [
-    "Cause", "Scored", "Usual", "causes_of", "policy_of", "score_panel", "score_pass", "score_under", "spans",
+    "Cause", "PanelScorer", "Scored", "Usual", "causes_of", "policy_of", "score_panel", "score_pass", "score_under",
+    "spans",
 ]  # fmt: skip
 
 MAX_ROWS = 1440
@@ -37,6 +38,15 @@ MAX_ROWS = 1440
 MAX_EXPLAINED = 200
 """Rows explained in one pass; if more are anomalous, those with the highest scores."""
 CAUSES = 5
+
+
+class PanelScorer(Protocol):
+    """Scores the rows of a panel, as `score_panel` does."""
+
+    def __call__(
+        self, detector: Detector, version: str, panel: Panel, policy: Policy, *,
+        since: int | NDArray[np.int64] | None = None, state: State | None = None, usual: bool = False,
+    ) -> Scored: ...  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ def score_pass(
     cursors: Mapping[str, int] | None = None,
     *,
     usual: bool = False,
+    score: PanelScorer | None = None,
 ) -> Scored:
     """Read the rows of a span with their context, score and explain them.
 
@@ -141,6 +152,8 @@ def score_pass(
         span is an error: the queries may be wrong.
     usual
         Say of every row what would be usual.
+    score
+        What scores the rows that were read, in place of `score_panel` in this process.
 
     Raises
     ------
@@ -161,7 +174,7 @@ def score_pass(
         panel = _read(source, job, earliest - context, last)
         since = _since(panel, first, cursors, earliest)
     fetched = time.perf_counter() - began
-    found = score_panel(detector, version, panel, policy_of(job), since=since, state=state, usual=usual)
+    found = (score or score_panel)(detector, version, panel, policy_of(job), since=since, state=state, usual=usual)
     known = [found.state] if state is None else [state, found.state]  # those without a row now go on later
     seconds = {"fetch": fetched, **found.seconds}
     return replace(found, state=State.merge(known), until_ms=last, seconds=seconds)

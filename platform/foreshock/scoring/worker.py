@@ -17,6 +17,7 @@ from foreshock_models.policy import Policy
 from foreshock_pipelines.datasets.source import Source, open_source
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import Scored, score_pass, spans
+from foreshock_pipelines.jobs.shards import Shards
 from foreshock_pipelines.registry import Registry
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class ScoreWorker:
         self.version: str | None = None
         self.trained_ms: int | None = None
         self.writer: ScoreWriter | None = None
+        self.shards: Shards | None = None
         self.change_job(job)
 
     def change_job(self, job: Job) -> None:
@@ -91,6 +93,11 @@ class ScoreWorker:
             self.writer = None
         if self.writer is None and job.write is not None:
             self.writer = ScoreWriter(job.name, job.write, self.store_url)
+        if self.shards is not None and len(self.shards) != job.shards:
+            self.shards.close()
+            self.shards = None
+        if self.shards is None and job.shards > 1:
+            self.shards = Shards(job.name, self.registry.uri, job.shards)
 
     def pid(self) -> int:
         return os.getpid()
@@ -126,7 +133,10 @@ class ScoreWorker:
                 report = replace(report, scored_ms=since)
                 break
             state, cursors = (None, None) if known is None else (self._state(known), _cursors(known))
-            scored = score_pass(self.detector, self.version, self.source, job, span, state, cursors, usual=beside)
+            scored = score_pass(
+                self.detector, self.version, self.source, job, span, state, cursors, usual=beside,
+                score=self.shards.score if self.shards is not None else None,
+            )  # fmt: skip
             stored = time.perf_counter()
             latest = Latest.of(scored, self.detector)
             blocks = blocks_of(job, scored, self.detector.name, features=beside) if job.write is not None else []

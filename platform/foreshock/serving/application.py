@@ -150,11 +150,14 @@ def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str,
     digest = hashlib.sha256(token.encode()).hexdigest()
     options = {"num_cpus": 0.2}  # less than 2: Ray lets each use one thread
 
-    ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=200)(
+    most = settings.max_replicas
+    ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=200, **_replicas(most, 16))(
         serve.ingress(api())(Ingress)
     )
-    scorer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=64)(Scorer)
-    explainer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=16)(Explainer)
+    scorer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=64, **_replicas(most, 4))(Scorer)
+    explainer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=16, **_replicas(most, 2))(
+        Explainer
+    )
     serve.start(http_options={"host": settings.host, "port": settings.port})
     safe = settings.model_copy(update={"api_token": None})
     serve.run(
@@ -167,6 +170,14 @@ def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str,
     )  # fmt: skip
     _wait_until_up(settings)
     return token, new
+
+
+def _replicas(most: int, ongoing: int) -> dict[str, Any]:
+    """How many replicas: one, or as many as keep each at about `ongoing` requests at a time."""
+    if most == 1:
+        return {"num_replicas": 1}
+    scaling = {"min_replicas": 1, "max_replicas": most, "target_ongoing_requests": ongoing, "upscale_delay_s": 10.0}
+    return {"autoscaling_config": scaling}
 
 
 def _wait_until_up(settings: Settings, seconds: float = 60.0) -> None:

@@ -1,0 +1,142 @@
+"""Score a pass by several Ray actors, on whatever nodes the cluster has: each takes its share of the entities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock_models.calibration.state import State
+from foreshock_models.errors import ForeshockError
+from foreshock_models.panel import Panel
+from foreshock_models.policy import Policy
+from foreshock_pipelines.jobs.score import Scored, Usual, score_panel
+from foreshock_pipelines.registry import Registry
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors import Detector
+
+__all__ = ["Shard", "Shards", "join"]
+
+CPUS = 0.2
+
+
+class Shard:
+    """Scores the rows that it is given; all that it holds is the model, so that it may die at any moment."""
+
+    def __init__(self, job: str, registry: str) -> None:
+        self.job = job
+        self.registry = Registry(registry)
+        self.detector: Detector | None = None
+        self.version: str | None = None
+
+    def score(
+        self,
+        version: str,
+        panel: Panel,
+        policy: Policy,
+        since: int | NDArray[np.int64] | None,
+        state: State | None,
+        usual: bool,
+    ) -> Scored:
+        """See `score_panel`, with a version of the registry."""
+        if self.detector is None or self.version != version:
+            self.detector, _ = self.registry.load(self.job, version)
+            self.version = version
+        return score_panel(self.detector, version, panel, policy, since=since, state=state, usual=usual)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class Shards:
+    """The actors that score one job together; `score` takes the place of `score_panel`.
+
+    Ray starts one that died again, on another node if need be, and gives it the rows once more. The state of
+    calibration comes and goes with the rows: which actor an entity falls to makes no difference.
+
+    Parameters
+    ----------
+    registry
+        Folder or URI of models, which every node must reach.
+    n
+        How many actors; each asks for a fifth of a core.
+    """
+
+    def __init__(self, job: str, registry: str, n: int) -> None:
+        import ray
+
+        remote: Any = ray.remote(Shard).options(
+            num_cpus=CPUS, max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD"
+        )
+        self.actors: list[Any] = [remote.remote(job, registry) for _ in range(n)]
+
+    def __len__(self) -> int:
+        return len(self.actors)
+
+    def score(
+        self,
+        detector: Detector,
+        version: str,
+        panel: Panel,
+        policy: Policy,
+        *,
+        since: int | NDArray[np.int64] | None = None,
+        state: State | None = None,
+        usual: bool = False,
+    ) -> Scored:
+        """The scores of all entities, in the order of `panel`."""
+        import ray
+
+        edges = np.linspace(0, panel.n_entities, min(len(self.actors), panel.n_entities) + 1).astype(int)
+        waiting = []
+        for actor, (a, b) in zip(self.actors, pairwise(edges.tolist()), strict=False):
+            part = panel.entities_between(a, b)
+            first = since[a:b] if isinstance(since, np.ndarray) else since
+            begun = None if state is None else state.select(part.entities)
+            waiting.append(actor.score.remote(version, part, policy, first, begun, usual))
+        try:
+            return join(ray.get(waiting))
+        except ray.exceptions.RayTaskError as exc:
+            if isinstance(exc.cause, ForeshockError):
+                raise exc.cause from None
+            raise
+
+    def close(self) -> None:
+        """End the actors."""
+        import ray
+
+        for actor in self.actors:
+            ray.kill(actor)
+
+
+def join(parts: Sequence[Scored]) -> Scored:
+    """One pass of what several workers scored of it, each for other entities, in their order."""
+    starts = np.cumsum([0, *(part.panel.n_rows for part in parts)]).tolist()
+    beside = [part.usual for part in parts if part.usual is not None]
+    return Scored(
+        version=parts[0].version,
+        panel=Panel.concat([part.panel for part in parts]),
+        score=np.concatenate([part.score for part in parts]),
+        warming=np.concatenate([part.warming for part in parts]),
+        permitted=np.concatenate([part.permitted for part in parts]),
+        causes={
+            a + row: found for a, part in zip(starts, parts, strict=False) for row, found in part.causes.items()
+        },
+        state=State.merge([part.state for part in parts]),
+        members={name: np.concatenate([part.members[name] for part in parts]) for name in parts[0].members},
+        new_normal=tuple(found for part in parts for found in part.new_normal),
+        seconds={stage: max(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
+        usual=_together(beside) if beside else None,
+    )
+
+
+def _together(parts: Sequence[Usual]) -> Usual:
+    stacked: list[Any] = [
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("expected", "lower", "upper")
+    ]
+    return Usual(*stacked)
