@@ -211,3 +211,27 @@ def test_a_scoring_worker_killed_in_the_middle_loses_no_row_and_no_alert(
             for name in ("alerts", f"score-{job.name}"):
                 ray.kill(ray.get_actor(name, namespace=NAMESPACE))
             store.close()
+
+
+def test_shards_leave_the_state_that_one_process_leaves(
+    ray_cluster: None, job: Job, trained: Any, tmp_path: Path
+) -> None:
+    import ray
+
+    url = f"sqlite:///{tmp_path}/store.db"
+    parted = job.model_copy(update={"shards": 2})
+    end = trained.windows.end_ms
+    actor = alert_actor(url, "http://foreshock", [parted])
+    worker = score_worker(parted, str(trained.registry), url, actor)
+    try:
+        report = ray.get(worker.run.remote(end, end - 60 * 60_000))
+        known = ray.get(actor.scorer.remote(job.name))
+    finally:
+        ray.kill(worker)
+        ray.kill(actor)
+    detector, model = Registry(trained.registry).load(job.name)
+    alone = score_pass(detector, model.version, open_source(job), job, (end - 59 * 60_000, end))
+    assert report.rows == alone.panel.n_rows
+    state = State.from_bytes(known.model_state)
+    for key, values in alone.state.select(state.entities).arrays.items():
+        np.testing.assert_array_equal(state.arrays[key], values)
