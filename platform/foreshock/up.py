@@ -76,7 +76,7 @@ def bring_up(
             settings.retention,
         )  # fmt: skip
         conductor = start_conductor(plan)
-    token, new = serve_application(settings, jobs)
+    token, new = serve_application(settings, jobs, files)
     return Running(settings.url, token, new, conductor)
 
 

@@ -120,6 +120,10 @@ class Conductor:
         self._launch(run)
         return run.id
 
+    def job(self, name: str) -> Job | None:
+        """A job as it is in force."""
+        return self.jobs.get(name)
+
     def metrics(self) -> str:
         """What was measured, in Prometheus' text format."""
         return self.measures.exposition(self.clock.now())

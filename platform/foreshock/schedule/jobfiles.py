@@ -12,10 +12,27 @@ from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job, load_job
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["JobFiles"]
+__all__ = ["JobFiles", "stage"]
 
 log = get_logger("jobs")
 Stamp = tuple[int, int, str | None]
+
+
+def stage(name: str, path: Path) -> Job:
+    """The job of that name as its file says now, if all of it holds but for the model that serves.
+
+    Raises
+    ------
+    ForeshockError
+        It does not load, or its source or notifiers cannot be made.
+    """
+    job = load_job(path)
+    if job.name != name:
+        raise ConfigError(f"{path}: the job was {name!r} and is now {job.name!r}; start it anew")
+    for config in job.notify:
+        make_notifier(config)
+    open_source(job)
+    return job
 
 
 class JobFiles:
@@ -65,12 +82,7 @@ class JobFiles:
         return found
 
     def _load(self, name: str, path: Path) -> Job:
-        job = load_job(path)
-        if job.name != name:
-            raise ConfigError(f"{path}: the job was {name!r} and is now {job.name!r}; start it anew")
-        for config in job.notify:
-            make_notifier(config)
-        open_source(job)
+        job = stage(name, path)
         champion = self.registry.champion(name)
         if champion is not None:
             self._must_fit(job, path, champion)

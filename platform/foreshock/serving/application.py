@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from foreshock.logs import get_logger
@@ -41,7 +42,13 @@ class Ingress:
     """
 
     def __init__(
-        self, scorer: Any, explainer: Any, digest: str, settings: Settings, jobs: Mapping[str, Job]
+        self,
+        scorer: Any,
+        explainer: Any,
+        digest: str,
+        settings: Settings,
+        jobs: Mapping[str, Job],
+        files: Mapping[str, Path],
     ) -> None:
         from foreshock.store import open_store
         from foreshock.store.runs import StoredRuns
@@ -55,6 +62,7 @@ class Ingress:
         self.max_body = settings.max_body
         self.url = settings.url
         self.jobs = dict(jobs)
+        self.files = dict(files)
         self.models = Registry(settings.registry)
         self.store = open_store(settings.store)
         self.runs = StoredRuns(self.store)
@@ -80,18 +88,31 @@ class Ingress:
     async def explain(self, body: ExplainRequest) -> Any:
         return await _ask(lambda: self.explainer.explain.remote(body.job, body.window, body.time, body.detector))
 
-    async def train(self, job: str) -> str:
-        """Start training; gives the id of the run."""
+    async def train(self, name: str) -> tuple[str, str | None]:
+        """Start training; gives the id of the run, and why the job's file is not what is trained, if so."""
         from foreshock.schedule.execute import launch
 
-        if job not in self.jobs:
-            raise Problem(404, f"no job {job!r} here; {allowed(job, self.jobs)}")
+        if name not in self.jobs:
+            raise Problem(404, f"no job {name!r} here; {allowed(name, self.jobs)}")
+        job, refused = await self._staged(name)
         now = datetime.now(UTC)
-        run = await asyncio.to_thread(self.runs.begin, job, "train", now, now=now, cause="http")
+        run = await asyncio.to_thread(self.runs.begin, name, "train", now, now=now, cause="http")
         if run is None:
-            raise Problem(409, f"a training run of {job!r} is under way already; see foreshock runs list")
-        launch(run, self.jobs[job], self.settings.store, self.settings.registry)
-        return run.id
+            raise Problem(409, f"a training run of {name!r} is under way already; see foreshock runs list")
+        launch(run, job, self.settings.store, self.settings.registry)
+        return run.id, refused
+
+    async def _staged(self, name: str) -> tuple[Job, str | None]:
+        """A job as its file says now; if that does not hold, as it is in force, and why."""
+        from foreshock.schedule.jobfiles import stage
+        from foreshock.serving.jobs_api import ask_conductor
+
+        if name not in self.files:
+            return self.jobs[name], None
+        try:
+            return await asyncio.to_thread(stage, name, self.files[name]), None
+        except ForeshockError as exc:
+            return await ask_conductor("job", name) or self.jobs[name], str(exc)
 
     def run(self, run_id: str) -> dict[str, Any]:
         if "\0" in run_id:
@@ -141,8 +162,16 @@ def set_serve_mode() -> None:
     os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
 
 
-def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str, bool]:
-    """Bring up the application on a running Ray; gives the API token and whether it is new."""
+def serve_application(
+    settings: Settings, jobs: Mapping[str, Job], files: Mapping[str, Path] | None = None
+) -> tuple[str, bool]:
+    """Bring up the application on a running Ray; gives the API token and whether it is new.
+
+    Parameters
+    ----------
+    files
+        Job name to its file, which is read again when a training is asked for.
+    """
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
@@ -164,7 +193,7 @@ def serve_application(settings: Settings, jobs: Mapping[str, Job]) -> tuple[str,
         ingress.bind(
             scorer.bind(settings.registry, settings.log_level),
             explainer.bind(settings.registry, settings.log_level),
-            digest, safe, dict(jobs),
+            digest, safe, dict(jobs), dict(files or {}),
         ),
         name=APPLICATION, route_prefix="/",
     )  # fmt: skip

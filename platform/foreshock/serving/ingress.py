@@ -114,11 +114,15 @@ def _models(app: Api) -> None:
         return found
 
     @app.post("/ai/train", tags=["models"], status_code=202, openapi_extra=body_schema(TrainRequest))
-    async def train(request: Request) -> dict[str, str]:
-        """Start a training run; 409 if one is under way."""
+    async def train(request: Request) -> dict[str, str | None]:
+        """Start a training run, of the job as its file says now; 409 if one is under way.
+
+        `refused`: why the file does not hold, in which case the job is trained as it is in force.
+        """
         backend = _backend()
         body = await _json(request, TrainRequest, backend.max_body)
-        return {"run": await backend.train(body.job)}
+        run, refused = await backend.train(body.job)
+        return {"run": run, "refused": refused}
 
     @app.get("/ai/runs/{run}", tags=["models"])
     def run(request: Request, run: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-__all__ = ["add_jobs"]
+__all__ = ["add_jobs", "ask_conductor"]
 
 PATIENCE = 5.0
 
@@ -19,14 +19,15 @@ def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/jobs", tags=["jobs"])
     async def jobs(request: Request) -> dict[str, Any]:
         """Jobs: model, last scored time, the policy in force, and why a changed job file is not (`refused`)."""
-        found = await _conductor()
+        found = await ask_conductor("status")
         if found is None:
             alone = {"problem": "only the HTTP API runs here, or the conductor does not answer", "refused": None}
             return {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
         return found
 
 
-async def _conductor() -> dict[str, Any] | None:
+async def ask_conductor(method: str, *args: Any) -> Any:
+    """What the conductor answers; None if it does not, or none runs."""
     import ray
 
     from foreshock.alerts.actor import NAMESPACE
@@ -34,7 +35,6 @@ async def _conductor() -> dict[str, Any] | None:
 
     try:
         actor = ray.get_actor(NAME, namespace=NAMESPACE)
-        found: dict[str, Any] = await asyncio.wait_for(actor.status.remote(), PATIENCE)
+        return await asyncio.wait_for(getattr(actor, method).remote(*args), PATIENCE)
     except (ValueError, TimeoutError, ray.exceptions.RayError):
         return None
-    return found

@@ -20,6 +20,7 @@ import pytest
 
 from foreshock.serving.application import FEW_ROWS
 from foreshock.settings import Settings, load_settings
+from foreshock_pipelines.registry import Registry
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TOKEN = "a-token-for-the-tests"
@@ -39,7 +40,7 @@ def api(ray_cluster: None, trained: Any, tmp_path_factory: pytest.TempPathFactor
         home=tmp_path_factory.mktemp("home"), registry_uri=str(trained.registry), api_token=TOKEN, port=port,
         max_body=200_000,
     )  # fmt: skip
-    token, new = serve_application(settings, {"small": trained.job})
+    token, new = serve_application(settings, {"small": trained.job}, {"small": trained.file})
     assert (token, new) == (TOKEN, False)
     with httpx.Client(
         base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60
@@ -274,6 +275,31 @@ def test_a_training_run_is_started_once_and_its_model_is_taken_up_without_a_fail
 
         until(taken_up)
     assert len(versions) == 2
+
+
+def test_what_is_trained_is_what_the_job_file_says_now_and_a_broken_one_is_refused(
+    api: httpx.Client, trained: Any
+) -> None:
+    def ended() -> Any:
+        run = api.get(f"/ai/runs/{started.json()['run']}").json()
+        return run if run["ended"] else None
+
+    as_it_was = trained.file.read_text()
+    try:
+        trained.file.write_text(as_it_was.replace("n_trees: 15", "n_trees: 9"))
+        started = api.post("/ai/train", json={"job": "small"})
+        assert started.json()["refused"] is None
+        until(ended)
+        settings = Registry(trained.registry).get("small", ended()["result"]["version"]).manifest["settings"]
+        assert settings == {"iforest": {"n_trees": 9}}
+        trained.file.write_text(as_it_was.replace("detectors", "detectrs"))
+        started = api.post("/ai/train", json={"job": "small"})
+        assert "did you mean 'detectors'" in started.json()["refused"]
+        until(ended)
+        settings = Registry(trained.registry).get("small", ended()["result"]["version"]).manifest["settings"]
+        assert settings == {"iforest": {"n_trees": 15}}
+    finally:
+        trained.file.write_text(as_it_was)
 
 
 def test_a_scorer_killed_under_load_fails_no_request(api: httpx.Client, window: dict[str, Any]) -> None:
