@@ -40,11 +40,15 @@ class ReplayClock:
     ----------
     start, end
         First and last moment of the replay.
+    speed
+        Be at most so many times as fast as the real one; None: as fast as what it waits for.
     """
 
-    def __init__(self, start: datetime, end: datetime) -> None:
-        self._now = start
+    def __init__(self, start: datetime, end: datetime, speed: float | None = None) -> None:
+        self._start = self._now = start
         self.end = end
+        self.speed = speed
+        self._began = time.monotonic()
         self._real: float | None = None
         self._lock = threading.Lock()
 
@@ -62,6 +66,9 @@ class ReplayClock:
         with self._lock:
             if not self.done:
                 self._now = min(self.end, self._now + timedelta(seconds=seconds))
+                if self.speed is not None:
+                    due = self._began + (self._now - self._start).total_seconds() / self.speed
+                    time.sleep(max(0.0, due - time.monotonic()))
                 if self.done:
                     self._real = time.monotonic()
                 return

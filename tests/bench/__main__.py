@@ -27,10 +27,13 @@ PARTS = {
     "coldstart": "a new job, from its history to its first scores",
     "rest": "the demo to its first alert; what the platform takes at rest",
     "serving": "scoring over HTTP; a no-op, FastAPI + PyOD",
+    "gpu": "networks on a GPU, beside the CPU",
     "store": "a million alerts in SQLite and PostgreSQL",
 }
 """Parts of `make bench`, in order: a module of this folder each, with ``rows(size)``."""
-ALONE: dict[str, str] = {}
+ALONE: dict[str, str] = {
+    "soak": "an hour of the platform at 100 times the speed: does memory stay flat",
+}
 """Parts that only run when they are named."""
 
 

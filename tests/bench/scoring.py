@@ -90,7 +90,12 @@ def _passes(detector: Ensemble, url: str, windows: Windows, hosts: int, folder: 
         assert scored.panel.n_entities == hosts
     store.close()
     stages = {stage: float(np.median([one[stage] for one in taken[1:]])) for stage in STAGES}
-    return {**stages, "all": float(np.median([sum(one.values()) for one in taken[1:]]))}
+    return {
+        **stages,
+        "all": float(np.median([sum(one.values()) for one in taken[1:]])),
+        "context_rows": detector.context,
+        "state_bytes": len(scored.state.to_bytes()) / hosts,
+    }
 
 
 def _table(found: dict[int, dict[str, float]]) -> Iterator[Row]:

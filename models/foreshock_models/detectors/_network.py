@@ -239,8 +239,13 @@ class NetworkDetector(Detector):
     # -- inside ----------------------------------------------------------------------------------------
     def _device(self) -> torch.device:
         if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            chosen = torch.device(self.device)
+        else:
+            chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if chosen.type == "cuda":
+            # cuDNN's LSTM rounds to ten bits by default: scores would differ from the CPU's in the third digit
+            torch.backends.cudnn.allow_tf32 = False
+        return chosen
 
     def _inputs(self, panel: Panel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scaled rows with gaps carried forward, at most a window long, then 0; and which samples are known."""

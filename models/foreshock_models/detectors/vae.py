@@ -34,7 +34,7 @@ class _Net(nn.Module):
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         code = self.encoder(windows.flatten(1))  # (B, W, F) -> (B, H)
         mean, log_variance = self.mean(code), self.log_variance(code).clamp(-8, 4)
-        noise = torch.randn_like(mean) * (0.5 * log_variance).exp() if self.training else 0.0
+        noise = _noise(mean) * (0.5 * log_variance).exp() if self.training else 0.0
         return self.decoder(mean + noise).reshape(windows.shape), mean, log_variance
 
     @cached_property
@@ -136,7 +136,7 @@ class VAE(NetworkDetector):
         return found
 
     def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
-        given = windows + self.noise * torch.randn_like(windows) if self.net_.training else windows
+        given = windows + self.noise * _noise(windows) if self.net_.training else windows
         rebuilt, mean, log_variance = self.net_(given)
         error = nn.functional.smooth_l1_loss(rebuilt, windows, reduction="none")
         fit = (error * known).sum() / known.sum().clamp(min=1.0)
@@ -146,3 +146,8 @@ class VAE(NetworkDetector):
 
 def _latent(n_features: int) -> int:
     return min(16, max(2, n_features // 3 + 1))
+
+
+def _noise(like: Tensor) -> Tensor:
+    """Normal noise of that shape, drawn on the CPU: one seed gives the same on every device."""
+    return torch.randn(like.shape).to(like.device)

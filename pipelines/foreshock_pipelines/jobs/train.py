@@ -392,6 +392,15 @@ def _fit_on_ray(
     return results
 
 
+def _gpus(detector: Detector, n_detectors: int) -> float:
+    """What of a GPU a fit asks for, where the cluster has one: Ray hides it from tasks that ask for none."""
+    import ray
+
+    if not isinstance(detector, NetworkDetector) or detector.device == "cpu":
+        return 0.0
+    return 1.0 / n_detectors if ray.cluster_resources().get("GPU", 0.0) >= 1.0 else 0.0
+
+
 def _row(name: str, detector: Detector, panel: Panel, seconds: float) -> dict[str, Any]:
     """How long it took, and the alerts that its line gives on the held-back rows beside those that are allowed."""
     calibrator = detector.calibrator_

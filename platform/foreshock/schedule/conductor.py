@@ -37,11 +37,12 @@ PASS_LIMIT = 600.0
 
 @dataclass(frozen=True)
 class Replay:
-    """Play a stretch of the past quickly: `every` seconds of it in each pass."""
+    """Play a stretch of the past quickly: `every` seconds of it in each pass, at most `speed` times as fast."""
 
     start: datetime
     end: datetime
     every: float
+    speed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Conductor:
         self.jobs = dict(plan.jobs)
         self.clock: Clock = SystemClock()
         if plan.replay is not None:
-            self.clock = ReplayClock(plan.replay.start, plan.replay.end)
+            self.clock = ReplayClock(plan.replay.start, plan.replay.end, plan.replay.speed)
         self.store = open_patiently(plan.store_url)
         self.registry = Registry(plan.registry)
         self.files = JobFiles(plan.files, self.registry)

@@ -40,10 +40,22 @@ def main(windows: str, registry: str, job: str) -> dict[str, Any]:
     ray.init(cluster.address, namespace="foreshock", log_to_driver=False, logging_level="ERROR")
     panel = Windows.read_parquet(windows).to_panel()
     try:
-        return {**_training(cluster, nodes, panel), **_scoring(cluster, nodes, panel, registry, job)}
+        return {
+            "most_threads": ray.get(ray.remote(num_cpus=0.5, max_calls=1)(_threads).remote()),
+            **_training(cluster, nodes, panel),
+            **_scoring(cluster, nodes, panel, registry, job),
+        }
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def _threads() -> int:
+    """The most threads that a library would take in a worker like those that fit."""
+    import torch
+    from threadpoolctl import threadpool_info
+
+    return max(torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info()))
 
 
 def _training(cluster: Cluster, nodes: list[Any], panel: Panel) -> dict[str, Any]:
