@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation
 from foreshock_models.detectors._windows import Stacked, carried, rows_before
 from foreshock_models.explain.explanation import Explanation
-from foreshock_models.explain.gradients import expected_gradients
+from foreshock_models.explain.gradients import ExpectedGradients
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
@@ -81,6 +81,8 @@ class NetworkDetector(Detector):
 
     net_: nn.Module
     losses_: list[float]
+    gradients_: ExpectedGradients | None = None
+    """Made at the first explanation."""
     on_epoch: Callable[[int, Callable[[], Self]], None] | None = None
     """Called after each epoch with its number, from 1 on, and a function that gives the detector as it stands, able
     to say raw scores; what it raises ends the training."""
@@ -150,6 +152,7 @@ class NetworkDetector(Detector):
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
         self.span_ = self._span_for(panel.step)
+        self.gradients_ = None
         x, known = self._inputs(panel)
         windows, masks = Stacked(x, panel, self._span), Stacked(known, panel, self._span)
         order = panel.positions
@@ -206,10 +209,12 @@ class NetworkDetector(Detector):
         inputs, masks = Stacked(x, panel, span)[rows], Stacked(known, panel, span)[rows]
         used = np.minimum(panel.positions[rows] + 1, self.smoothing)
         raw = self._decision_at(panel, rows)
-        self.net_.requires_grad_(False)  # of the inputs alone
-        attributions, base = expected_gradients(
-            self._parts_of, inputs, masks, used, self.background_, self._span, self._device(), self.random_state
-        )
+        if self.gradients_ is None:
+            self.net_.requires_grad_(False)  # gradients are of the inputs alone
+            self.gradients_ = ExpectedGradients(
+                self._parts_of, self.background_, self._span, self._device(), self.random_state
+            )
+        attributions, base = self.gradients_.explain(inputs, masks, used)
         return Explanation(panel.features, attributions, base, raw)
 
     def _parts_of(self, windows: Tensor) -> Tensor:
@@ -235,6 +240,7 @@ class NetworkDetector(Detector):
         }
         self.net_.load_state_dict(weights)
         self.net_.eval()
+        self.gradients_ = None
 
     # -- inside ----------------------------------------------------------------------------------------
     def _device(self) -> torch.device:
