@@ -57,6 +57,9 @@ bench-tuning: $(READY) ## what tuning without labels gains over defaults (DATA=f
 bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naive
 	$(BIN)/python -m tests.bench.forecast --data $(DATA) $(ARGS)
 
+bench-capacity: $(READY) ## what large installations would cost, from what make bench measured
+	$(BIN)/python -m tests.bench.capacity $(ARGS)
+
 bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
 	$(BIN)/python -m tests.bench $* $(ARGS)
 

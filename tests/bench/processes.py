@@ -14,10 +14,18 @@ __all__ = ["Peak", "Usage", "family", "peak_of", "usage"]
 
 @dataclass(frozen=True)
 class Usage:
-    """``memory``: bytes (proportional set size); ``by_name``: the same, by what the processes call themselves."""
+    """What processes have taken.
+
+    Attributes
+    ----------
+    memory : bytes, a page that n processes share counted as a share of 1/n each, whoever they are
+    private : bytes that are theirs alone, so that other processes of the machine make no difference
+    by_name, cpu_by_name : memory and seconds, by what the processes call themselves
+    """
 
     cpu_seconds: float
     memory: int
+    private: int
     by_name: dict[str, int]
     cpu_by_name: dict[str, float]
 
@@ -38,19 +46,19 @@ def family(pid: int) -> list[psutil.Process]:
 
 def usage(pid: int) -> Usage:
     """What a process and all that it started have taken until now."""
-    cpu, memory = 0.0, 0
+    cpu, memory, private = 0.0, 0, 0
     by_name: dict[str, int] = {}
     cpu_by_name: dict[str, float] = {}
     for process in family(pid):
         try:
-            taken, used = process.memory_full_info().pss, sum(process.cpu_times()[:2])
+            found, used = process.memory_full_info(), sum(process.cpu_times()[:2])
             name = _name(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        cpu, memory = cpu + used, memory + taken
-        by_name[name] = by_name.get(name, 0) + taken
+        cpu, memory, private = cpu + used, memory + found.pss, private + found.uss
+        by_name[name] = by_name.get(name, 0) + found.pss
         cpu_by_name[name] = cpu_by_name.get(name, 0.0) + used
-    return Usage(cpu, memory, by_name, cpu_by_name)
+    return Usage(cpu, memory, private, by_name, cpu_by_name)
 
 
 @contextmanager

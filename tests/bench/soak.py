@@ -68,10 +68,10 @@ def rows(size: Size) -> Iterator[Row]:
 
 
 def _watch(seconds: float) -> list[tuple[float, float]]:
-    """Time and memory of all processes, until `seconds` are over."""
+    """Time and private memory of all processes, until `seconds` are over."""
     began, seen = time.monotonic(), []
     while (now := time.monotonic() - began) < seconds:
-        seen.append((now, float(usage(os.getpid()).memory)))
+        seen.append((now, float(usage(os.getpid()).private)))
         time.sleep(EVERY)
     return seen
 
@@ -81,7 +81,7 @@ def _row(seen: NDArray[np.float64], minutes: float, scored_hours: float) -> Row:
     slope, _ = np.polyfit(kept[:, 0] / 3600, kept[:, 1], 1)
     last = float(np.median(kept[-5:, 1]))
     return Row(
-        f"{minutes:g} min of the platform, {scored_hours:.0f} h of {HOSTS} hosts replayed: memory of all processes",
+        f"{minutes:g} min of the platform, {scored_hours:.0f} h of {HOSTS} hosts replayed: private memory",
         f"{last / 1e9:.2f} GB, {slope / 1e6:+.0f} MB/h", f"limit {LIMIT / 1e6:+.0f} MB/h", slope / LIMIT, "flat",
         bool(slope <= LIMIT), {"bytes_per_hour": slope, "seen": seen.tolist()},
     )  # fmt: skip

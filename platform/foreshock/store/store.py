@@ -250,9 +250,7 @@ class Store:
 
         Read in a transaction, they are locked: what a person does at the same time comes before or after it.
         """
-        query = (
-            sa.select(t.alerts).where(t.alerts.c.job == job, t.alerts.c.state.in_(LIVE)).order_by(t.alerts.c.seq)
-        )
+        query = sa.select(t.alerts).where(t.alerts.c.job == job, t.LIVE_ROWS).order_by(t.alerts.c.seq)
         if connection is not None:
             query = query.with_for_update()
         with self.use(connection) as c:

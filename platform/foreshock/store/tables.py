@@ -81,6 +81,7 @@ alerts = Table(
     Index("alerts_by_entity", "entity", "seq"),
     Index("alerts_by_job", "job", "seq"),
     Index("alerts_by_job_entity", "job", "entity", "seq"),
+    Index("alerts_by_job_kind", "job", "kind", "seq"),
     Index("alerts_by_job_state", "job", "state", "seq"),
     Index("alerts_by_kind", "kind", "seq"),
     Index("alerts_by_severity", "severity", "seq"),
