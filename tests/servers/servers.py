@@ -52,13 +52,16 @@ def running(
         )
     try:
         deadline = time.monotonic() + patience
+        asking = client or httpx.Client()  # one: to make it costs more than to ask
         while url is not None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
             with contextlib.suppress(httpx.HTTPError):
-                if (client or httpx).get(url, timeout=2).status_code == 200:
+                if asking.get(url, timeout=2).status_code == 200:
                     break
             time.sleep(0.1)
+        if client is None:
+            asking.close()
         yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):

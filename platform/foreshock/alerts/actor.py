@@ -120,5 +120,5 @@ def alert_actor(
     remote = ray.remote(AlertKeeper)
     return remote.options(
         name=NAME, namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
-        max_restarts=-1, max_task_retries=-1, num_cpus=0.05,
+        max_restarts=-1, max_task_retries=-1, num_cpus=0,
     ).remote(store_url, url, list(jobs), log_level, keep)  # fmt: skip

@@ -245,7 +245,7 @@ def start_conductor(plan: Plan) -> Any:
             score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level)
     remote = ray.remote(Conductor)
     return remote.options(
-        name=NAME, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0.05
+        name=NAME, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0
     ).remote(plan)
 
 

@@ -31,7 +31,7 @@ def launch(run: Run, job: Job, store_url: str, registry: str) -> Any:
     """Start a run that is noted in the store as queued; gives the Ray reference of its end."""
     import ray
 
-    task = ray.remote(num_cpus=0.2, max_retries=2)(_in_worker)
+    task = ray.remote(num_cpus=0, max_retries=2)(_in_worker)  # it waits for tasks of its own, which need cores
     return task.options(name=f"{run.kind} {run.job}").remote(run.id, run.kind, job, store_url, registry)
 
 

@@ -199,5 +199,5 @@ def score_worker(job: Job, registry: str, store_url: str, alerts: Any, log_level
     remote = ray.remote(ScoreWorker)
     return remote.options(
         name=f"score-{job.name}", namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
-        max_restarts=-1, max_task_retries=-1, num_cpus=0.2,  # less than 2: Ray lets it use one thread
+        max_restarts=-1, max_task_retries=-1, num_cpus=0,  # what always runs keeps no core from training
     ).remote(job, registry, store_url, alerts, log_level)  # fmt: skip

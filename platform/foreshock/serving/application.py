@@ -177,7 +177,7 @@ def serve_application(
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)
     digest = hashlib.sha256(token.encode()).hexdigest()
-    options = {"num_cpus": 0.2}  # less than 2: Ray lets each use one thread
+    options = {"num_cpus": 0}  # what always runs keeps no core from training; Ray lets each use one thread
 
     most = settings.max_replicas
     ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=200, **_replicas(most, 16))(
@@ -214,12 +214,13 @@ def _wait_until_up(settings: Settings, seconds: float = 60.0) -> None:
 
     deadline = time.monotonic() + seconds
     url = f"http://127.0.0.1:{settings.port}/healthz"
-    while True:
-        try:
-            if httpx.get(url, timeout=2.0).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        if time.monotonic() > deadline:
-            raise ForeshockError(f"the HTTP API did not answer on {url} within {seconds:g} s")
-        time.sleep(0.1)
+    with httpx.Client(timeout=2.0) as client:  # one: to make it costs more than to ask
+        while True:
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > deadline:
+                raise ForeshockError(f"the HTTP API did not answer on {url} within {seconds:g} s")
+            time.sleep(0.1)

@@ -54,6 +54,8 @@ def test_a_changed_policy_is_in_force_without_training_and_a_broken_one_never(
 
     try:
         until(lambda: store.scorer("small") is not None)
+        # what always runs keeps no core from training, on which it would wait for ever where there are few
+        until(lambda: ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"])
         model = status()["model"]
         file.write_text(text + "alerts: {for: 6 of 5}\n")
         until(lambda: status()["refused"] is not None)

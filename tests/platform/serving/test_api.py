@@ -302,6 +302,12 @@ def test_what_is_trained_is_what_the_job_file_says_now_and_a_broken_one_is_refus
         trained.file.write_text(as_it_was)
 
 
+def test_what_serves_keeps_no_core_from_training(api: httpx.Client) -> None:
+    import ray
+
+    until(lambda: ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"])
+
+
 def test_a_scorer_killed_under_load_fails_no_request(api: httpx.Client, window: dict[str, Any]) -> None:
     def scorers() -> list[psutil.Process]:
         found = []
