@@ -45,7 +45,12 @@ QUIET_ROWS = 10
 FADE = 4.0
 """An alert moves the line by its peak to minus this power: what is far over the line is hardly a false alert."""
 NEAR = 0.5
-"""Scores at least so near the line move with it."""
+"""Peaks so near the line, and nearer than twice its way from 1, are measured from it; others as training says."""
+DIP = 0.85
+"""Where the line is above 1, scores that training would put between this and the line wait here, below what keeps
+an alert open; all but the last, which fall below the line as those of training do."""
+STEEP, FLAT = 3.0, 0.1
+"""How fast a score comes back to what training says, and how fast it rises where it waits for that."""
 EASE = 0.3
 """Relative scores: share of the usual mean added below the line of the fraction, so that it never vanishes."""
 
@@ -64,6 +69,29 @@ def _log_tail(z: float, u: float, log_rate: float, scale: float, shape: float) -
     if shape > 1e-6:
         return log_rate - np.log1p(shape * excess / scale) / shape
     return log_rate - excess / scale
+
+
+@njit(cache=True, nogil=True)
+def _shown(value: float, line: float) -> float:
+    """The score of `value`, which is on the scale of training, where the line stands at `line`.
+
+    At the line it is 1. Away from it, it is what training says as soon as that is on the same side of 1: the order
+    of what is far apart in time stays as it is.
+    """
+    if value >= line:
+        if line > 1.0:
+            return min(value, 1.0 + STEEP * (value - line))
+        return max(value, 1.0 + FLAT * (value - line))
+    if line < 1.0:
+        return max(value, 1.0 - STEEP * (line - value))
+    return min(value, max(1.0 - (line - value), DIP + FLAT * (value - DIP)))
+
+
+@njit(cache=True, nogil=True)
+def _height(value: float, line: float) -> float:
+    """How high `value` is, for what an alert costs: from the line near it, as training says far from it."""
+    width = max(2.0 * abs(1.0 - line), NEAR)
+    return value + (1.0 - line) * max(0.0, 1.0 - abs(value - line) / width)
 
 
 @njit(cache=True, nogil=True)
@@ -142,15 +170,12 @@ def advance(
                 here = x[i] / (s[SLOW] + EASE * s[USUAL])
             z = (here - s[CENTER]) / s[SPREAD]
             value = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
-            # what lies at the line scores 1, what lies far from it what training says: the order of what is far
-            # apart in time stays as it is
-            width = max(2.0 * abs(1.0 - s[LINE]), NEAR)
-            value += (1.0 - s[LINE]) * max(0.0, 1.0 - abs(value - s[LINE]) / width)
-            score[i] = value
+            score[i] = _shown(value, s[LINE])
             if not present[i]:
                 continue
             s[SLOW] += pace * (x[i] - s[SLOW])
-            vote = 1.0 if value >= 1.0 else 0.0
+            vote = 1.0 if score[i] >= 1.0 else 0.0
+            height = _height(value, s[LINE])
             count = vote
             for k in range(of - 1, 0, -1):
                 s[VOTES + k] = s[VOTES + k - 1]
@@ -159,11 +184,11 @@ def advance(
             s[QUIET] = 0.0 if vote == 1.0 else s[QUIET] + 1.0
             if s[ALERTING] == 0.0 and count >= needed:
                 s[ALERTING] = 1.0
-                s[PEAK] = max(value, 1.0)
+                s[PEAK] = max(height, 1.0)
                 s[LINE] += gain * s[PEAK] ** -FADE
-            elif s[ALERTING] == 1.0 and value > s[PEAK]:
-                s[LINE] += gain * (value**-FADE - s[PEAK] ** -FADE)
-                s[PEAK] = value
+            elif s[ALERTING] == 1.0 and height > s[PEAK]:
+                s[LINE] += gain * (height**-FADE - s[PEAK] ** -FADE)
+                s[PEAK] = height
             if s[QUIET] >= QUIET_ROWS:
                 s[ALERTING] = 0.0
             s[LINE] = min(max(s[LINE] - gain * budget, LOWEST), HIGHEST)

@@ -5,9 +5,9 @@ raw score at least as high; p* is the rate that the budget allows. p comes from 
 N-of-M filtered raw scores are declustered into events, and the excess of their peaks follows a generalised
 Pareto tail. Because raw scores drift, a small integral controller [2]_ holds the long-run rate of alerts at the
 budget: an alert moves the line up (the less, the higher its peak), each row moves it down by what the budget
-allows. A score near the line is measured from the line as it stands; far from it, from the line of training, so
-that what is far apart in time stays comparable. When most of some days lies over the line, that level is accepted
-as the new normal.
+allows. A score is 1 at the line as it stands, and elsewhere, where it can be, what training says, so that what is
+far apart in time stays comparable. When most of some days lies over the line, that level is accepted as the new
+normal.
 
 The scores of a single feature drift most: they are taken relative to their own mean over the last week.
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from foreshock_models.panel import Panel
 
 __all__ = [
-    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "rows_before", "trailing_windows", "whole_windows",
+    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "rows_before", "whole_windows",
     "window_features",
 ]  # fmt: skip
 
@@ -136,19 +135,6 @@ def _carried(scaled: NDArray[np.float64], offsets: NDArray[np.int64], rows: int)
     return out
 
 
-def trailing_windows(scaled: NDArray[np.float64], panel: Panel, window: int) -> NDArray[np.float64]:
-    """``(n_rows, F * window)``: the window that ends at each row, feature by feature, gaps filled.
-
-    Before an entity's first row, that row is repeated.
-    """
-    filled = carried(scaled, panel, window)
-    out = np.empty((panel.n_rows, window * panel.n_features))
-    for _, rows in panel:
-        padded = np.concatenate([np.repeat(filled[rows][:1], window - 1, axis=0), filled[rows]])
-        out[rows] = sliding_window_view(padded, window, axis=0).reshape(rows.stop - rows.start, -1)
-    return out
-
-
 class Stacked:
     """The window that ends at each row, ``(n_rows, span, F)``, gathered when some of them are asked for.
 
@@ -167,6 +153,10 @@ class Stacked:
         at = np.maximum(rows[:, None] + self.back, self.starts[rows][:, None])  # (n, span)
         windows: NDArray[np.float32] = self.x[at]
         return windows
+
+    def flat(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The same, feature by feature: ``(n, F * span)``."""
+        return np.ascontiguousarray(self[rows].transpose(0, 2, 1)).reshape(len(rows), -1)
 
 
 def whole_windows(panel: Panel, window: int, most: int, seed: int) -> NDArray[np.int64]:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Int, Space
-from foreshock_models.detectors._windows import trailing_windows, whole_windows
+from foreshock_models.detectors._windows import Stacked, carried, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Discord"]
 
+SEVERAL, SINGLE = 64, 160
+"""Default `window`, for several features and for one."""
+MAX_LENGTH = 320
 BATCH = 1024
 
 
@@ -33,7 +36,7 @@ class Discord(Detector):
     Parameters
     ----------
     window
-        Rows of a sub-sequence.
+        Rows of a sub-sequence; default 64, or 160 for a single feature.
     max_windows
         Training windows that are kept, drawn at random from all: scoring a row takes time in their number.
 
@@ -50,7 +53,12 @@ class Discord(Detector):
     name = "discord"
 
     def __init__(
-        self, *, window: int = 64, max_windows: int = 4_000, contamination: float = 0.01, random_state: int = 0
+        self,
+        *,
+        window: int | None = None,
+        max_windows: int = 4_000,
+        contamination: float = 0.01,
+        random_state: int = 0,
     ) -> None:
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
@@ -58,35 +66,40 @@ class Discord(Detector):
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:
-        return {"window": Int(8, 192, 64, log=True)}
+        return {"window": Int(8, MAX_LENGTH, SINGLE if n_features == 1 else SEVERAL, log=True)}
 
     @property
     def context(self) -> int:
-        return 2 * self.window - 2
+        return 2 * self.window_ - 2
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
-        chosen = whole_windows(panel, self.window, self.max_windows, self.random_state)
-        self.known_ = self._windows(panel)[chosen].astype(np.float32)  # (n, F * window)
+        self.window_ = self.window or (SINGLE if panel.n_features == 1 else SEVERAL)
+        chosen = whole_windows(panel, self.window_, self.max_windows, self.random_state)
+        self.known_ = self._windows(panel).flat(chosen)  # (n, F * window)
 
-    def _windows(self, panel: Panel) -> NDArray[np.float64]:
-        return trailing_windows(self.scaler_.transform(panel), panel, self.window)
+    def _windows(self, panel: Panel) -> Stacked:
+        filled = carried(self.scaler_.transform(panel), panel, self.window_)
+        return Stacked(filled.astype(np.float32), panel, self.window_)
 
     def _parts(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """What each feature adds to the raw score ``(n_rows, F)``."""
+        """What each feature adds to the raw score of `rows` (None: all) ``(n, F)``."""
         windows = self._windows(panel)
-        windows = (windows if rows is None else windows[rows]).astype(np.float32)
+        rows = np.arange(panel.n_rows) if rows is None else rows
         size = (self.known_**2).sum(axis=1)
-        parts = np.empty((len(windows), panel.n_features))
-        for i in range(0, len(windows), BATCH):
-            some = windows[i : i + BATCH]
+        parts = np.empty((len(rows), panel.n_features))
+        for i in range(0, len(rows), BATCH):
+            some = windows.flat(rows[i : i + BATCH])
             nearest = np.argmin(size - 2.0 * (some @ self.known_.T), axis=1)  # |a|² - 2ab, less what all share
-            away = (some - self.known_[nearest]).reshape(len(some), panel.n_features, self.window)
-            parts[i : i + BATCH] = (away.astype(np.float64) ** 2).sum(axis=2) / windows.shape[1]
+            away = (some - self.known_[nearest]).reshape(len(some), panel.n_features, self.window_)
+            parts[i : i + BATCH] = (away.astype(np.float64) ** 2).sum(axis=2) / some.shape[1]
         return parts
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._parts(panel).sum(axis=1)
+
+    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._parts(panel, rows).sum(axis=1)
 
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         parts = self._parts(panel, rows)
@@ -94,8 +107,8 @@ class Discord(Detector):
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         entities, arrays = self.scaler_.to_arrays()
-        return {"entities": entities}, {**arrays, "known": self.known_}
+        return {"entities": entities, "window": self.window_}, {**arrays, "known": self.known_}
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
-        self.known_ = arrays["known"]
+        self.window_, self.known_ = values["window"], arrays["known"]

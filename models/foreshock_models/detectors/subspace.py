@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Float, Int, Space
-from foreshock_models.detectors._windows import trailing_windows, whole_windows
+from foreshock_models.detectors._windows import Stacked, carried, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Subspace"]
 
+SEVERAL, SINGLE = 64, 160
+"""Default `window`, for several features and for one."""
 MAX_WINDOWS = 20_000
-MAX_DIMENSIONS = 1_000
-"""A search tries no longer windows than give so many dimensions: inverting them takes time in their cube."""
+BATCH = 4096
+MAX_LENGTH, MAX_DIMENSIONS = 320, 1_000
+"""A search tries no longer windows, and none of more dimensions: inverting them takes time in their cube."""
 
 
 class Subspace(Detector):
@@ -35,7 +38,7 @@ class Subspace(Detector):
     Parameters
     ----------
     window
-        Rows of a sub-sequence.
+        Rows of a sub-sequence; default 64, or 160 for a single feature.
     ridge
         Variance added to every direction, as a share of the mean variance: directions that training never
         used count, but not without bound.
@@ -53,7 +56,7 @@ class Subspace(Detector):
     name = "subspace"
 
     def __init__(
-        self, *, window: int = 64, ridge: float = 0.1, contamination: float = 0.01, random_state: int = 0
+        self, *, window: int | None = None, ridge: float = 0.1, contamination: float = 0.01, random_state: int = 0
     ) -> None:
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
@@ -61,32 +64,38 @@ class Subspace(Detector):
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:
-        longest = max(64, min(192, MAX_DIMENSIONS // n_features))
-        return {"window": Int(8, longest, 64, log=True), "ridge": Float(1e-3, 1.0, 0.1, log=True)}
+        usual = SINGLE if n_features == 1 else SEVERAL
+        longest = max(SEVERAL, min(MAX_LENGTH, MAX_DIMENSIONS // n_features))
+        return {"window": Int(8, longest, usual, log=True), "ridge": Float(1e-3, 1.0, 0.1, log=True)}
 
     @property
     def context(self) -> int:
-        return 2 * self.window - 2
+        return 2 * self.window_ - 2
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
-        chosen = whole_windows(panel, self.window, MAX_WINDOWS, self.random_state)
-        rows = self._windows(panel)[chosen]  # (n, window * F)
+        self.window_ = self.window or (SINGLE if panel.n_features == 1 else SEVERAL)
+        chosen = whole_windows(panel, self.window_, MAX_WINDOWS, self.random_state)
+        rows = self._windows(panel).flat(chosen).astype(np.float64)  # (n, F * window)
         self.mean_ = rows.mean(axis=0)
         covariance = np.atleast_2d(np.cov(rows - self.mean_, rowvar=False))
         ridge = self.ridge * max(float(np.trace(covariance)) / len(covariance), 1e-6)
         self.precision_ = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
 
-    def _windows(self, panel: Panel) -> NDArray[np.float64]:
-        return trailing_windows(self.scaler_.transform(panel), panel, self.window)
+    def _windows(self, panel: Panel) -> Stacked:
+        filled = carried(self.scaler_.transform(panel), panel, self.window_)
+        return Stacked(filled.astype(np.float32), panel, self.window_)
 
     def _parts(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """What each feature adds to the raw score ``(n_rows, F)``."""
+        """What each feature adds to the raw score of `rows` (None: all) ``(n, F)``."""
         windows = self._windows(panel)
-        away = (windows if rows is None else windows[rows]) - self.mean_
-        products = away * (away @ self.precision_)  # (n, window * F)
-        shaped = products.reshape(len(away), panel.n_features, self.window)
-        parts: NDArray[np.float64] = shaped.sum(axis=2) / away.shape[1]
+        rows = np.arange(panel.n_rows) if rows is None else rows
+        parts = np.empty((len(rows), panel.n_features))
+        for i in range(0, len(rows), BATCH):
+            away = windows.flat(rows[i : i + BATCH]) - self.mean_
+            products = away * (away @ self.precision_)  # (n, F * window)
+            shaped = products.reshape(len(away), panel.n_features, self.window_)
+            parts[i : i + BATCH] = shaped.sum(axis=2) / away.shape[1]
         return parts
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
@@ -101,8 +110,13 @@ class Subspace(Detector):
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         entities, arrays = self.scaler_.to_arrays()
-        return {"entities": entities}, {**arrays, "mean": self.mean_, "precision": self.precision_}
+        return {"entities": entities, "window": self.window_}, {
+            **arrays,
+            "mean": self.mean_,
+            "precision": self.precision_,
+        }
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
+        self.window_ = values["window"]
         self.mean_, self.precision_ = arrays["mean"], arrays["precision"]
