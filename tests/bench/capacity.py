@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from foreshock_pipelines.jobs.estimate import PROCESS_BYTES, TABLE_BYTES
+
 ENTITIES = (1_000, 10_000, 100_000, 1_000_000)
 REQUESTS = 10_000
 P95 = 0.1
 FEATURES = 8
 STEP = 30.0
-VALUE_BYTES = 30
-"""For each value that a pass reads: the Arrow table, its copy as parts are joined, and the array."""
 
 
 def main() -> None:
@@ -48,18 +49,18 @@ def _scoring(details: list[dict[str, Any]]) -> Table:
     rate = next(one["entity_scores_per_s"] for one in details if "entity_scores_per_s" in one)
     each = {stage: most[stage] / most["hosts"] for stage in ("fetch", "explain", "store")} | {"score": 1.0 / rate}
     table = Table(
-        "entities", "samples read/s", "read, cores", "score + explain, cores", "alert keeper, cores",
-        "one pass holds", "state", "first limit", box=box.SIMPLE_HEAD,
-        title=f"{FEATURES} features, a row every {STEP:g} s",
+        "entities", "samples read/s", "reading", "scoring, explaining", "alert keeper", "memory", "first limit",
+        box=box.SIMPLE_HEAD, title=f"{FEATURES} features, a row every {STEP:g} s: cores, memory",
     )  # fmt: skip
     for entities in ENTITIES:
         read, keep = (entities * each[stage] / STEP for stage in ("fetch", "store"))
         score = entities * (each["score"] + each["explain"]) / STEP
         samples = entities * FEATURES * (most["context_rows"] + 1)
+        processes = math.ceil(read) + math.ceil(score) + math.ceil(keep)
+        memory = samples * TABLE_BYTES + entities * most["state_bytes"] + processes * PROCESS_BYTES
         table.add_row(
             f"{entities:,}", f"{samples / STEP:,.0f}", f"{read:.2f}", f"{score:.2f}", f"{keep:.2f}",
-            f"{samples * VALUE_BYTES / 1e9:.2f} GB", f"{entities * most['state_bytes'] / 1e9:.2f} GB",
-            _first_limit(read, keep),
+            f"{memory / 1e9:.1f} GB", _first_limit(read, keep),
         )  # fmt: skip
     return table
 
@@ -76,17 +77,17 @@ def _serving(details: list[dict[str, Any]], cores: int) -> Table:
     measured = [one for one in details if "p95_s" in one]
     good = [one for one in measured if one["p95_s"] < P95]
     table = Table(
-        "requests/s, one window each", "cores", "measured on", "the no-op alone", box=box.SIMPLE_HEAD,
+        "requests/s, one window each", "cores", "memory", "measured on", "the no-op alone", box=box.SIMPLE_HEAD,
         title=f"p95 < {P95 * 1000:g} ms",
     )  # fmt: skip
     if not good:
         worst = min(measured, key=lambda one: one["p95_s"])
-        table.add_row(f"{REQUESTS:,}", f"out of reach: the best p95 was {worst['p95_s'] * 1000:.0f} ms", "", "")
+        table.add_row(f"{REQUESTS:,}", f"out of reach: the best p95 was {worst['p95_s'] * 1000:.0f} ms", "", "", "")
         return table
     best = max(good, key=lambda one: one["rates"]["ours"])
     ours, noop = (best["rates"][name] / cores for name in ("ours", "noop"))
     table.add_row(
-        f"{REQUESTS:,}", f"{REQUESTS / ours:.0f}",
+        f"{REQUESTS:,}", f"{REQUESTS / ours:.0f}", f"{REQUESTS / ours * PROCESS_BYTES / 1e9:.0f} GB",
         f"{best['rates']['ours']:,.0f}/s on {cores} cores with the load's own, p95 {best['p95_s'] * 1000:.0f} ms",
         f"{REQUESTS / noop:.0f} cores",
     )  # fmt: skip
