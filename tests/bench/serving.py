@@ -111,7 +111,7 @@ def _bulk(url: str, detector: Detector, windows: Windows, auth: dict[str, str], 
     arrow = sink.getvalue().to_pybytes()
     text = _json_body(part, 10, None)
     took: dict[str, list[float]] = {"arrow": [], "json": [], "inside": []}
-    for turn in range(4):
+    for turn in range(9):
         for name, run in {
             "arrow": lambda: load(
                 f"{url}/ai/score?job=bench", arrow, connections=1, seconds=0.01, headers=ARROW | auth

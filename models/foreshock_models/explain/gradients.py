@@ -20,8 +20,8 @@ POINTS = 48
 """Points on the ways from background windows to an input, for each score that is explained."""
 LEAST = 4
 """Points for one window at least."""
-BATCH = 4096
-"""Windows in one pass of the network."""
+BATCH = 512
+"""Windows in one pass of the network: what it keeps for the way back stays in the cache."""
 
 Parts = Callable[[Tensor], Tensor]
 

@@ -44,9 +44,9 @@ def _block(served: Served, body: WindowBody, i: int) -> Panel:
     name = entity_key(_labels(served, body.entity, where))
     columns = _columns(served.detector.features_in_, body, where)
     ms = _milliseconds(body.timestamps)
-    gaps = np.diff(ms)
-    if len(gaps) and gaps.min() <= 0:
-        at = int(np.flatnonzero(gaps <= 0)[0]) + 1
+    back = ms[1:] <= ms[:-1]
+    if back.any():
+        at = int(np.flatnonzero(back)[0]) + 1
         raise DataError(f"{where}.timestamps: not increasing at number {at} ({body.timestamps[at].isoformat()})")
     size = round(served.step * 1000)
     grid = ms // size  # a time is moved down to its point of the grid
@@ -78,8 +78,8 @@ def _columns(features: tuple[str, ...], body: WindowBody, where: str) -> NDArray
 
 def _milliseconds(times: list[datetime]) -> NDArray[np.int64]:
     """Since the epoch; a time without an offset is UTC."""
-    aware = [t if t.tzinfo else t.replace(tzinfo=UTC) for t in times]
-    return np.array([round(t.timestamp() * 1000) for t in aware], dtype=np.int64)
+    seconds = np.array([(t if t.tzinfo else t.replace(tzinfo=UTC)).timestamp() for t in times])
+    return np.rint(seconds * 1000).astype(np.int64)
 
 
 def _labels(served: Served, entity: str | dict[str, str] | None, where: str) -> dict[str, str]:
