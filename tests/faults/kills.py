@@ -22,13 +22,10 @@ DOWN = 2.0
 class Round:
     """What one kill cost.
 
-    ``heard``, ``before_ms``, ``before``: what was received, and scored, when it began; ``starts``: entity to the
-    second in which its anomaly begins.
+    ``heard``: how much was received when it began; ``starts``: entity to the second in which its anomaly begins.
     """
 
     heard: int
-    before_ms: int
-    before: dict[str, int]
     starts: dict[str, int]
     received: int = 0
     duplicates: int = 0
@@ -91,8 +88,7 @@ FAULTS: dict[str, Callable[[Stage], object]] = {
 def play(stage: Stage, name: str, entities: tuple[str, str]) -> Round:
     """Plant an anomaly at the kill and one after it; wait until the API answers and scoring goes on."""
     at = int(time.time()) + 2
-    before_ms, before = stage.rows()
-    result = Round(len(stage.received()), before_ms, before, {entities[0]: at, entities[1]: at + 2})
+    result = Round(len(stage.received()), {entities[0]: at, entities[1]: at + 2})
     for entity, start in result.starts.items():
         stage.plant(entity, start)
     time.sleep(max(0.0, at + 1.5 - time.time()))
@@ -113,11 +109,12 @@ def finish(stage: Stage, result: Round) -> None:
     """Wait until both anomalies of a round are told and every row is scored; count what is not."""
     try:
         until("alerts", lambda: _told(stage, result) == 2, PATIENCE)
-        until("rows", lambda: _missing(stage, result) == 0, 30)
+        until("rows", lambda: stage.missing() == 0, 30)
     except TimeoutError as exc:
         result.problem = result.problem or str(exc)
     result.received = _told(stage, result)
-    result.missed = _missing(stage, result)
+    result.missed = stage.missing()
+    stage.lost += result.missed
     seen = [(p["id"], p["event"], p["updated"]) for p in stage.received()[result.heard :]]
     result.duplicates = len(seen) - len(set(seen))
 
@@ -134,12 +131,3 @@ def _told(stage: Stage, result: Round) -> int:
             if start <= opened <= start + LONG:
                 found.add(payload["entity"])
     return len(found)
-
-
-def _missing(stage: Stage, result: Round) -> int:
-    """Rows since the round began that were sent and not scored, or scored twice."""
-    now_ms, now = stage.rows()
-    if not now:
-        return -1
-    wanted = (now_ms - result.before_ms) // 1000
-    return sum(abs(wanted - (now[name] - result.before[name])) for name in stage.entities)

@@ -104,6 +104,8 @@ class Stage:
         self.platform = Server(self._up, f"{self.folder}/fleet.yaml")
         self.agent = Agent(self.url, self.entities, seed)
         self.store: Store | None = None
+        self.begun: tuple[int, dict[str, int]] = (0, {})
+        self.lost = 0
         self.client = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=2)
 
     @contextlib.contextmanager
@@ -120,6 +122,7 @@ class Stage:
             self._train(url)
             self.platform.start()
             until("first pass", lambda: self.scored_ms(), 60)
+            until("two passes that fit", self._begin, 60)
             yield self
         finally:
             self.kill_platform()
@@ -190,6 +193,20 @@ class Stage:
         if state is None:
             return 0, {}
         return state.scored_ms, rows_taken(State.from_bytes(state.policy_state))
+
+    def _begin(self) -> bool:
+        """Take where scoring stands as the beginning, if no row that belongs before it is late."""
+        self.begun, self.lost = self.rows(), 0
+        time.sleep(3)
+        return self.missing() == 0
+
+    def missing(self) -> int:
+        """Rows since the beginning that were sent and not scored, or scored twice, beyond those known as lost."""
+        (first_ms, first), (now_ms, now) = self.begun, self.rows()
+        if not now:
+            return -1
+        wanted = (now_ms - first_ms) // 1000
+        return sum(abs(wanted - (now[name] - first.get(name, 0))) for name in self.entities) - self.lost
 
     def received(self) -> list[dict[str, Any]]:
         """Everything that the receiver got."""
