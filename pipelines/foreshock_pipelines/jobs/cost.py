@@ -20,10 +20,12 @@ from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
 
-__all__ = ["Cost", "costs_of"]
+__all__ = ["PER_ENTITY", "Cost", "costs_of"]
 
 SMALL, LARGE = 4_000, 12_000
 """Rows of the two trials of a fit: the difference is what a row costs."""
+PER_ENTITY = "per_entity"
+"""A parameter of any detector: as many fits as entities, each of a cost of its own."""
 ENTITIES = 4
 LEARNT = 1_024
 """Windows that a network learns from in a trial: once, so that the rest of the fit can be told apart."""
@@ -53,7 +55,7 @@ class Cost:
 
 
 def costs_of(job: Job, cache: Path | None = None) -> dict[str, Cost]:
-    """Cost of each detector of a job, with its parameters and its number of features.
+    """Cost of each detector of a job, with its parameters and its number of features; of one fit, if `per_entity`.
 
     Parameters
     ----------
@@ -62,8 +64,9 @@ def costs_of(job: Job, cache: Path | None = None) -> dict[str, Cost]:
     """
     found = {}
     known = _load(cache)
-    for name, params in job.detector_params.items():
-        key = json.dumps([_machine(), name, dict(params), len(job.features)], sort_keys=True)
+    for name, given in job.detector_params.items():
+        params = {key: value for key, value in given.items() if key != PER_ENTITY}
+        key = json.dumps([_machine(), name, params, len(job.features)], sort_keys=True)
         if key not in known:
             known[key] = asdict(_try(name, params, len(job.features)))
             _save(cache, known)

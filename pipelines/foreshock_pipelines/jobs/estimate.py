@@ -13,7 +13,7 @@ from foreshock_models.detectors import make
 from foreshock_models.errors import JobError
 from foreshock_pipelines.datasets.source import Source
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.cost import Cost
+from foreshock_pipelines.jobs.cost import PER_ENTITY, Cost
 
 __all__ = ["Estimate", "available_cores", "available_memory", "check_memory", "estimate"]
 
@@ -83,8 +83,7 @@ def estimate(
     training, scoring = None, None
     if costs is not None:
         fits = [
-            costs[name].fit(rows, make(name, **params).learns_from(rows))
-            for name, params in job.detector_params.items()
+            _fit_seconds(costs[name], name, params, entities, steps) for name, params in job.detector_params.items()
         ]
         training = max([*fits, sum(fits) / cores])  # detectors are fitted side by side
         scoring = entities * sum(cost.scored for cost in costs.values()) / job.score_every
@@ -92,6 +91,13 @@ def estimate(
         job.name, entities, len(job.features), rows, sum(found.values()) * steps, memory, available_memory(),
         cores, training, scoring,
     )  # fmt: skip
+
+
+def _fit_seconds(cost: Cost, name: str, params: Mapping[str, Any], entities: int, steps: int) -> float:
+    """Seconds of one core to fit a detector on so many entities."""
+    times, rows = (entities, steps) if params.get(PER_ENTITY) else (1, entities * steps)
+    alone = make(name, **{key: value for key, value in params.items() if key != PER_ENTITY})
+    return times * cost.fit(rows, alone.learns_from(rows))
 
 
 def check_memory(found: Estimate) -> None:

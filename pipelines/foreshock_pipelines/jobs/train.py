@@ -369,7 +369,7 @@ def _fit_on_ray(
     if together:
         check_room(workers)
     waiting = {
-        task.options(name=f"fit {name}").remote(d, shared, budget, watch.tally): name
+        task.options(name=f"fit {name}", num_gpus=_gpus(d, len(made))).remote(d, shared, budget, watch.tally): name
         for name, d in made.items()
         if name not in together
     }

@@ -106,6 +106,15 @@ def test_time_grows_with_the_rows_and_is_shared_among_cores(job: Job) -> None:
     assert estimate(job, source, end - job.history, end).training_seconds is None
 
 
+def test_a_model_for_each_entity_is_as_many_fits(job: Job) -> None:
+    source = open_source(job)
+    end = source.latest()
+    costs = {"iforest": Cost(fixed=1.0, row=1e-3, learnt=0.0, scored=0.03)}
+    each = job.model_copy(update={"detectors": {"iforest": {"n_trees": 2, "per_entity": True}}})
+    found = estimate(each, source, end - job.history, end, costs)
+    assert found.training_seconds == pytest.approx(4 * 1.0 + 1e-3 * found.rows)
+
+
 def test_a_network_learns_from_a_bounded_number_of_rows() -> None:
     assert VAE(epochs=3, max_windows=1000).learns_from(10**6) == 3000
     assert VAE(epochs=3, max_windows=1000).learns_from(100) == 3 * 64
