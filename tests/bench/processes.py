@@ -20,13 +20,14 @@ class Usage:
     ----------
     memory : bytes, a page that n processes share counted as a share of 1/n each, whoever they are
     private : bytes that are theirs alone, so that other processes of the machine make no difference
-    by_name, cpu_by_name : memory and seconds, by what the processes call themselves
+    by_name, private_by_name, cpu_by_name : the same and seconds, by what the processes call themselves
     """
 
     cpu_seconds: float
     memory: int
     private: int
     by_name: dict[str, int]
+    private_by_name: dict[str, int]
     cpu_by_name: dict[str, float]
 
 
@@ -48,6 +49,7 @@ def usage(pid: int) -> Usage:
     """What a process and all that it started have taken until now."""
     cpu, memory, private = 0.0, 0, 0
     by_name: dict[str, int] = {}
+    private_by_name: dict[str, int] = {}
     cpu_by_name: dict[str, float] = {}
     for process in family(pid):
         try:
@@ -57,8 +59,9 @@ def usage(pid: int) -> Usage:
             continue
         cpu, memory, private = cpu + used, memory + found.pss, private + found.uss
         by_name[name] = by_name.get(name, 0) + found.pss
+        private_by_name[name] = private_by_name.get(name, 0) + found.uss
         cpu_by_name[name] = cpu_by_name.get(name, 0.0) + used
-    return Usage(cpu, memory, private, by_name, cpu_by_name)
+    return Usage(cpu, memory, private, by_name, private_by_name, cpu_by_name)
 
 
 @contextmanager
@@ -85,6 +88,6 @@ def _name(process: psutil.Process) -> str:
     words = process.cmdline()
     first = words[0] if words else process.name()
     if first.startswith("ray::"):
-        return first.partition("(")[0].strip()
+        return first.partition(".")[0].strip()  # without the method that an actor is in just now
     parts = [word.rpartition("/")[2] for word in words[:4] if not word.startswith("-")]
     return " ".join(parts[:3])

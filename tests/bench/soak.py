@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.bench.harness import Row, Size
 from tests.bench.inputs import fleet
-from tests.bench.processes import usage
+from tests.bench.processes import Usage, usage
 from tests.servers.servers import free_port
 
 from foreshock.schedule.conductor import Replay
@@ -64,24 +64,31 @@ def rows(size: Size) -> Iterator[Row]:
         known = store.scorer(job.name)
         store.close()
     scored_hours = 0.0 if known is None else (known.scored_ms / 1000 - start.timestamp()) / 3600
-    yield _row(np.array(seen), minutes, scored_hours)
+    yield _row(seen, minutes, scored_hours)
 
 
-def _watch(seconds: float) -> list[tuple[float, float]]:
-    """Time and private memory of all processes, until `seconds` are over."""
+def _watch(seconds: float) -> list[tuple[float, Usage]]:
+    """Time and what all processes hold, until `seconds` are over."""
     began, seen = time.monotonic(), []
     while (now := time.monotonic() - began) < seconds:
-        seen.append((now, float(usage(os.getpid()).private)))
+        seen.append((now, usage(os.getpid())))
         time.sleep(EVERY)
     return seen
 
 
-def _row(seen: NDArray[np.float64], minutes: float, scored_hours: float) -> Row:
-    kept = seen[seen[:, 0] >= SETTLE * 60 * minutes]
-    slope, _ = np.polyfit(kept[:, 0] / 3600, kept[:, 1], 1)
-    last = float(np.median(kept[-5:, 1]))
+def _row(seen: list[tuple[float, Usage]], minutes: float, scored_hours: float) -> Row:
+    kept = [(at, found) for at, found in seen if at >= SETTLE * 60 * minutes]
+    hours = np.array([at / 3600 for at, _ in kept])
+    slope = _slope(hours, [found.private for _, found in kept])
+    names = kept[-1][1].private_by_name
+    growth = {name: _slope(hours, [found.private_by_name.get(name, 0) for _, found in kept]) for name in names}
+    last = float(np.median([found.private for _, found in kept[-5:]]))
     return Row(
         f"{minutes:g} min of the platform, {scored_hours:.0f} h of {HOSTS} hosts replayed: private memory",
         f"{last / 1e9:.2f} GB, {slope / 1e6:+.0f} MB/h", f"limit {LIMIT / 1e6:+.0f} MB/h", slope / LIMIT, "flat",
-        bool(slope <= LIMIT), {"bytes_per_hour": slope, "seen": seen.tolist()},
+        slope <= LIMIT, {"bytes_per_hour": slope, "of_each": growth, "seen": [(at, f.private) for at, f in seen]},
     )  # fmt: skip
+
+
+def _slope(hours: NDArray[np.float64], values: list[int]) -> float:
+    return float(np.polyfit(hours, values, 1)[0])
