@@ -19,13 +19,8 @@ COLUMNS = (
 console = Console(width=None if sys.stdout.isatty() else 120)
 
 
-def run(
-    stage: Stage, faults: list[str], times: int, seed: int, deadline: float, *, at_once: bool = False
-) -> list[Tally]:
-    """Rounds in an order drawn from the seed, until all are done or the time is up.
-
-    `at_once`: kill the next as soon as the one before is up again, and count at the end.
-    """
+def run(stage: Stage, faults: list[str], times: int, seed: int, deadline: float) -> list[Tally]:
+    """Rounds in an order drawn from the seed, until all are done or the time is up."""
     tallies = {name: Tally(name) for name in faults}
     order = [name for name in faults for _ in range(times)]
     random.Random(seed).shuffle(order)
@@ -37,16 +32,12 @@ def run(
         pair = hosts[2 * i % len(hosts)], hosts[(2 * i + 1) % len(hosts)]
         done = play(stage, name, pair)
         tallies[name].rounds.append(done)
-        if not at_once:
-            finish(stage, done)
-            console.print(
-                f"{i + 1:4}/{len(order)} {name}: {done.received} of {done.expected} alerts, "
-                f"{done.missed} rows missed, {done.seconds:.1f} s {done.problem}",
-                highlight=False,
-            )
-    for tally in tallies.values() if at_once else ():
-        for one in tally.rounds:
-            finish(stage, one)
+        finish(stage, done)
+        console.print(
+            f"{i + 1:4}/{len(order)} {name}: {done.received} of {done.expected} alerts, "
+            f"{done.missed} rows missed, {done.seconds:.1f} s {done.problem}",
+            highlight=False,
+        )
     return [tally for tally in tallies.values() if tally.rounds]
 
 

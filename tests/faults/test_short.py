@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.prometheus, pytest.
 @pytest.mark.timeout(900)
 def test_whatever_is_killed_every_alert_arrives_and_every_row_is_scored_once() -> None:
     with Stage(seed=1, hosts=2 * len(FAULTS)).running() as stage:
-        tallies = run(stage, list(FAULTS), times=1, seed=1, deadline=time.monotonic() + 600, at_once=True)
+        tallies = run(stage, list(FAULTS), times=1, seed=1, deadline=time.monotonic() + 600)
     assert [tally.name for tally in tallies] == list(FAULTS)
     for tally in tallies:
         (one,) = tally.rounds
