@@ -197,8 +197,11 @@ class Stage:
     def _begin(self) -> bool:
         """Take where scoring stands as the beginning, if no row that belongs before it is late."""
         self.begun, self.lost = self.rows(), 0
-        time.sleep(3)
-        return self.missing() == 0
+        time.sleep(2)
+        with contextlib.suppress(TimeoutError):
+            until("rows", lambda: self.missing() == 0, 5)
+            return True
+        return False
 
     def missing(self) -> int:
         """Rows since the beginning that were sent and not scored, or scored twice, beyond those known as lost."""
