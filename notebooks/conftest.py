@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -10,14 +11,30 @@ import pytest
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Kernels inherit the environment: no cluster or server of whoever runs this, and a port that is free."""
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as s:
+    """Kernels inherit the environment: no cluster or server of whoever runs this, and ports and folders of its own.
+
+    The folder of Ray must be short: sockets are in it.
+    """
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="nb", dir="/tmp", ignore_cleanup_errors=True) as folder,
+    ):
         for name in ("PROMETHEUS_URL", "RAY_ADDRESS", "FORESHOCK_URL"):
             patch.delenv(name, raising=False)
-        s.bind(("127.0.0.1", 0))
-        patch.setenv("FORESHOCK_PORT", str(s.getsockname()[1]))
-        s.close()
+        patch.setenv("RAY_TMPDIR", folder)
+        for name in ("CONFIG_FILE_LOC", "SOCKET_PATH", "SERVER_STATE_BASE", "SERVER_STATE_FILE"):
+            patch.setenv(
+                f"RAY_SERVE_HAPROXY_{name}", folder if name.endswith("BASE") else f"{folder}/{name.lower()}"
+            )
+        for name in ("FORESHOCK_PORT", "RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT"):
+            patch.setenv(name, str(free_port()))
         return (yield)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
