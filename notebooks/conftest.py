@@ -15,6 +15,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
     The folder of Ray must be short: sockets are in it.
     """
+    if item.path.suffix != ".ipynb":  # pytest asks this hook of every folder about every test
+        return (yield)
     with (
         pytest.MonkeyPatch.context() as patch,
         tempfile.TemporaryDirectory(prefix="nb", dir="/tmp", ignore_cleanup_errors=True) as folder,
