@@ -19,18 +19,10 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of two processes (pytest-xdist), one takes all that needs the shared cluster, the other the rest, by file."""
-    if not hasattr(config, "workerinput"):
-        return
-
-    def on_ray(item: pytest.Item) -> bool:
-        return item.get_closest_marker("ray") is not None or "ray_cluster" in getattr(item, "fixturenames", ())
-
-    items.sort(key=lambda item: not on_ray(item))  # the longest part first
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray(item) else str(item.path)))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What uses the shared cluster is marked so: `tests.together` runs it apart from the rest."""
+    if "ray_cluster" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.ray)
 
 
 @pytest.fixture(scope="session")
