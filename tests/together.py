@@ -1,4 +1,4 @@
-"""All tests in two processes side by side: those that run on Ray, and the rest.
+"""All tests in two processes side by side: those that share a Ray cluster, and the rest.
 
 Both wait for much that others start: side by side they take little more than the longer one. Words of the command
 line (paths, ``-k`` ...) are for one pytest, as usual.
