@@ -19,12 +19,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """What uses the shared cluster is marked so: `tests.together` runs it apart from the rest."""
-    if "ray_cluster" in getattr(item, "fixturenames", ()):
-        item.add_marker(pytest.mark.ray)
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Root of the repository."""

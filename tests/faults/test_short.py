@@ -9,7 +9,7 @@ from tests.faults.__main__ import run
 from tests.faults.kills import FAULTS
 from tests.faults.stage import Stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.prometheus, pytest.mark.postgres]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.prometheus, pytest.mark.postgres]
 
 
 @pytest.mark.timeout(900)

@@ -43,6 +43,7 @@ def test_parts_of_the_entities_scored_apart_are_the_pass_of_all(trained: Any) ->
     np.testing.assert_array_equal(joined.usual.upper, whole.usual.upper)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_nodes_that_die_in_training_and_in_scoring_lose_nothing(trained: Any, tmp_path: Path, root: Path) -> None:
     windows = tmp_path / "windows.parquet"

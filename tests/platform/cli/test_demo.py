@@ -42,13 +42,15 @@ def left_over(home: Path) -> list[psutil.Process]:
 def test_ctrl_c_stops_the_demo_while_it_trains_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     with start(tmp_path) as process:
         assert process.stdout is not None
+        said = ""
         for line in process.stdout:
+            said += line
             if "rows x" in line:
                 break
         time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
         rest, _ = process.communicate(timeout=100)
-    assert process.returncode == 130, rest
+    assert process.returncode == 130, said + rest
     assert "Traceback" not in rest, rest
     registry = Registry(tmp_path / "demo" / "models")
     for model in registry.models("demo"):

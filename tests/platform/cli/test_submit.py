@@ -19,7 +19,7 @@ import psutil
 import pytest
 from tests.servers.servers import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 BIN = Path(sys.executable).parent
 
 
