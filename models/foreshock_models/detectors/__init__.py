@@ -1,4 +1,4 @@
-"""Detectors: one algorithm a file, by name; imported when first used, for the networks bring torch."""
+"""Detectors: one algorithm a file, by name; imported when first used."""
 
 from __future__ import annotations
 

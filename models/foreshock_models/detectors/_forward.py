@@ -1,7 +1,7 @@
 """The networks' forward passes in machine code: a scorer asks for a few windows at a time, over and over.
 
 An operation of torch costs some microseconds before it computes anything, and a pass of the LSTM has a hundred of
-them. Training and gradients stay with torch; the weights are its own, not copies.
+them. Training stays with torch.
 
 ``error_model="numpy"``: a check for division by zero, which cannot happen here, would keep the loops off the vector
 unit.
@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["lstm_forward", "vae_forward"]
+__all__ = ["BLOCK", "lstm_forward", "silu", "squash", "tanh", "vae_forward"]
 
 Array = NDArray[np.float32]
 BLOCK = 128
@@ -35,7 +35,7 @@ Q = tuple(
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy", inline="always")
-def _tanh(x: np.float32) -> np.float32:
+def tanh(x: np.float32) -> np.float32:
     x = min(max(x, -FLAT), FLAT)
     s = x * x
     p = P[0]
@@ -48,20 +48,20 @@ def _tanh(x: np.float32) -> np.float32:
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _squash(rows: Array, bias: Array) -> None:
+def squash(rows: Array, bias: Array) -> None:
     """``tanh(rows + bias)``, in place."""
     for b in range(rows.shape[0]):
         for k in range(rows.shape[1]):
-            rows[b, k] = _tanh(rows[b, k] + bias[k])
+            rows[b, k] = tanh(rows[b, k] + bias[k])
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _silu(rows: Array, bias: Array) -> Array:
+def silu(rows: Array, bias: Array) -> Array:
     """``v * sigmoid(v)`` of ``v = rows + bias``, in place."""
     for b in range(rows.shape[0]):
         for k in range(rows.shape[1]):
             v = rows[b, k] + bias[k]
-            rows[b, k] = v * (HALF + HALF * _tanh(HALF * v))
+            rows[b, k] = v * (HALF + HALF * tanh(HALF * v))
     return rows
 
 
@@ -83,23 +83,12 @@ def lstm_forward(
     starts
         ``(n,)``: where the entity of each of `rows` begins; before it, its first row is repeated.
     weights
-        Of the inputs ``(4H, F)``, of the state ``(4H, H)``, their two biases ``(4H,)`` (torch's order: input,
-        forget, cell, output), of the head ``(F, H)`` and ``(F,)``; how much of the last row is kept, before its
-        sigmoid ``(F,)``.
+        Of inputs and state together ``(F + H, 4H)`` and their bias ``(4H,)``, in torch's order of the gates
+        (input, forget, cell, output), halved but for the cell; of the head ``(F, H)`` and ``(F,)``; how much of
+        the last row is kept ``(F,)``.
     """
-    of_inputs, of_state, bias_in, bias_state, head, head_bias, keep = weights
-    share = HALF * keep
-    _squash(share.reshape(1, -1), np.zeros_like(keep))
-    share = HALF + HALF * share
-    f, h = x.shape[1], of_state.shape[1]
-    both = np.empty((f + h, 4 * h), np.float32)
-    both[:f] = of_inputs.T
-    both[f:] = of_state.T
-    bias = bias_in + bias_state
-    # sigmoid(v) = (1 + tanh(v / 2)) / 2: one function for all four gates
-    for part in (slice(0, 2 * h), slice(3 * h, 4 * h)):
-        both[:, part] *= HALF
-        bias[part] *= HALF
+    both, bias, head, head_bias, share = weights
+    f, h = x.shape[1], head.shape[1]
     nothing = np.zeros(h, np.float32)
     out = np.empty((len(rows), f), np.float32)
     for first in range(0, len(rows), BLOCK):
@@ -112,13 +101,13 @@ def lstm_forward(
             for b in range(n):
                 given[b, :f] = x[max(rows[first + b] - span + 1 + step, starts[first + b])]
             np.dot(given, both, gates)
-            _squash(gates, bias)
+            squash(gates, bias)
             for b in range(n):
                 for k in range(h):
                     kept = (HALF + HALF * gates[b, h + k]) * cell[b, k]
                     cell[b, k] = kept + (HALF + HALF * gates[b, k]) * gates[b, 2 * h + k]
                     state[b, k] = cell[b, k]
-            _squash(state, nothing)
+            squash(state, nothing)
             for b in range(n):
                 for k in range(h):
                     state[b, k] *= HALF + HALF * gates[b, 3 * h + k]
@@ -158,9 +147,9 @@ def vae_forward(
             for step in range(span):
                 row = max(rows[first + b] - span + 1 + step, starts[first + b])
                 windows[b, step * f : (step + 1) * f] = x[row]
-        code = _silu(np.dot(windows, weights[0].T), biases[0])
-        code = _silu(np.dot(code, weights[1].T), biases[1])
+        code = silu(np.dot(windows, weights[0].T), biases[0])
+        code = silu(np.dot(code, weights[1].T), biases[1])
         latent = np.dot(code, weights[2].T) + biases[2]
-        rebuilt = np.dot(_silu(np.dot(latent, weights[3].T), biases[3]), weights[4].T)
+        rebuilt = np.dot(silu(np.dot(latent, weights[3].T), biases[3]), weights[4].T)
         out[first : first + n] = rebuilt + biases[4]
     return out

@@ -1,28 +1,41 @@
-"""What the network detectors share: windows, gaps, training, residuals, expected gradients."""
+"""What the network detectors share: windows, gaps, residuals, expected gradients.
+
+torch is imported to train, and to score on a GPU: a process that scores and explains on the CPU never loads it.
+"""
 
 from __future__ import annotations
 
-import math
+import ctypes
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Protocol, Self
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation
 from foreshock_models.detectors._windows import Stacked, carried, rows_before
+from foreshock_models.errors import ArtifactError
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.gradients import ExpectedGradients
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
-__all__ = ["NetworkDetector", "Team"]
+if TYPE_CHECKING:
+    import torch
+
+    from foreshock_models.detectors._nets import Net
+    from foreshock_models.detectors._training import Team
+
+__all__ = ["Array", "NetworkDetector"]
+
+Array = NDArray[np.float32]
 
 BATCH = 4096
+"""Windows in one pass on a GPU."""
+DRIVERS = ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll")
+"""What is there where torch may find a GPU."""
 CLIP = 6.0
 """Scaled inputs beyond this say no more: a network extrapolates badly."""
 EXCESS = 8.0
@@ -30,27 +43,6 @@ EXCESS = 8.0
 BACKGROUND = 16
 EARLY = 0.85
 """Share of an entity's rows, the oldest, that weights are trained on; the rest says when to stop."""
-
-
-class Team(Protocol):
-    """Processes that train one network together: each takes its share of every batch.
-
-    All hold the same rows and the same seed, so that they draw the same batches.
-    """
-
-    @property
-    def rank(self) -> int:
-        """Number of this process, from 0."""
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-
-    def join(self, net: nn.Module) -> nn.Module:
-        """The same network, beginning as rank 0's, its gradients averaged over the processes."""
-
-    def mean(self, value: float) -> float:
-        """Mean of a number over the processes."""
 
 
 class NetworkDetector(Detector):
@@ -76,13 +68,20 @@ class NetworkDetector(Detector):
     smoothing
         Rows over which the score is averaged.
     device
-        ``"auto"`` takes a GPU where there is one.
+        ``"auto"`` takes a GPU where there is one, to train and to score; explanations are made on the CPU.
+
+    Attributes
+    ----------
+    weights_ : by the names that torch gives them
+    losses_ : on the newest rows, after each epoch
     """
 
-    net_: nn.Module
+    weights_: dict[str, Array]
     losses_: list[float]
     gradients_: ExpectedGradients | None = None
     """Made at the first explanation."""
+    placed_: Net | None = None
+    """The network on a GPU, made at the first score there."""
     on_epoch: Callable[[int, Callable[[], Self]], None] | None = None
     """Called after each epoch with its number, from 1 on, and a function that gives the detector as it stands, able
     to say raw scores; what it raises ends the training."""
@@ -117,20 +116,30 @@ class NetworkDetector(Detector):
 
     # -- hooks of a subclass ---------------------------------------------------------------------------
     @abstractmethod
-    def _build(self, n_features: int) -> nn.Module:
-        """The network, untrained."""
+    def _build(self, n_features: int) -> Net:
+        """The network in torch, untrained."""
 
     @abstractmethod
-    def _predict(self, windows: Tensor) -> Tensor:
-        """``(B, span, F)`` scaled, gaps filled -> ``(B, F)``: what the last row should be."""
+    def _shapes(self, n_features: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each of `weights_`."""
 
     @abstractmethod
-    def _predict_rows(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """`_predict` for the windows that end at `rows` ``(n,)``, in machine code on the CPU: ``(n, F)``."""
+    def _packed(self, weights: dict[str, Array]) -> tuple[Any, ...]:
+        """The weights as the machine code takes them."""
 
     @abstractmethod
-    def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
-        """Training loss of a batch; ``known`` ``(B, span, F)`` is 0 where a sample is missing."""
+    def _predict_rows(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
+        """What the rows of `x` that are numbered `rows` ``(n,)`` should be, by `packed_`: ``(n, F)``.
+
+        ``starts`` ``(n,)``: where the entity of each begins; before it, its first row is repeated.
+        """
+
+    @abstractmethod
+    def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
+        """Gradient ``(B, span, F)`` of the sum of ``weights * _parts(windows, usual)``.
+
+        ``windows`` ``(B, span, F)``; ``weights`` ``(B, F)``; `usual` ``(F,)``.
+        """
 
     # -- Detector's hooks ------------------------------------------------------------------------------
     @property
@@ -150,34 +159,36 @@ class NetworkDetector(Detector):
         return self.epochs * min(self.max_windows, round(n_rows * (1.0 - HOLD_BACK) * EARLY))
 
     def _fit(self, panel: Panel) -> None:
+        from foreshock_models.detectors._training import train
+
         self.scaler_ = Scaler.fit(panel)
         self.span_ = self._span_for(panel.step)
-        self.gradients_ = None
         x, known = self._inputs(panel)
         windows, masks = Stacked(x, panel, self._span), Stacked(known, panel, self._span)
         order = panel.positions
         lengths = np.repeat(panel.lengths, panel.lengths)
         late = order >= EARLY * lengths
-        with torch.random.fork_rng():
-            torch.manual_seed(self.random_state)
-            self.net_ = self._build(panel.n_features).to(self._device())
-            settle = partial(self._settle, windows, known, late)
-            self._train(windows, masks, np.flatnonzero(~late), np.flatnonzero(late), settle)
-        settle()
+        train(self, panel.n_features, windows, masks, late, lambda w: self._settle(w, windows, known, late))
         rng = np.random.default_rng(self.random_state)
         span = self._span + self.smoothing - 1
         wide = Stacked(x, panel, span)
         self.background_ = wide[rng.choice(len(wide), size=min(BACKGROUND, len(wide)), replace=False)]
 
-    def _settle(self, windows: Stacked, known: NDArray[np.float32], late: NDArray[np.bool_]) -> Self:
-        """Take the usual size of residuals under the weights as they are."""
+    def _settle(self, weights: dict[str, Array], windows: Stacked, known: Array, late: NDArray[np.bool_]) -> None:
+        """Take these weights, and the usual size of residuals under them."""
+        self._take(weights)
         late_rows = late if late.any() else np.ones_like(late)
         residual = np.abs(self._residuals(windows, known, np.arange(len(known))))
         seen = np.where(known > 0, residual, np.nan)
         self.usual_ = np.maximum(_usual(seen[late_rows]), _usual(seen))
         spread = np.sqrt(_mean_square(seen[late_rows]))
         self.band_ = np.where(np.isfinite(spread), spread, 1.0)
-        return self
+
+    def _take(self, weights: dict[str, Array]) -> None:
+        self.weights_ = weights
+        self.packed_ = self._packed(weights)
+        self.gradients_ = None
+        self.placed_ = None
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._smoothed(panel, None)
@@ -187,7 +198,9 @@ class NetworkDetector(Detector):
 
     def _smoothed(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
         """Raw score of `rows` (None: all) ``(n,)``; the network runs only where the score looks."""
-        x, known = self._inputs(panel)
+        return self._raw(*self._inputs(panel), panel, rows)
+
+    def _raw(self, x: Array, known: Array, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
         needed = rows_before(panel, rows, self.smoothing)
         residual = np.abs(self._residuals(Stacked(x, panel, self._span), known, needed.rows))
         parts = np.clip(residual / self.usual_ - 1.0, 0.0, EXCESS) * known[needed.rows]
@@ -208,24 +221,27 @@ class NetworkDetector(Detector):
         span = self._span + self.smoothing - 1
         inputs, masks = Stacked(x, panel, span)[rows], Stacked(known, panel, span)[rows]
         used = np.minimum(panel.positions[rows] + 1, self.smoothing)
-        raw = self._decision_at(panel, rows)
+        raw = self._raw(x, known, panel, rows)
         if self.gradients_ is None:
-            self.net_.requires_grad_(False)  # gradients are of the inputs alone
+            usual = self.usual_.astype(np.float32)
             self.gradients_ = ExpectedGradients(
-                self._parts_of, self.background_, self._span, self._device(), self.random_state
-            )
+                partial(self._parts, usual=usual), partial(self._slopes, usual=usual), self.background_, self._span,
+                self.random_state,
+            )  # fmt: skip
         attributions, base = self.gradients_.explain(inputs, masks, used)
         return Explanation(panel.features, attributions, base, raw)
 
-    def _parts_of(self, windows: Tensor) -> Tensor:
+    def _parts(self, windows: Array, usual: Array) -> Array:
         """What each feature of the last row adds to the raw score: ``(B, span, F)`` -> ``(B, F)``."""
-        usual = torch.as_tensor(self.usual_, dtype=windows.dtype, device=windows.device)
-        residual = (windows[:, -1] - self._predict(windows)).abs() / usual
-        return (residual - 1.0).clamp(0.0, EXCESS)
+        n, span, f = windows.shape
+        starts = np.arange(n) * span
+        predicted = self._predict_rows(windows.reshape(-1, f), starts, starts + span - 1)
+        parts: Array = np.clip(np.abs(windows[:, -1] - predicted) / usual - 1.0, 0.0, EXCESS)
+        return parts
 
     def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         entities, arrays = self.scaler_.to_arrays()
-        weights = {f"net.{name}": value.detach().cpu().numpy() for name, value in self.net_.state_dict().items()}
+        weights = {f"net.{name}": value for name, value in self.weights_.items()}
         own = {"usual": self.usual_, "band": self.band_, "background": self.background_}
         values = {"entities": entities, "losses": self.losses_, "n_features": len(self.usual_), "span": self.span_}
         return values, {**arrays, **weights, **own}
@@ -234,24 +250,22 @@ class NetworkDetector(Detector):
         self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
         self.losses_, self.span_ = values["losses"], values["span"]
         self.usual_, self.band_, self.background_ = arrays["usual"], arrays["band"], arrays["background"]
-        self.net_ = self._build(values["n_features"]).to(self._device())
-        weights = {
-            k.removeprefix("net."): torch.from_numpy(v.copy()) for k, v in arrays.items() if k.startswith("net.")
-        }
-        self.net_.load_state_dict(weights)
-        self.net_.eval()
-        self.gradients_ = None
+        weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
+        expected = self._shapes(values["n_features"])
+        if {name: value.shape for name, value in weights.items()} != expected:
+            raise ArtifactError(f"the weights of {self.name} do not have the shapes that its parameters say")
+        self._take({name: value.astype(np.float32) for name, value in weights.items()})
 
     # -- inside ----------------------------------------------------------------------------------------
-    def _device(self) -> torch.device:
-        if self.device != "auto":
-            chosen = torch.device(self.device)
-        else:
-            chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if chosen.type == "cuda":
-            # cuDNN's LSTM rounds to ten bits by default: scores would differ from the CPU's in the third digit
-            torch.backends.cudnn.allow_tf32 = False
-        return chosen
+    @property
+    def _gpu(self) -> torch.device | None:
+        """Where to score, if not on the CPU."""
+        if self.device == "cpu" or (self.device == "auto" and not _has_driver()):
+            return None
+        from foreshock_models.detectors._nets import device_of
+
+        device = device_of(self.device)
+        return None if device.type == "cpu" else device
 
     def _inputs(self, panel: Panel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scaled rows with gaps carried forward, at most a window long, then 0; and which samples are known."""
@@ -259,69 +273,23 @@ class NetworkDetector(Detector):
         filled = carried(scaled, panel, self._span)
         return np.clip(filled, -CLIP, CLIP).astype(np.float32), (~np.isnan(scaled)).astype(np.float32)
 
-    def _train(
-        self,
-        windows: Stacked,
-        known: Stacked,
-        early: NDArray[Any],
-        late: NDArray[Any],
-        settle: Callable[[], Self],
-    ) -> None:
-        """Adam with early stopping on the newest rows; the best weights are kept."""
-        rng = np.random.default_rng(self.random_state)
-        late = rng.permutation(late)[: self.max_windows // 2]
-        net, team = self.net_, self.team
-        if team is not None:
-            self.net_ = team.join(net)
-            torch.manual_seed(self.random_state + team.rank)  # the noise on each share is its own
-        optimiser = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
-        best, best_weights, waited = math.inf, None, 0
-        self.losses_ = []
-        for epoch in range(1, self.epochs + 1):
-            self.net_.train()
-            chosen = rng.permutation(early)[: self.max_windows]
-            for part in np.array_split(chosen, max(1, len(chosen) // self.batch_size)):
-                mine = self._share(part)
-                loss = self._loss(self._tensor(windows[mine]), self._tensor(known[mine]))
-                optimiser.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-                optimiser.step()
-            self.net_.eval()
-            with torch.inference_mode():
-                rows = self._share(late if len(late) else chosen)
-                held = float(self._loss(self._tensor(windows[rows]), self._tensor(known[rows])))
-            if team is not None:
-                held = team.mean(held)  # so that all stop at the same pass
-            self.losses_.append(held)
-            if self.on_epoch is not None:
-                self.on_epoch(epoch, settle)
-            if held < best * 0.995:
-                best, waited = held, 0
-                best_weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
-            elif (waited := waited + 1) >= self.patience:
-                break
-        self.net_ = net
-        if best_weights is not None:
-            net.load_state_dict(best_weights)
-        net.eval()
-
-    def _share(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """This process's part of `rows`; all of them where it would get none."""
-        if self.team is None or len(rows) < self.team.size:
-            return rows
-        return rows[self.team.rank :: self.team.size]
-
-    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device())
-
     def _forward(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """What `rows` should be, ``(n, F)`` scaled."""
-        if self._device().type == "cpu":
-            return self._predict_rows(windows, rows).astype(np.float64)
+        device = self._gpu
+        if device is None:
+            return self._predict_rows(windows.x, windows.starts[rows], rows).astype(np.float64)
+        return self._forward_on(device, windows, rows)
+
+    def _forward_on(self, device: torch.device, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        import torch
+
+        if self.placed_ is None:
+            net = self._build(windows.x.shape[1])
+            net.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights_.items()})
+            self.placed_ = net.eval().to(device)
         with torch.inference_mode():
             parts = [
-                self._predict(self._tensor(windows[rows[i : i + BATCH]])).cpu().numpy()
+                self.placed_.predict(torch.from_numpy(windows[rows[i : i + BATCH]]).to(device)).cpu().numpy()
                 for i in range(0, len(rows), BATCH)
             ]
         return np.concatenate(parts).astype(np.float64)
@@ -330,6 +298,18 @@ class NetworkDetector(Detector):
         self, windows: Stacked, known: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         return (windows.x[rows] - self._forward(windows, rows)) * known[rows]
+
+
+@cache
+def _has_driver() -> bool:
+    """Whether a GPU may be here: to ask torch would be to load it."""
+    for name in DRIVERS:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def _usual(residual: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
-from sklearn.ensemble._iforest import _average_path_length
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import IsolationForest  # whoever only walks the trees need not load what grows them
 
 __all__ = ["Forest", "flatten", "grow", "score_forests"]
 
@@ -64,6 +65,8 @@ class Forest:
 
 def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int) -> Forest:
     """One forest for each block of `samples` ``(n_forests, n_rows, n_columns)``, grown by scikit-learn."""
+    from sklearn.ensemble import IsolationForest
+
     size = min(max_samples, samples.shape[1])
     return flatten(
         [
@@ -75,6 +78,8 @@ def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int
 
 def flatten(forests: Sequence[IsolationForest]) -> Forest:
     """The same trees as arrays; every forest has as many."""
+    from sklearn.ensemble._iforest import _average_path_length
+
     parts: list[list[NDArray[Any]]] = []
     roots, normal = [], []
     at = 0

@@ -5,41 +5,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from foreshock_models.detectors._backward import lstm_slopes
 from foreshock_models.detectors._forward import lstm_forward
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors._network import EXCESS, Array, NetworkDetector
 from foreshock_models.detectors._space import Float, Int, Space
-from foreshock_models.detectors._windows import Stacked
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors._nets import LSTMNet
 
 __all__ = ["LSTM"]
-
-
-class _Net(nn.Module):
-    """The last rows -> a later one, as a change of the last."""
-
-    def __init__(self, n_features: int, hidden: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(n_features, hidden, batch_first=True)
-        self.head = nn.Linear(hidden, n_features)
-        self.keep = nn.Parameter(torch.zeros(n_features))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        states, _ = self.lstm(rows)  # (B, L, F) -> (B, L, H)
-        last: Tensor = self.head(states[:, -1]) + torch.sigmoid(self.keep) * rows[:, -1]
-        return last
-
-    @cached_property
-    def weights(self) -> tuple[NDArray[np.float32], ...]:
-        """As `lstm_forward` takes them; in the same memory, so that they change with the parameters."""
-        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        held = (*(self.lstm.get_parameter(name) for name in names), self.head.weight, self.head.bias, self.keep)
-        return tuple(parameter.detach().numpy() for parameter in held)
 
 
 class LSTM(NetworkDetector):
@@ -71,7 +50,6 @@ class LSTM(NetworkDetector):
     """
 
     name = "lstm"
-    net_: _Net
 
     def __init__(
         self,
@@ -117,20 +95,37 @@ class LSTM(NetworkDetector):
     def _span_for(self, step: float) -> int:
         return self.window + max(1, round(self.horizon / step))
 
-    def _build(self, n_features: int) -> nn.Module:
-        return _Net(n_features, self.hidden)
+    def _build(self, n_features: int) -> LSTMNet:
+        from foreshock_models.detectors._nets import LSTMNet
 
-    def _predict(self, windows: Tensor) -> Tensor:
-        predicted: Tensor = self.net_(windows[:, : self.window])
-        return predicted
+        return LSTMNet(n_features, self.hidden, self.window)
 
-    def _predict_rows(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = lstm_forward(
-            windows.x, windows.starts[rows], rows, self._span, self.window, self.net_.weights
+    def _shapes(self, n_features: int) -> dict[str, tuple[int, ...]]:
+        gates = 4 * self.hidden
+        return {
+            "lstm.weight_ih_l0": (gates, n_features),
+            "lstm.weight_hh_l0": (gates, self.hidden),
+            "lstm.bias_ih_l0": (gates,),
+            "lstm.bias_hh_l0": (gates,),
+            "head.weight": (n_features, self.hidden),
+            "head.bias": (n_features,),
+            "keep": (n_features,),
+        }
+
+    def _packed(self, weights: dict[str, Array]) -> tuple[Array, ...]:
+        of_inputs, of_state, bias_in, bias_state = (
+            weights[f"lstm.{name}"] for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         )
+        both, bias = np.concatenate([of_inputs.T, of_state.T]), bias_in + bias_state
+        # sigmoid(v) = (1 + tanh(v / 2)) / 2: one function for all four gates, of which the third is a tanh
+        scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), self.hidden)
+        share = 0.5 + 0.5 * np.tanh(0.5 * weights["keep"])
+        return both * scale, bias * scale, weights["head.weight"], weights["head.bias"], share
+
+    def _predict_rows(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
+        found: Array = lstm_forward(x, starts, rows, self._span, self.window, self.packed_)
         return found
 
-    def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
-        error = nn.functional.smooth_l1_loss(self._predict(windows), windows[:, -1], reduction="none")
-        weight = known[:, -1]
-        return (error * weight).sum() / weight.sum().clamp(min=1.0)
+    def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
+        slopes: Array = lstm_slopes(windows, weights, usual, EXCESS, self.window, self.packed_)
+        return slopes

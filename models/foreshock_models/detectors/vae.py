@@ -6,45 +6,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from foreshock_models.detectors._backward import vae_slopes
 from foreshock_models.detectors._forward import vae_forward
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors._network import EXCESS, Array, NetworkDetector
 from foreshock_models.detectors._space import Float, Int, Space
-from foreshock_models.detectors._windows import Stacked
+
+if TYPE_CHECKING:
+    from foreshock_models.detectors._nets import VAENet
 
 __all__ = ["VAE"]
-
-
-class _Net(nn.Module):
-    def __init__(self, window: int, n_features: int, hidden: int, latent: int) -> None:
-        super().__init__()
-        self.n_features = n_features
-        size = window * n_features
-        self.encoder = nn.Sequential(nn.Linear(size, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
-        self.mean = nn.Linear(hidden, latent)
-        self.log_variance = nn.Linear(hidden, latent)
-        self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, size))
-
-    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        code = self.encoder(windows.flatten(1))  # (B, W, F) -> (B, H)
-        mean, log_variance = self.mean(code), self.log_variance(code).clamp(-8, 4)
-        noise = _noise(mean) * (0.5 * log_variance).exp() if self.training else 0.0
-        return self.decoder(mean + noise).reshape(windows.shape), mean, log_variance
-
-    @cached_property
-    def weights(self) -> tuple[tuple[NDArray[np.float32], ...], tuple[NDArray[np.float32], ...]]:
-        """Weights and biases as `vae_forward` takes them; in the same memory, so that they change with them."""
-        names = ("encoder.0", "encoder.2", "mean", "decoder.0", "decoder.2")
-        weights = [self.get_parameter(f"{name}.weight").detach().numpy() for name in names]
-        biases = [self.get_parameter(f"{name}.bias").detach().numpy() for name in names]
-        last = slice(-self.n_features, None)  # of the last layer, what makes the last row
-        return (*weights[:-1], weights[-1][last]), (*biases[:-1], biases[-1][last])
 
 
 class VAE(NetworkDetector):
@@ -72,7 +47,6 @@ class VAE(NetworkDetector):
     """
 
     name = "vae"
-    net_: _Net
 
     def __init__(
         self,
@@ -121,33 +95,39 @@ class VAE(NetworkDetector):
             "smoothing": Int(1, 60, 8, log=True),
         }
 
-    def _build(self, n_features: int) -> nn.Module:
+    def _build(self, n_features: int) -> VAENet:
+        from foreshock_models.detectors._nets import VAENet
+
         latent = self.latent or _latent(n_features)
-        return _Net(self.window, n_features, self.hidden, latent)
+        return VAENet(self.window, n_features, self.hidden, latent, self.beta, self.noise)
 
-    def _predict(self, windows: Tensor) -> Tensor:
-        rebuilt: Tensor = self.net_(windows)[0]
-        return rebuilt[:, -1]
+    def _shapes(self, n_features: int) -> dict[str, tuple[int, ...]]:
+        latent, size = self.latent or _latent(n_features), self.window * n_features
+        layers = {
+            "encoder.0": (self.hidden, size),
+            "encoder.2": (self.hidden, self.hidden),
+            "mean": (latent, self.hidden),
+            "log_variance": (latent, self.hidden),
+            "decoder.0": (self.hidden, latent),
+            "decoder.2": (size, self.hidden),
+        }
+        shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in layers.items()}
+        return shapes | {f"{name}.bias": shape[:1] for name, shape in layers.items()}
 
-    def _predict_rows(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = vae_forward(
-            windows.x, windows.starts[rows], rows, self._span, *self.net_.weights
-        )
+    def _packed(self, weights: dict[str, Array]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        names = ("encoder.0", "encoder.2", "mean", "decoder.0", "decoder.2")
+        layers, biases = ([weights[f"{name}.{kind}"] for name in names] for kind in ("weight", "bias"))
+        last = slice(-(len(biases[-1]) // self.window), None)  # of the last layer, what makes the last row
+        return (*layers[:-1], layers[-1][last]), (*biases[:-1], biases[-1][last])
+
+    def _predict_rows(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
+        found: Array = vae_forward(x, starts, rows, self._span, *self.packed_)
         return found
 
-    def _loss(self, windows: Tensor, known: Tensor) -> Tensor:
-        given = windows + self.noise * _noise(windows) if self.net_.training else windows
-        rebuilt, mean, log_variance = self.net_(given)
-        error = nn.functional.smooth_l1_loss(rebuilt, windows, reduction="none")
-        fit = (error * known).sum() / known.sum().clamp(min=1.0)
-        divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(dim=1).mean()
-        return fit + self.beta * divergence
+    def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
+        slopes: Array = vae_slopes(windows, weights, usual, EXCESS, *self.packed_)
+        return slopes
 
 
 def _latent(n_features: int) -> int:
     return min(16, max(2, n_features // 3 + 1))
-
-
-def _noise(like: Tensor) -> Tensor:
-    """Normal noise of that shape, drawn on the CPU: one seed gives the same on every device."""
-    return torch.randn(like.shape).to(like.device)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from numba import njit
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor
 
 __all__ = ["ExpectedGradients"]
 
@@ -21,9 +21,11 @@ POINTS = 48
 LEAST = 4
 """Points for one window at least."""
 BATCH = 512
-"""Windows in one pass of the network: what it keeps for the way back stays in the cache."""
+"""Windows that are laid out at a time."""
 
-Parts = Callable[[Tensor], Tensor]
+Array = NDArray[np.float32]
+Parts = Callable[[Array], Array]
+Slopes = Callable[[Array, Array], Array]
 
 
 class ExpectedGradients:
@@ -37,22 +39,23 @@ class ExpectedGradients:
     ----------
     parts
         ``(B, span, F)`` windows -> ``(B, F)``: what each feature of the last row adds.
+    slopes
+        ``(B, span, F)`` windows and ``(B, F)`` weights -> ``(B, span, F)``: the gradient of the weighted sum of the
+        parts.
     background
         ``(b, span + k - 1, F)``: usual inputs of scores that are means over `k` windows.
     """
 
-    def __init__(
-        self, parts: Parts, background: NDArray[np.float32], span: int, device: torch.device, seed: int
-    ) -> None:
+    def __init__(self, parts: Parts, slopes: Slopes, background: Array, span: int, seed: int) -> None:
         self.parts = parts
+        self.slopes = slopes
         self.span = span
-        self.device = device
         self.seed = seed
-        self.usual = self._windows(background)  # (b, k, span, F)
+        self.usual = sliding_window_view(background, span, axis=1).swapaxes(2, 3)  # (b, k, span, F)
         self.ways: dict[int, _Ways] = {}
 
     def explain(
-        self, inputs: NDArray[np.float32], known: NDArray[np.float32], used: NDArray[np.int64]
+        self, inputs: Array, known: Array, used: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Explain `n` scores.
 
@@ -74,11 +77,13 @@ class ExpectedGradients:
                 self.ways[count] = self._ways(count)
             ways = self.ways[count]
             rows = np.flatnonzero(used == count)
-            size = max(1, BATCH // ways.alphas[..., 0, 0].numel())
+            size = max(1, BATCH // ways.alphas.size)
             for some in np.array_split(rows, -(-len(rows) // size)):
                 mask = known[some, -count:]  # (n, count, F): the last row of each window
                 base[some] = (ways.rest * mask).mean(axis=(1, 2))
-                attributions[some] = self._attributions(ways, self._windows(inputs[some])[:, -count:], mask)
+                rows_of_windows = inputs[some, -(self.span + count - 1) :]
+                windows, weights = _points(rows_of_windows, mask, ways.starts, ways.alphas)
+                attributions[some] = _along(rows_of_windows, ways.starts, self.slopes(windows, weights))
         return attributions, base
 
     def _ways(self, count: int) -> _Ways:
@@ -86,25 +91,10 @@ class ExpectedGradients:
         each = max(LEAST, POINTS // count)
         generator = np.random.default_rng(self.seed)
         chosen = np.stack([generator.permutation(len(self.usual))[:each] for _ in range(k)])[k - count :]
-        alphas = _alphas(count, chosen.shape[1], max(1, each // len(self.usual)), generator, self.device)
-        starts = self.usual[chosen, np.arange(k - count, k)[:, None]]  # (count, b, span, F)
-        with torch.inference_mode():
-            rest = self.parts(starts.reshape(-1, *starts.shape[2:])).reshape(*chosen.shape, -1).mean(dim=1)
-        return _Ways(starts, alphas, rest.cpu().numpy())
-
-    def _attributions(self, ways: _Ways, here: Tensor, mask: NDArray[np.float32]) -> NDArray[np.float64]:
-        away = (here[:, :, None] - ways.starts)[:, :, :, None]  # (n, count, b, 1, span, F)
-        way = (ways.starts[:, :, None] + ways.alphas * away).requires_grad_(True)  # (n, count, b, steps, span, F)
-        found = self.parts(way.reshape(-1, *way.shape[-2:])).reshape(*way.shape[:4], -1)
-        weights = torch.as_tensor(mask, device=self.device)[:, :, None, None]
-        (gradient,) = torch.autograd.grad((found * weights).mean(dim=-1).sum(), way)
-        attributions: NDArray[np.float64] = (away * gradient).sum(dim=4).mean(dim=(1, 2, 3)).cpu().numpy()
-        return attributions
-
-    def _windows(self, rows: NDArray[np.float32]) -> Tensor:
-        """``(n, span + k - 1, F)`` -> ``(n, k, span, F)``."""
-        x = torch.as_tensor(np.ascontiguousarray(rows), device=self.device)
-        return x.unfold(1, self.span, 1).transpose(2, 3)
+        alphas = _alphas(count, chosen.shape[1], max(1, each // len(self.usual)), generator)
+        starts = np.ascontiguousarray(self.usual[chosen, np.arange(k - count, k)[:, None]])  # (count, b, span, F)
+        rest = self.parts(starts.reshape(-1, *starts.shape[2:])).reshape(*chosen.shape, -1).mean(axis=1)
+        return _Ways(starts, alphas, rest)
 
 
 @dataclass(frozen=True)
@@ -115,16 +105,62 @@ class _Ways:
     feature adds at the starts, on average.
     """
 
-    starts: Tensor
-    alphas: Tensor
-    rest: NDArray[np.float32]
+    starts: Array
+    alphas: Array
+    rest: Array
 
 
-def _alphas(
-    windows: int, background: int, steps: int, generator: np.random.Generator, device: torch.device
-) -> Tensor:
-    """How far along each way the points lie ``(windows, b, steps, 1, 1)``: one in each of ``b * steps`` strata."""
+def _alphas(windows: int, background: int, steps: int, generator: np.random.Generator) -> Array:
+    """How far along each way the points lie ``(windows, b, steps)``: one in each of ``b * steps`` strata."""
     n = background * steps
     strata = generator.permuted(np.tile(np.arange(n), (windows, 1)), axis=1)
-    fractions = ((strata + generator.random((windows, n))) / n).reshape(windows, background, steps, 1, 1)
-    return torch.as_tensor(fractions, dtype=torch.float32, device=device)
+    fractions = ((strata + generator.random((windows, n))) / n).reshape(windows, background, steps)
+    return fractions.astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _points(rows: Array, mask: Array, starts: Array, alphas: Array) -> tuple[Array, Array]:
+    """The windows at all points ``(n * count * b * steps, span, F)``, and the weights of their parts ``(.., F)``.
+
+    Parameters
+    ----------
+    rows, mask
+        ``(n, span + count - 1, F)`` rows of the windows to explain; ``(n, count, F)`` which parts count.
+    """
+    count, b, span, f = starts.shape
+    steps = alphas.shape[2]
+    windows = np.empty((len(rows) * count * b * steps, span, f), np.float32)
+    weights = np.empty((len(windows), f), np.float32)
+    at = 0
+    for n in range(len(rows)):
+        for c in range(count):
+            for i in range(b):
+                for k in range(steps):
+                    alpha = alphas[c, i, k]
+                    for s in range(span):
+                        for j in range(f):
+                            start = starts[c, i, s, j]
+                            windows[at, s, j] = start + alpha * (rows[n, c + s, j] - start)
+                    for j in range(f):
+                        weights[at, j] = mask[n, c, j] / f
+                    at += 1
+    return windows, weights
+
+
+@njit(cache=True, nogil=True)
+def _along(rows: Array, starts: Array, slopes: Array) -> NDArray[np.float64]:
+    """What lies between the starts and the explained windows, times the `slopes` on the way: ``(n, F)``."""
+    count, b, span, f = starts.shape
+    each = len(slopes) // len(rows)
+    steps = each // (count * b)
+    out = np.zeros((len(rows), f))
+    at = 0
+    for n in range(len(rows)):
+        for c in range(count):
+            for i in range(b):
+                for _ in range(steps):
+                    for s in range(span):
+                        for j in range(f):
+                            out[n, j] += (rows[n, c + s, j] - starts[c, i, s, j]) * slopes[at, s, j]
+                    at += 1
+    return out / each

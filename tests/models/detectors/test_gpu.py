@@ -27,7 +27,6 @@ def test_a_model_of_the_cpu_scores_the_same_on_a_gpu(
     detector = kind(epochs=2, device="cpu").fit(rows)
     before = detector.decision_function(rows)
     detector.device = "cuda"
-    detector.net_.to("cuda")
     np.testing.assert_allclose(detector.decision_function(rows), before, rtol=1e-4, atol=1e-6)
 
 
