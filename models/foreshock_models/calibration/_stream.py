@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from foreshock_models.calibration._routine import DAYS, remember, routine
+
 __all__ = ["COLUMNS", "FIRST_LINE", "FRESH", "HIGHEST", "LOWEST", "advance", "relative", "stand"]
 
 COLUMNS = {
@@ -25,7 +27,7 @@ COLUMNS = {
     "votes": 13,  # from here: the last rows' votes, newest first
 }
 MAX_VOTES = 32
-FIRST_LINE = 0.75
+FIRST_LINE = 0.85
 """Where the line begins if the tail is extrapolated far beyond what training saw: that errs to the high side, and a
 line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
 LOWEST, HIGHEST = 0.6, 1.6
@@ -84,7 +86,8 @@ def _shown(value: float, line: float) -> float:
         return max(value, 1.0 + FLAT * (value - line))
     if line < 1.0:
         return max(value, 1.0 - STEEP * (line - value))
-    return min(value, max(1.0 - (line - value), DIP + FLAT * (value - DIP)))
+    flat = FLAT * min(1.0, (HIGHEST - DIP) / (line - DIP))  # so that a routine, however high, stays as far below 1
+    return min(value, max(1.0 - (line - value), DIP + flat * (value - DIP)))
 
 
 @njit(cache=True, nogil=True)
@@ -137,8 +140,10 @@ def stand(
 def advance(
     x: NDArray[np.float64],
     present: NDArray[np.bool_],
+    hours: NDArray[np.int64],
     offsets: NDArray[np.int64],
     table: NDArray[np.float64],
+    rings: NDArray[np.float32],
     tail: NDArray[np.float64],
     log_budget: float,
     pace: float,
@@ -147,13 +152,15 @@ def advance(
     gain: float,
     needed: int,
     of: int,
+    routine_days: int,
     floor: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Score every row with the state before it, then learn from the row. Changes `table` in place.
+    """Score every row with the state before it, then learn from the row. Changes `table` and `rings` in place.
 
     Nothing is learnt from a row without a sample (not `present` ``(n_rows,)``): the sample may come later, and is
     then scored as if it had come in time.
-    `pace` is that of the slow mean, 0 for scores that are not relative to it.
+    `pace` is that of the slow mean, 0 for scores that are not relative to it. `hours` ``(n_rows,)`` count from the
+    epoch; what recurs on `routine_days` of the last days raises the line of its time of day (`_routine`).
     Returns the scores ``(n_rows,)`` and where a new normal was accepted ``(n_rows,)``.
     """
     threshold, rate, scale, shape = tail
@@ -163,16 +170,22 @@ def advance(
     budget = np.exp(log_budget)
     fast = 4.0 * busy_rate
     for e in range(len(offsets) - 1):
-        s = table[e]
+        s, ring = table[e], rings[e]
+        hour, raised = np.int64(-1), 0.0
         for i in range(offsets[e], offsets[e + 1]):
             here = x[i]
             if pace > 0:
                 here = x[i] / (s[SLOW] + EASE * s[USUAL])
             z = (here - s[CENTER]) / s[SPREAD]
             value = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
-            score[i] = _shown(value, s[LINE])
+            if routine_days <= DAYS and hours[i] != hour:
+                hour = hours[i]
+                raised = routine(ring, hour, routine_days)
+            # what is higher than the routine is none, and is measured by the line until it is over
+            score[i] = _shown(value, s[LINE] if s[ALERTING] == 1.0 else max(s[LINE], raised))
             if not present[i]:
                 continue
+            remember(ring, hours[i], value if value >= s[LINE] else 0.0)
             s[SLOW] += pace * (x[i] - s[SLOW])
             vote = 1.0 if score[i] >= 1.0 else 0.0
             height = _height(value, s[LINE])

@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock_models.calibration._routine import WIDTH, times
 from foreshock_models.calibration._stream import (
     COLUMNS,
     FIRST_LINE,
@@ -59,6 +60,7 @@ longer where it allows the second: there the line begins where the tail says."""
 LEARNT = ("center", "spread", "shift", "line", "slow", "usual", "fast_center", "fast_spread")
 """What an entity that is unknown takes from those of training."""
 HUGE = 1e100
+HOUR_MS = 3_600_000
 GAIN = 0.5
 """How far one alert that only just reached the line moves it."""
 
@@ -130,15 +132,15 @@ class Calibrator:
         self.rows = panel.n_rows
         for name, values in columns.items():
             table[:, COLUMNS[name]] = values
-        self.state = State(panel.entities, {"calibration": table})
+        self.state = _fresh(panel.entities, table)
         return self
 
     def recalibrate(self, budget: Budget) -> None:
-        """Move the line to another budget; the controller begins anew."""
+        """Move the line to another budget; the controller begins anew, and what recurs is forgotten."""
         self.budget = budget
         table = self.state.arrays["calibration"].copy()
         table[:, COLUMNS["line"]] = self._first_line(self.rows)
-        self.state = State(self.state.entities, {"calibration": table})
+        self.state = _fresh(self.state.entities, table)
 
     def _first_line(self, n_rows: int) -> float:
         """Where the line of each entity begins, after so many held-back rows of all of them."""
@@ -147,7 +149,7 @@ class Calibrator:
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it; rows without a sample change nothing."""
-        table = self._rows((self.state if state is None else state), panel.entities)
+        table, rings = self._standing(self.state if state is None else state, panel.entities)
         x = np.ascontiguousarray(self._scaled(raw))
         day = 86400.0 / panel.step
         present = np.asarray(~np.isnan(panel.values).all(axis=1))
@@ -155,24 +157,28 @@ class Calibrator:
         score, normal = advance(
             x,
             present,
+            panel.timestamps // HOUR_MS,
             panel.offsets,
             table,
+            rings,
             *self._line(panel.step),
             self._pace(panel.step),
             max(YOUNG_DAYS * day, WARM_ROWS),
             1.0 / max(NEW_NORMAL_DAYS * day, NEW_NORMAL_ROWS),
             GAIN,
             *self.budget.votes,
+            times(self.budget.alerts_per_day),
             self.floor,
         )
         earlier: NDArray[np.int64] = np.cumsum(present) - present  # rows with a sample, of all entities
         before = seen + earlier - earlier[panel.offsets[panel.codes]]
         shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
-        return Calibrated(score, before < WARM_ROWS, State(panel.entities, {"calibration": table}), shifts)
+        after = State(panel.entities, {"calibration": table, "hours": rings})
+        return Calibrated(score, before < WARM_ROWS, after, shifts)
 
     def static(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
-        table = self._rows(self.state, panel.entities)
+        table, _ = self._standing(self.state, panel.entities)
         x = np.ascontiguousarray(self._scaled(raw))
         return stand(x, panel.offsets, table, *self._line(panel.step), self._pace(panel.step))
 
@@ -199,22 +205,28 @@ class Calibrator:
         tail = np.array([self.tail.threshold, self.tail.rate, self.tail.scale, self.tail.shape])
         return tail, float(np.log(1.0 / self.budget.rows_per_alert(step)))
 
-    def _rows(self, state: State, entities: tuple[str, ...]) -> NDArray[np.float64]:
-        """The state of `entities`, copied; an unknown one starts from the median of those known in training."""
-        rows = np.empty((len(entities), len(FRESH)))
+    def _standing(self, state: State, entities: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Table and rings of `entities`, copied.
+
+        An unknown one starts from the median of those known in training. States of earlier versions have no rings.
+        """
+        table = np.empty((len(entities), len(FRESH)))
+        rings = np.zeros((len(entities), WIDTH), np.float32)
         new = []
         for i, name in enumerate(entities):
             for known in (state, self.state):
                 if name in known.number:
-                    rows[i] = known.arrays["calibration"][known.number[name]]
+                    table[i] = known.arrays["calibration"][known.number[name]]
+                    if "hours" in known.arrays:
+                        rings[i] = known.arrays["hours"][known.number[name]]
                     break
             else:
                 new.append(i)
         if new:
             columns = [COLUMNS[name] for name in LEARNT]
-            rows[new] = FRESH
-            rows[np.ix_(new, columns)] = np.median(self.state.arrays["calibration"][:, columns], axis=0)
-        return rows
+            table[new] = FRESH
+            table[np.ix_(new, columns)] = np.median(self.state.arrays["calibration"][:, columns], axis=0)
+        return table, rings
 
     def _scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Finite raw scores, free of the detector's own scale."""
@@ -236,10 +248,16 @@ class Calibrator:
             "tail": self.tail.as_dict(),
             "entities": list(self.state.entities),
         }
-        return values, {"calibration.state": self.state.arrays["calibration"]}
+        return values, {
+            "calibration.state": self.state.arrays["calibration"],
+            "calibration.hours": self.state.arrays["hours"],
+        }
 
     @classmethod
     def from_arrays(cls, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Take back what `to_arrays` gave; a model of an earlier version remembers no hours."""
+        state = _fresh(tuple(values["entities"]), arrays["calibration.state"])
+        state.arrays["hours"] = arrays.get("calibration.hours", state.arrays["hours"])
         return cls(
             budget=Budget(values["alerts"], values["seconds"], (values["votes"][0], values["votes"][1])),
             unit=values["unit"],
@@ -248,8 +266,13 @@ class Calibrator:
             step=values["step"],
             rows=values["rows"],
             tail=Tail(**values["tail"]),
-            state=State(tuple(values["entities"]), {"calibration": arrays["calibration.state"]}),
+            state=state,
         )
+
+
+def _fresh(entities: tuple[str, ...], table: NDArray[np.float64]) -> State:
+    """A state without a memory of hours."""
+    return State(entities, {"calibration": table, "hours": np.zeros((len(entities), WIDTH), np.float32)})
 
 
 def _center_and_spread(x: NDArray[np.float64]) -> tuple[float, float]:

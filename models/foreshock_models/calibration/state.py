@@ -44,7 +44,10 @@ class State:
 
     @classmethod
     def merge(cls, states: Iterable[State]) -> State:
-        """Put states of different entities together; a later one replaces an earlier one of the same name."""
+        """Put states of different entities together; a later one replaces an earlier one of the same name.
+
+        What only some of them have, others being of an earlier version, is 0 for the rest.
+        """
         parts = [state for state in states if state.entities]
         if not parts:
             return cls()
@@ -53,7 +56,18 @@ class State:
             names.update({name: (p, i) for i, name in enumerate(part.entities)})
         starts = np.cumsum([0, *(len(part.entities) for part in parts)])
         rows = np.array([starts[p] + i for p, i in names.values()])
-        arrays = {key: np.concatenate([part.arrays[key] for part in parts])[rows] for key in parts[0].arrays}
+        shapes = {key: array for part in parts for key, array in part.arrays.items()}
+        arrays = {
+            key: np.concatenate(
+                [
+                    part.arrays[key]
+                    if key in part.arrays
+                    else np.zeros((len(part.entities), *like.shape[1:]), like.dtype)
+                    for part in parts
+                ]
+            )[rows]
+            for key, like in shapes.items()
+        }
         return cls(tuple(names), arrays)
 
     def to_bytes(self) -> bytes:
