@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.calibrator import Calibrator
@@ -17,6 +16,7 @@ from foreshock_models.detectors._scores import Expectation, Scores
 from foreshock_models.detectors._space import Space
 from foreshock_models.display import facts_html
 from foreshock_models.errors import NotEnoughData, NotFitted
+from foreshock_models.estimator import Estimator
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.movement import lookback, movement, weigh
 from foreshock_models.panel import Panel
@@ -34,7 +34,7 @@ MIN_ROWS = 50
 """Fewer rows with a sample than this cannot be called a history."""
 
 
-class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+class Detector(Estimator, ABC):
     """Base of all detectors: public methods validate, a subclass writes the hooks below.
 
     A higher raw score is more anomalous. Rows are in time order, entity by entity; a raw score looks at its
@@ -238,19 +238,15 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no
         return self
 
     # -- in notebooks -----------------------------------------------------------------------------------
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        """The parameters, as scikit-learn shows them, and what it was fitted on."""
-        text: str = super().__repr__(N_CHAR_MAX)
+    def __repr__(self) -> str:
+        """The parameters, and what it was fitted on."""
+        text = super().__repr__()
         if not hasattr(self, "features_in_"):
             return text
         return f"{text}, fitted on {len(self.state_.entities)} entities x {len(self.features_in_)} features"
 
     def _repr_html_(self) -> str:
         return facts_html(repr(self), self._facts())
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        """In place of scikit-learn's diagram."""
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _facts(self) -> dict[str, Any]:
         """What a person wants to know of a fitted detector."""

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 
 from foreshock_models.errors import DataError, NotEnoughData, NotFitted, allowed
+from foreshock_models.estimator import Estimator
 from foreshock_models.forecasters._conformal import Errors
 from foreshock_models.forecasters._forecast import Forecast
 from foreshock_models.forecasters._grid import Limits, Series, choose_grid, limits_of, on_grid
@@ -52,7 +52,7 @@ class Validated:
     baseline_wape: float
 
 
-class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+class Forecaster(Estimator, ABC):
     """A forecaster of metrics: fit, then predict points with intervals.
 
     Fine series are averaged onto a coarser grid first (see `grid_`, and the `grid` parameter): a forecast is of

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from foreshock_models.errors import DataError, SourceError
 from foreshock_models.panel import Panel
 
 if TYPE_CHECKING:
+    import pandas as pd
     import ray.data
 
 __all__ = ["TIMESTAMP", "Windows", "entity_key", "entity_labels", "to_ms"]
@@ -389,6 +389,8 @@ def to_ms(times: Any) -> NDArray[np.int64]:
         return values.astype(np.int64)
     if values.dtype.kind == "f":
         return np.round(values).astype(np.int64)
+    import pandas as pd  # only for times as people write them: it takes 50 MB
+
     index = pd.DatetimeIndex(pd.to_datetime(times, utc=True))
     return index.as_unit("ms").asi8
 
@@ -399,22 +401,24 @@ def _ms(time: int | datetime) -> int:
 
 def _codes(labels: dict[str, Any], n_rows: int) -> tuple[NDArray[np.int64], list[NDArray[np.str_]]]:
     """Number each distinct label set, in sorted order; also each label's values per number."""
-    if not labels:
-        return np.zeros(n_rows, np.int64), []
-    frame = pd.MultiIndex.from_arrays([_strings(values) for values in labels.values()])
-    codes, unique = pd.factorize(frame, sort=True)
-    names = [np.asarray(unique.get_level_values(i), dtype=str) for i in range(len(labels))]
-    return codes.astype(np.int64), names
+    codes = np.zeros(n_rows, np.int64)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.str_]]] = []
+    for values in labels.values():
+        own, names = _sorted_codes(values)
+        distinct, codes = np.unique(codes * len(names) + own, return_inverse=True)  # so that they never overflow
+        parts = [(kept[distinct // len(names)], known) for kept, known in parts]
+        parts.append((distinct % len(names), names))
+    return codes, [names[own] for own, names in parts]
 
 
-def _strings(values: Any) -> Any:
+def _sorted_codes(values: Any) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """Each row's number in the sorted distinct values ``(n_rows,)``, and these."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
-    if isinstance(values, pa.DictionaryArray):
-        return pd.Categorical.from_codes(
-            values.indices.to_numpy(zero_copy_only=False), values.dictionary.to_pylist()
-        )
-    return np.asarray(values).astype(str).astype(object)
+    if not isinstance(values, pa.DictionaryArray):
+        values = pa.array(np.asarray(values).astype(str).astype(object), pa.string()).dictionary_encode()
+    names, order = np.unique(np.array(values.dictionary.to_pylist(), dtype=str), return_inverse=True)
+    return order[values.indices.to_numpy(zero_copy_only=False)].astype(np.int64), names
 
 
 def _lonely(table: pa.Table, labels: Sequence[str], some: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -15,14 +15,14 @@ from sqlalchemy.engine import Connection
 from foreshock.alerts.life import end
 from foreshock.store.feedback import VERDICTS, Feedback, StoredFeedback
 from foreshock.store.silences import StoredSilences
-from foreshock.store.store import Alert, Store
-from foreshock_models.calibration.calibrator import Calibrator
+from foreshock.store.store import Alert, ScorerState, Store
 from foreshock_models.calibration.state import State
 from foreshock_models.errors import ConfigError, StateError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
 if TYPE_CHECKING:
+    from foreshock_models.calibration.calibrator import Calibrator
     from foreshock_pipelines.datasets.labels import Intervals
     from foreshock_pipelines.jobs.train import Exclusion
 
@@ -80,7 +80,7 @@ def give(
         )
         if verdict == "false" and alert.kind == "anomaly" and scorer is not None:
             by = _raise_for(kept, registry, alert, scorer.version, c)
-            model = Calibrator.raise_line(State.from_bytes(scorer.model_state), alert.entity, by)
+            model = _raised(scorer, alert.entity, by)
             store.save_scorer(c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1))
             feedback = replace(feedback, shift=by)
         kept.add(c, feedback)
@@ -137,7 +137,7 @@ def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
             raise StateError(f"no feedback on {alert_id} is in force")
         last = given[-1]
         if last.shift and scorer is not None:
-            model = Calibrator.raise_line(State.from_bytes(scorer.model_state), last.entity, -last.shift)
+            model = _raised(scorer, last.entity, -last.shift)
             store.save_scorer(c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1))
         kept.undo(c, last.id, now_ms)
         why = f"{last.verdict} by {last.who} is taken back"
@@ -191,8 +191,17 @@ def _raise_for(kept: StoredFeedback, registry: Registry, alert: Alert, version: 
     return max(needed - since, 0.0)
 
 
+def _raised(scorer: ScorerState, entity: str, by: float) -> State:
+    """Where calibration stands, with the line of an entity so much higher."""
+    from foreshock_models.calibration.calibrator import Calibrator
+
+    return Calibrator.raise_line(State.from_bytes(scorer.model_state), entity, by)
+
+
 def _calibrator(packed: dict[str, Any]) -> Calibrator:
     """The line of a saved model, without its entities: nothing of the detector need be loaded."""
+    from foreshock_models.calibration.calibrator import Calibrator  # compiled code: at the first verdict
+
     return Calibrator.from_arrays({**packed, "entities": []}, {"calibration.state": np.zeros((0, 0))})
 
 

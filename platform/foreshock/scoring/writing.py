@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,9 @@ from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.jobs.score import Scored
-from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
+
+if TYPE_CHECKING:
+    from foreshock_pipelines.prometheus.remote_write import TimeSeries
 
 __all__ = ["METRICS", "ScoreWriter", "WriteStats", "blocks_of", "score_labels", "series_of"]
 
@@ -93,6 +96,8 @@ def blocks_of(job: Job, scored: Scored, detector: str, *, features: bool) -> lis
 
 def series_of(block: Block) -> Iterator[TimeSeries]:
     """What `blocks_of` packed, as series."""
+    from foreshock_pipelines.prometheus.remote_write import TimeSeries
+
     with pa.ipc.open_stream(block.data) as stream:
         batch = stream.read_next_batch()
     names = batch.column(0)
@@ -114,6 +119,8 @@ class ScoreWriter:
     """
 
     def __init__(self, job: str, config: WriteConfig, store_url: str) -> None:
+        from foreshock_pipelines.prometheus.remote_write import RemoteWriter
+
         self.job = job
         self.config = config
         self.writer = RemoteWriter(config)

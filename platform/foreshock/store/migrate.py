@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from foreshock_models.errors import StoreError
 
@@ -19,6 +17,7 @@ __all__ = ["downgrade", "upgrade"]
 
 LOCK = 7_351_001
 ATTEMPTS, PAUSE = 50, 0.2
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(store: Store, to: str = "head") -> None:
@@ -29,6 +28,10 @@ def upgrade(store: Store, to: str = "head") -> None:
     StoreError
         It cannot be reached, or is of a newer Foreshock.
     """
+    if to == "head" and _is_newest(store):
+        return  # as nearly always: whoever opens the store need not load alembic
+    from alembic import command
+
     for attempt in range(ATTEMPTS):
         try:
             _run(store, command.upgrade, to)
@@ -45,12 +48,26 @@ def upgrade(store: Store, to: str = "head") -> None:
 
 def downgrade(store: Store, to: str) -> None:
     """Migrate down to a revision; rows stay, columns that it does not know are dropped."""
+    from alembic import command
+
     _run(store, command.downgrade, to)
 
 
+def _is_newest(store: Store) -> bool:
+    newest = max(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    try:
+        with store.engine.connect() as connection:
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()
+    except sa.exc.SQLAlchemyError:  # no tables yet, or nobody answers yet
+        return False
+    return found == [newest]
+
+
 def _run(store: Store, step: object, to: str) -> None:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     with store.begin() as connection:
         if store.engine.dialect.name == "postgresql":  # two processes that start at once

@@ -73,7 +73,7 @@ def test_since_takes_a_time_as_well_as_milliseconds() -> None:
     assert by_time.panel.timestamps.min() == since
 
 
-@pytest.mark.parametrize("show", [repr, lambda model: model._repr_mimebundle_()["text/html"]])
+@pytest.mark.parametrize("show", [repr, lambda model: model._repr_html_()])
 def test_a_detector_says_whether_it_is_fitted(show: object) -> None:
     windows, _ = demo_fleet(hosts=2, days=0.2)
     model = IForest(n_trees=5)
