@@ -37,7 +37,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
     """A Ray cluster: the one at ``FORESHOCK_RAY_ADDRESS``, else one that lives as long as this block."""
     import ray
 
-    set_serve_mode()
+    set_serve_mode(settings)
     for name, value in IDLE.items():
         os.environ.setdefault(f"RAY_{name}", value)
     # says at each start that Ray's own token authentication is on, which is as it should be

@@ -23,13 +23,15 @@ from foreshock.store import open_store
 from foreshock.store.store import ScorerState, Store
 from foreshock_models.calibration.state import State
 from foreshock_models.errors import StoreError
-from foreshock_models.policy import rows_taken
+from foreshock_models.policy import Policy, rows_taken
 from foreshock_pipelines.jobfile import load_job
 from foreshock_pipelines.jobs.train import train
 from foreshock_pipelines.registry import Registry
 
 HISTORY = 900
 """Seconds of history that the model is trained on."""
+HELD_BACK = 2
+"""So many of the newest rows the agent may not have sent yet."""
 TOKEN = "a-token-for-the-faults"
 JOB = "fleet"
 
@@ -104,7 +106,7 @@ class Stage:
         self.platform = Server(self._up, f"{self.folder}/fleet.yaml")
         self.agent = Agent(self.url, self.entities, seed)
         self.store: Store | None = None
-        self.begun: tuple[int, dict[str, int]] = (0, {})
+        self.begun: dict[str, tuple[int, int]] = {}
         self.lost = 0
         self.client = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=2)
 
@@ -121,8 +123,7 @@ class Stage:
             self.agent.start(now)
             self._train(url)
             self.platform.start()
-            until("first pass", lambda: self.scored_ms(), 60)
-            until("two passes that fit", self._begin, 60)
+            until("first pass", self._begin, 60)
             yield self
         finally:
             self.kill_platform()
@@ -155,17 +156,13 @@ class Stage:
             "FORESHOCK_API_TOKEN": TOKEN,
             "FORESHOCK_PORT": str(self.ports["api"]),
             "RAY_TMPDIR": str(self.folder / "r"),
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(self.folder / "ha" / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(self.folder / "ha" / "admin.sock"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(self.folder / "ha"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(self.folder / "ha" / "server-state"),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.ports["metrics"]),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(self.ports["stats"]),
         }
 
     @contextlib.contextmanager
     def _up(self) -> Iterator[int]:
-        for name in ("r", "ha", "home"):
+        for name in ("r", "home"):
             (self.folder / name).mkdir(exist_ok=True)
         command = [sys.executable, "-m", "foreshock", "up", "-c", str(self.folder / "fleet.yaml")]
         healthy = f"http://127.0.0.1:{self.ports['api']}/healthz"
@@ -187,29 +184,34 @@ class Stage:
         state = self.standing()
         return 0 if state is None else state.scored_ms
 
-    def rows(self) -> tuple[int, dict[str, int]]:
-        """Up to when was scored, and how many rows of each entity were."""
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """Entity to the time of its last row, ms, and how many of its rows were scored."""
         state = self.standing()
         if state is None:
-            return 0, {}
-        return state.scored_ms, rows_taken(State.from_bytes(state.policy_state))
+            return {}
+        policy = State.from_bytes(state.policy_state)
+        taken = rows_taken(policy)
+        return {name: (seen, taken[name]) for name, seen in Policy.last_seen(policy).items()}
 
     def _begin(self) -> bool:
-        """Take where scoring stands as the beginning, if no row that belongs before it is late."""
+        """Take where scoring stands as the beginning, once every entity is scored."""
         self.begun, self.lost = self.rows(), 0
-        time.sleep(2)
-        with contextlib.suppress(TimeoutError):
-            until("rows", lambda: self.missing() == 0, 5)
-            return True
-        return False
+        return self.begun.keys() >= set(self.entities)
 
     def missing(self) -> int:
-        """Rows since the beginning that were sent and not scored, or scored twice, beyond those known as lost."""
-        (first_ms, first), (now_ms, now) = self.begun, self.rows()
+        """Rows since the beginning that were not scored, or twice, beyond those known as lost.
+
+        Counted up to the last scored row of each entity, not up to where passes stand: whether the newest row is
+        there when a pass looks for it depends on where in a second passes begin, which a restart changes.
+        """
+        upto, now = self.scored_ms(), self.rows()
         if not now:
             return -1
-        wanted = (now_ms - first_ms) // 1000
-        return sum(abs(wanted - (now[name] - first.get(name, 0))) for name in self.entities) - self.lost
+        lost = 0
+        for name in self.entities:
+            (began, before), (seen, taken) = self.begun[name], now[name]
+            lost += abs((seen - began) // 1000 - (taken - before)) + max(0, (upto - seen) // 1000 - HELD_BACK)
+        return lost - self.lost
 
     def received(self) -> list[dict[str, Any]]:
         """Everything that the receiver got."""
@@ -269,13 +271,10 @@ class Stage:
         shutil.rmtree(self.folder / "r", ignore_errors=True)
 
     def _sweep(self) -> None:
-        """End what outlived its parent: told by this stage's own folder in its environment or command."""
+        """End what outlived its parent: told by this stage's own folder in its environment."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.pid != os.getpid() and (
-                    process.environ().get("RAY_TMPDIR") == str(self.folder / "r")
-                    or f"{self.folder}/ha/" in " ".join(process.cmdline())
-                ):
+                if process.pid != os.getpid() and process.environ().get("RAY_TMPDIR") == str(self.folder / "r"):
                     process.kill()
 
 

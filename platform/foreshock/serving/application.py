@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from foreshock.serving.models import Explainer, Scorer
 from foreshock.serving.problems import Problem
 from foreshock.serving.schemas import ExplainRequest, ScoreRequest
 from foreshock.settings import Settings
-from foreshock_models.errors import ForeshockError, allowed
+from foreshock_models.errors import ConfigError, ForeshockError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
@@ -151,15 +152,56 @@ async def _ask(call: Callable[[], Any]) -> Any:
     raise AssertionError("the last attempt returns or raises")
 
 
-def set_serve_mode() -> None:
-    """HAProxy in front of the replicas; must be set before Ray starts. It binds all interfaces (see README)."""
-    os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
-    os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
-    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "50")
-    # ten looks a second at replicas that need none took an eighth of a core
-    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
+def set_serve_mode(settings: Settings) -> None:
+    """HAProxy in front of the replicas; must be set before Ray starts. It binds all interfaces (see README).
+
+    What it listens on besides, and the ports of the replicas behind it, move with the port of the API, so that
+    several installations on one host do not take each other's: Ray's own choice is the same for all of them.
+    """
+    folder = _private_folder()
+    first = 20_000 + settings.port % 100 * 100
+    chosen = {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "50",
+        # ten looks a second at replicas that need none took an eighth of a core
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_beside(settings.port, 1)),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(_beside(settings.port, 2)),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 99),
+        # whoever reaches the proxy's socket may do anything with it
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+    }
+    for name, value in chosen.items():
+        os.environ.setdefault(name, value)
+
+
+def _beside(port: int, by: int) -> int:
+    """A port near another one."""
+    return port + by if port + by <= 65535 else port - by
+
+
+def _private_folder() -> Path:
+    """A folder for sockets that nobody else enters; its name is short, for a socket's has 107 letters.
+
+    Raises
+    ------
+    ConfigError
+        It is somebody else's.
+    """
+    folder = Path("/tmp") / f"foreshock-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConfigError(f"{folder} must be a folder that only this user can enter; remove it and start again")
+    return folder
 
 
 def serve_application(
