@@ -56,7 +56,7 @@ def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
 ) -> None:
     import ray
 
-    from foreshock.alerts.actor import NAMESPACE
+    from foreshock.actors import NAMESPACE
     from foreshock.schedule.conductor import Plan, Replay, start_conductor
     from foreshock.store import open_store
     from foreshock_pipelines.jobfile import load_job

@@ -33,8 +33,11 @@ class Running:
 
 
 @contextmanager
-def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[None]:
-    """A Ray cluster: the one at ``FORESHOCK_RAY_ADDRESS``, else one that lives as long as this block."""
+def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[bool]:
+    """A Ray cluster: the one at ``FORESHOCK_RAY_ADDRESS``, else one that lives as long as this block.
+
+    Gives whether it is that one, which nobody else uses.
+    """
     import ray
 
     set_serve_mode(settings)
@@ -43,7 +46,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
     # says at each start that Ray's own token authentication is on, which is as it should be
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if ray.is_initialized():  # notebooks and tests bring their own
-        yield
+        yield False
         return
     address = settings.ray_address or os.environ.get("RAY_ADDRESS")  # Ray sets the latter inside its jobs
     if address:
@@ -55,7 +58,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
         )  # fmt: skip
     _quiet()
     try:
-        yield
+        yield not address
     finally:
         ray.shutdown()
 
@@ -67,13 +70,14 @@ def bring_up(
     files: Mapping[str, Path] | None = None,
     scoring: bool = True,
     replay: Replay | None = None,
+    own_cluster: bool = False,
 ) -> Running:
-    """Serve, and score the jobs, on a Ray that runs already."""
+    """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
     conductor = None
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
             jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
-            settings.retention,
+            settings.retention, own_cluster,
         )  # fmt: skip
         conductor = start_conductor(plan)
     token, new = serve_application(settings, jobs, files)

@@ -16,8 +16,8 @@ from tests.servers.servers import need
 from foreshock.alerts.delivery import Deliverer
 from foreshock.schedule.measures import Measures
 from foreshock.schedule.runs import Run
-from foreshock.scoring.worker import PassReport
-from foreshock.scoring.writing import METRICS, WriteStats
+from foreshock.scoring.report import PassReport, WriteStats
+from foreshock.scoring.writing import METRICS
 from foreshock.serving.metrics import render
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import load_jobs

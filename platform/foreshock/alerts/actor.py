@@ -23,10 +23,8 @@ from foreshock.store.unwritten import Block
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import Scored
 
-__all__ = ["NAME", "NAMESPACE", "AlertKeeper", "alert_actor"]
+__all__ = ["AlertKeeper"]
 
-NAMESPACE = "foreshock"
-NAME = "alerts"
 DELIVER_EVERY = 0.5
 
 
@@ -109,16 +107,3 @@ class AlertKeeper:
 
 def _now_ms() -> int:
     return round(time.time() * 1000)
-
-
-def alert_actor(
-    store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO", keep: Retention | None = None
-) -> Any:
-    """The running alert actor, or a new one."""
-    import ray
-
-    remote = ray.remote(AlertKeeper)
-    return remote.options(
-        name=NAME, namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
-        max_restarts=-1, max_task_retries=-1, num_cpus=0,
-    ).remote(store_url, url, list(jobs), log_level, keep)  # fmt: skip

@@ -61,10 +61,12 @@ def demo(
     job, file = _job(home, windows)
     console.print(f"fleet: {windows!r}", highlight=False, soft_wrap=True)
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
-    with ray_cluster(settings, num_cpus=4):
+    with ray_cluster(settings, num_cpus=4) as own:
         with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
             # the training, which takes longer, stays in this thread: there Ctrl-C ends it
-            starting = pool.submit(bring_up, settings, {job.name: job}, files={job.name: file}, replay=replayed)
+            starting = pool.submit(
+                bring_up, settings, {job.name: job}, files={job.name: file}, replay=replayed, own_cluster=own
+            )
             train(job, Registry(settings.registry), end=replayed.start, progress=note, steps=note.steps)
             running = starting.result()
         store = open_store(settings.store)

@@ -41,9 +41,9 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
     settings = load_settings(host=host, port=port)
     jobs, files = jobs_of(config)
     settings.home.mkdir(parents=True, exist_ok=True)
-    with ray_cluster(settings):
+    with ray_cluster(settings) as own:
         with stage_line("starting"):
-            running = bring_up(settings, jobs, files=files, scoring=scoring)
+            running = bring_up(settings, jobs, files=files, scoring=scoring, own_cluster=own)
         announce(settings, running, jobs)
         wait_for_stop()
         console.print("stopping")

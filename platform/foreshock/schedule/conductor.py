@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foreshock.alerts.actor import NAMESPACE, alert_actor
+from foreshock.actors import ALERTS, CONDUCTOR, NAMESPACE, alert_actor, end_actor, score_worker, worker_name
 from foreshock.clock import Clock, ReplayClock, SystemClock
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.schedule.drift import DriftWatch, measure_on_ray
@@ -20,7 +20,7 @@ from foreshock.schedule.jobfiles import JobFiles
 from foreshock.schedule.measures import Measures
 from foreshock.schedule.runs import Run
 from foreshock.schedule.scheduler import Scheduler
-from foreshock.scoring.worker import PassReport, score_worker
+from foreshock.scoring.report import PassReport
 from foreshock.store.retention import Retention
 from foreshock.store.runs import StoredRuns
 from foreshock.store.store import open_patiently
@@ -28,11 +28,16 @@ from foreshock_models.errors import ForeshockError, SourceError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["NAME", "Conductor", "Plan", "Replay", "start_conductor"]
+__all__ = ["Conductor", "Plan", "Replay", "start_conductor"]
 
-NAME = "conductor"
 TICK = 0.5
 PASS_LIMIT = 600.0
+TIDY_EVERY = 60.0
+LEFT_BY_RAY_DATA = (
+    ("datasets_stats_actor", "_dataset_stats_actor"),
+    ("AutoscalingCoordinator", "AutoscalingCoordinator"),
+)
+"""Name and namespace of what a read starts and nothing ends: two processes, for one read in a day."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class Replay:
 class Plan:
     """What an installation runs.
 
-    ``files``: job name to the file that it was read from, to be read again when it changes.
+    ``files``: job name to the file that it was read from, to be read again when it changes; ``own_cluster``: nobody
+    else uses the Ray that it runs on.
     """
 
     jobs: Mapping[str, Job]
@@ -60,6 +66,7 @@ class Plan:
     replay: Replay | None = None
     log_level: str = "INFO"
     keep: Retention = field(default_factory=Retention)
+    own_cluster: bool = False
 
 
 class Conductor:
@@ -89,6 +96,7 @@ class Conductor:
         for name in self.jobs:
             self.measures.watch(name)
         self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
+        self._tidied = time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
         self._thread.start()
 
@@ -143,6 +151,7 @@ class Conductor:
                     self._score(job)
                     if self.plan.replay is None:
                         self._look_for_drift(job)
+                self._tidy()
             except Exception as exc:  # the loop must outlive everything; what went wrong is said
                 self.log.error("tick failed", error=f"{type(exc).__name__}: {exc}")
                 time.sleep(TICK)
@@ -164,6 +173,15 @@ class Conductor:
         self.measures.drifted(job.name, self.drift.found.get(job.name, {}))
         if reason is not None and self.start_run(job.name, "train", reason) is not None:
             self.log.info("training, for the inputs have drifted", job=job.name, reason=reason)
+
+    def _tidy(self) -> None:
+        """End what reads have left behind, while no run may need it."""
+        if not self.plan.own_cluster or time.monotonic() < self._tidied + TIDY_EVERY:
+            return
+        self._tidied = time.monotonic()
+        if not self.scheduler.runs.active():
+            for name, namespace in LEFT_BY_RAY_DATA:
+                end_actor(name, namespace)
 
     def _last_training(self, job: str) -> datetime | None:
         last = self.scheduler.runs.recent(job=job, kind="train", limit=1)
@@ -233,11 +251,8 @@ def start_conductor(plan: Plan) -> Any:
     """
     import ray
 
-    for name in [NAME, "alerts", *(f"score-{job}" for job in plan.jobs)]:
-        try:
-            ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
-        except ValueError:
-            continue
+    for name in [CONDUCTOR, ALERTS, *map(worker_name, plan.jobs)]:
+        end_actor(name)
     jobs = list(plan.jobs.values())
     alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep)
     for job in jobs:
@@ -245,7 +260,7 @@ def start_conductor(plan: Plan) -> Any:
             score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level)
     remote = ray.remote(Conductor)
     return remote.options(
-        name=NAME, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0
+        name=CONDUCTOR, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0
     ).remote(plan)
 
 

@@ -77,7 +77,7 @@ def measure_on_ray(registry: str) -> Callable[[Job], Future[dict[str, float]]]:
     """Measurements as Ray tasks: a day of rows is read."""
     import ray
 
-    task = ray.remote(num_cpus=0, max_retries=1)(_drift)
+    task = ray.remote(num_cpus=0, max_retries=1, max_calls=1)(_drift)
 
     def measure(job: Job) -> Future[dict[str, float]]:
         reference: Any = task.options(name=f"drift {job.name}").remote(job, registry)

@@ -31,7 +31,8 @@ def launch(run: Run, job: Job, store_url: str, registry: str) -> Any:
     """Start a run that is noted in the store as queued; gives the Ray reference of its end."""
     import ray
 
-    task = ray.remote(num_cpus=0, max_retries=2)(_in_worker)  # it waits for tasks of its own, which need cores
+    # it waits for tasks of its own, which need cores; its process ends with it, and all that it loaded
+    task = ray.remote(num_cpus=0, max_retries=2, max_calls=1)(_in_worker)
     return task.options(name=f"{run.kind} {run.job}").remote(run.id, run.kind, job, store_url, registry)
 
 

@@ -7,8 +7,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, generate_latest
 
-from foreshock.scoring.worker import PassReport
-from foreshock.scoring.writing import WriteStats
+from foreshock.scoring.report import PassReport, WriteStats
 
 __all__ = ["Measures"]
 

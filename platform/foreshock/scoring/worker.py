@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.scoring.latest import Latest
-from foreshock.scoring.writing import ScoreWriter, WriteStats, blocks_of
+from foreshock.scoring.report import PassReport
+from foreshock.scoring.writing import ScoreWriter, blocks_of
 from foreshock.store.store import ScorerState
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy
 from foreshock_pipelines.datasets.source import Source, open_source
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored, score_pass, spans
+from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.jobs.shards import Shards
 from foreshock_pipelines.registry import Registry
 
@@ -24,44 +25,7 @@ if TYPE_CHECKING:
     from foreshock.store.store import ScorerState
     from foreshock_models.detectors import Detector
 
-__all__ = ["PassReport", "ScoreWorker", "score_worker"]
-
-
-@dataclass(frozen=True)
-class PassReport:
-    """What a pass did.
-
-    Attributes
-    ----------
-    rows, late : scored rows over all entities, and how many of them lay before the span of the pass
-    changes : alerts that changed
-    stages : seconds of each: ``fetch``, ``score``, ``explain``, and ``store``, which is the alert actor's part:
-        policy, alerts, outbox, where scoring stands
-    trained_ms : when the model was made
-    write : of the writer, since this worker began; None if scores are not written
-    """
-
-    job: str
-    version: str | None
-    scored_ms: int
-    rows: int = 0
-    late: int = 0
-    changes: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    trained_ms: int | None = None
-    write: WriteStats | None = None
-
-    def after(
-        self, span: tuple[int, int], scored: Scored, changes: list[dict[str, Any]], stored: float
-    ) -> PassReport:
-        """This, and a stretch that was taken; it took `stored` seconds to do so."""
-        stages = {name: self.stages.get(name, 0.0) + s for name, s in {**scored.seconds, "store": stored}.items()}
-        late = int((scored.panel.timestamps < span[0]).sum())
-        return replace(
-            self, scored_ms=span[1], rows=self.rows + scored.panel.n_rows, late=self.late + late,
-            changes=[*self.changes, *changes], stages=stages,
-        )  # fmt: skip
+__all__ = ["ScoreWorker"]
 
 
 class ScoreWorker:
@@ -188,16 +152,3 @@ class ScoreWorker:
 def _cursors(known: ScorerState) -> dict[str, int]:
     """Where each entity stands: the time of its last row with a sample, ms since the epoch."""
     return Policy.last_seen(State.from_bytes(known.policy_state))
-
-
-def score_worker(job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> Any:
-    """The running worker of a job, or a new one."""
-    import ray
-
-    from foreshock.alerts.actor import NAMESPACE
-
-    remote = ray.remote(ScoreWorker)
-    return remote.options(
-        name=f"score-{job.name}", namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
-        max_restarts=-1, max_task_retries=-1, num_cpus=0,  # what always runs keeps no core from training
-    ).remote(job, registry, store_url, alerts, log_level)  # fmt: skip

@@ -12,13 +12,14 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from foreshock.logs import get_logger
+from foreshock.scoring.report import WriteStats
 from foreshock.store.store import open_patiently
 from foreshock.store.unwritten import Block, StoredBlocks, WaitingBlock
 from foreshock_models.errors import ForeshockError
@@ -29,7 +30,7 @@ from foreshock_pipelines.jobs.score import Scored
 if TYPE_CHECKING:
     from foreshock_pipelines.prometheus.remote_write import TimeSeries
 
-__all__ = ["METRICS", "ScoreWriter", "WriteStats", "blocks_of", "score_labels", "series_of"]
+__all__ = ["METRICS", "ScoreWriter", "blocks_of", "score_labels", "series_of"]
 
 log = get_logger("write")
 BLOCK = 200_000
@@ -45,17 +46,6 @@ METRICS = {
     "foreshock_lower": "Lower end of what is usual.",
     "foreshock_upper": "Upper end of what is usual.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class WriteStats:
-    """Counted in samples; `failures` in requests. All but `waiting` since this writer began."""
-
-    waiting: int = 0
-    written: int = 0
-    refused: int = 0
-    dropped: int = 0
-    failures: int = 0
 
 
 def score_labels(job: str, entity: str, names: Iterable[str]) -> dict[str, str]:

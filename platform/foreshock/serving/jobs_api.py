@@ -30,11 +30,10 @@ async def ask_conductor(method: str, *args: Any) -> Any:
     """What the conductor answers; None if it does not, or none runs."""
     import ray
 
-    from foreshock.alerts.actor import NAMESPACE
-    from foreshock.schedule.conductor import NAME
+    from foreshock.actors import CONDUCTOR, NAMESPACE
 
     try:
-        actor = ray.get_actor(NAME, namespace=NAMESPACE)
+        actor = ray.get_actor(CONDUCTOR, namespace=NAMESPACE)
         return await asyncio.wait_for(getattr(actor, method).remote(*args), PATIENCE)
     except (ValueError, TimeoutError, ray.exceptions.RayError):
         return None

@@ -48,7 +48,7 @@ async def scrape(backend: Any) -> str:
 async def _ask(actor: str, method: str) -> Any:
     import ray
 
-    from foreshock.alerts.actor import NAMESPACE
+    from foreshock.actors import NAMESPACE
 
     try:
         handle = await asyncio.to_thread(ray.get_actor, actor, namespace=NAMESPACE)

@@ -20,10 +20,9 @@ import pytest
 from tests.servers import servers
 from tests.servers.servers import free_port
 
-from foreshock.alerts.actor import NAMESPACE, alert_actor
+from foreshock.actors import NAMESPACE, alert_actor, score_worker
 from foreshock.alerts.engine import Engine
 from foreshock.schedule.conductor import Plan, Replay, start_conductor
-from foreshock.scoring.worker import score_worker
 from foreshock.store import open_store
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, rows_taken

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from foreshock.alerts.actor import NAMESPACE
+from foreshock.actors import NAMESPACE
 from foreshock.schedule.conductor import Plan, Replay, start_conductor
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import load_job

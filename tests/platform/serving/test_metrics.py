@@ -8,8 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from foreshock.schedule.measures import Measures
 from foreshock.schedule.runs import Run
 from foreshock.scoring.latest import Latest
-from foreshock.scoring.worker import PassReport
-from foreshock.scoring.writing import WriteStats
+from foreshock.scoring.report import PassReport, WriteStats
 from foreshock.serving.metrics import render
 from foreshock_pipelines.jobfile import Job
 
