@@ -40,7 +40,7 @@ def ray_cluster() -> Iterator[None]:
     import ray
 
     ray.init(
-        num_cpus=4, include_dashboard=False, object_store_memory=400_000_000, log_to_driver=False,
+        "local", num_cpus=4, include_dashboard=False, object_store_memory=400_000_000, log_to_driver=False,
         namespace="foreshock",
     )  # fmt: skip
     yield

@@ -53,6 +53,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
         ray.init(address, namespace="foreshock", log_to_driver=False, logging_level=logging.WARNING)
     else:
         ray.init(
+            "local",  # not the one that somebody else may have started on this machine
             namespace="foreshock", num_cpus=num_cpus, include_dashboard=False, log_to_driver=False,
             logging_level=logging.WARNING, object_store_memory=500_000_000,
         )  # fmt: skip

@@ -40,7 +40,7 @@ def main() -> None:
         sys.exit(f"{options.data}: no folder of labelled metrics; give one with DATA=folder")
     import ray
 
-    ray.init(include_dashboard=False, log_to_driver=False, object_store_memory=500_000_000)
+    ray.init("local", include_dashboard=False, log_to_driver=False, object_store_memory=500_000_000)
     rows = []
     try:
         for name in options.sets.split(","):

@@ -169,7 +169,7 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
     storage = tmp_path / "tune"
     script = textwrap.dedent(f"""
         import ray
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
         from pathlib import Path
         from foreshock_models.detectors import Int
         from foreshock_pipelines.jobfile import load_job
