@@ -18,7 +18,7 @@ RECENT = 8
 """Rows that a movement shows in, the explained one the last."""
 BEFORE_SECONDS, BEFORE_ROWS = 3600.0, (12, 60)
 """Time before those that they are compared with, and its bounds in rows."""
-UNBLAMED = 0.1
+UNBLAMED = 0.2
 """Share of the blame that a feature gets on top of what the detector gives it: a network's attributions are
 estimates, and see little of a feature that is odd for a reason of its own."""
 
@@ -33,10 +33,10 @@ def _before(step: float) -> int:
 
 
 def movement(panel: Panel, rows: NDArray[np.int64], reach: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each feature is from its mean of the hour before, in units of its reach: ``(n, n_features)``.
+    """How far each feature went from its mean of the hour before, in units of its reach: ``(n, n_features)``.
 
-    The distance is the root mean square over the last rows. A feature without a value in them, or in the hour
-    before them, has not moved.
+    What counts is the farthest of the last rows, and by how much it goes beyond one standard deviation of the hour
+    before: what jumps all the time has not moved. Nor has a feature without a value in these rows, or in that hour.
 
     Parameters
     ----------
@@ -63,26 +63,26 @@ def _moved(
     for n in range(len(rows)):
         first = max(starts[n], rows[n] - RECENT + 1)
         for j in range(values.shape[1]):
-            mean, largest, count = 0.0, 0.0, 0
+            mean, square, largest, count = 0.0, 0.0, 0.0, 0
             for k in range(max(starts[n], first - before), first):
                 v = values[k, j]
                 if v == v:
-                    mean += v
-                    largest = max(largest, abs(v))
                     count += 1
+                    step = v - mean
+                    mean += step / count
+                    square += step * (v - mean)  # Welford, 1962
+                    largest = max(largest, abs(v))
             if count == 0:
                 continue
-            mean /= count
-            square, seen = 0.0, 0
+            farthest = 0.0
             for k in range(first, rows[n] + 1):
                 v = values[k, j]
                 if v == v:
-                    square += (v - mean) ** 2
+                    farthest = max(farthest, abs(v - mean))
                     largest = max(largest, abs(v))
-                    seen += 1
             unit = reach[n, j] if reach[n, j] > 0 else largest
-            if seen and unit > 0:
-                out[n, j] = np.sqrt(square / seen) / unit
+            if unit > 0:
+                out[n, j] = max(farthest - np.sqrt(square / count), 0.0) / unit
     return out
 
 
@@ -93,7 +93,7 @@ def weigh(attributions: NDArray[np.float64], moved: NDArray[np.float64]) -> NDAr
     """
     raised = np.maximum(attributions, 0.0)
     blame = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300) + UNBLAMED
-    weights = np.sqrt(blame) * moved
+    weights = blame * moved
     total = weights.sum(axis=1, keepdims=True)
     sums = attributions.sum(axis=1, keepdims=True)
     weighed: NDArray[np.float64] = np.where(

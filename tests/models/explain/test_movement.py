@@ -43,6 +43,14 @@ def test_movement_is_measured_in_what_a_feature_ever_did() -> None:
     assert moved[0, 2] < 0.05
 
 
+def test_what_jumps_all_the_time_has_not_moved() -> None:
+    values = quiet(300)
+    values[:, 0] += np.where(np.arange(300) % 5 == 0, 1.0, 0.0)
+    values[250:, 1] += 0.6
+    moved = movement(Panel.of(values), np.array([255]), np.array([[1.4, 1.4, 1.4]]))
+    assert moved[0].argmax() == 1
+
+
 def test_constant_features_and_gaps_have_a_movement_too() -> None:
     values = np.column_stack([np.full(200, 4.0), np.zeros(200), np.full(200, np.nan)])
     reach = Profile.fit(Panel.of(values)).reach_of(Panel.of(values))
