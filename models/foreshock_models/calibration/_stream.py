@@ -48,7 +48,7 @@ FADE = 4.0
 """An alert moves the line by its peak to minus this power: what is far over the line is hardly a false alert."""
 NEAR = 0.5
 """Peaks so near the line, and nearer than twice its way from 1, are measured from it; others as training says."""
-DIP = 0.85
+DIP = 0.93
 """Where the line is above 1, scores that training would put between this and the line wait here, below what keeps
 an alert open; all but the last, which fall below the line as those of training do."""
 STEEP, FLAT = 3.0, 0.1

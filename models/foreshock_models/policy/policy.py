@@ -63,7 +63,7 @@ class Policy:
     needed: int = 3
     of: int = 5
     resolve_after: float = 600.0
-    keep: float = 0.9
+    keep: float = 0.96
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
     @property
