@@ -12,10 +12,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation
-from foreshock_models.detectors._windows import Stacked, carried, rows_before
+from foreshock_models.detectors._windows import Stacked, rows_before
 from foreshock_models.errors import ArtifactError
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.gradients import ExpectedGradients
@@ -178,7 +179,8 @@ class NetworkDetector(Detector):
         """Take these weights, and the usual size of residuals under them."""
         self._take(weights)
         late_rows = late if late.any() else np.ones_like(late)
-        residual = np.abs(self._residuals(windows, known, np.arange(len(known))))
+        predicted = self._forward(windows.x, windows.starts, np.arange(len(known)))
+        residual = np.abs(windows.x - predicted.astype(np.float64))
         seen = np.where(known > 0, residual, np.nan)
         self.usual_ = np.maximum(_usual(seen[late_rows]), _usual(seen))
         spread = np.sqrt(_mean_square(seen[late_rows]))
@@ -202,13 +204,13 @@ class NetworkDetector(Detector):
 
     def _raw(self, x: Array, known: Array, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
         needed = rows_before(panel, rows, self.smoothing)
-        residual = np.abs(self._residuals(Stacked(x, panel, self._span), known, needed.rows))
-        parts = np.clip(residual / self.usual_ - 1.0, 0.0, EXCESS) * known[needed.rows]
-        return needed.smooth(parts.mean(axis=1, keepdims=True))[:, 0]
+        predicted = self._forward(x, needed.starts, needed.rows)
+        return needed.smooth(_excess(x, known, needed.rows, predicted, self.usual_))[:, 0]
 
     def _expect(self, panel: Panel) -> Expectation:
         x, _ = self._inputs(panel)
-        predicted = self._forward(Stacked(x, panel, self._span), np.arange(panel.n_rows))
+        every = rows_before(panel, None, 1)
+        predicted = self._forward(x, every.starts, every.rows).astype(np.float64)
         width = 3.0 * self.band_
         return Expectation(
             self.scaler_.inverse(predicted, panel),
@@ -269,35 +271,75 @@ class NetworkDetector(Detector):
 
     def _inputs(self, panel: Panel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scaled rows with gaps carried forward, at most a window long, then 0; and which samples are known."""
-        scaled = self.scaler_.transform(panel)
-        filled = carried(scaled, panel, self._span)
-        return np.clip(filled, -CLIP, CLIP).astype(np.float32), (~np.isnan(scaled)).astype(np.float32)
+        scaler = self.scaler_
+        rows = scaler.rows_of(panel.entities)
+        x, known = _filled(panel.values, panel.offsets, scaler.center[rows], scaler.spread[rows], self._span)
+        return x, known
 
-    def _forward(self, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What `rows` should be, ``(n, F)`` scaled."""
+    def _forward(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
+        """What `rows` of the scaled `x` should be, ``(n, F)``; ``starts`` as in `_predict_rows`."""
         device = self._gpu
-        if device is None:
-            return self._predict_rows(windows.x, windows.starts[rows], rows).astype(np.float64)
-        return self._forward_on(device, windows, rows)
+        return self._predict_rows(x, starts, rows) if device is None else self._forward_on(device, x, starts, rows)
 
-    def _forward_on(self, device: torch.device, windows: Stacked, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _forward_on(
+        self, device: torch.device, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Array:
         import torch
 
         if self.placed_ is None:
-            net = self._build(windows.x.shape[1])
+            net = self._build(x.shape[1])
             net.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights_.items()})
             self.placed_ = net.eval().to(device)
+        back = np.arange(-self._span + 1, 1)
+        parts = []
         with torch.inference_mode():
-            parts = [
-                self.placed_.predict(torch.from_numpy(windows[rows[i : i + BATCH]]).to(device)).cpu().numpy()
-                for i in range(0, len(rows), BATCH)
-            ]
-        return np.concatenate(parts).astype(np.float64)
+            for i in range(0, len(rows), BATCH):
+                some = slice(i, i + BATCH)
+                windows = x[np.maximum(rows[some, None] + back, starts[some, None])]  # (n, span, F)
+                parts.append(self.placed_.predict(torch.from_numpy(windows).to(device)).cpu().numpy())
+        return np.concatenate(parts)
 
-    def _residuals(
-        self, windows: Stacked, known: NDArray[np.float32], rows: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        return (windows.x[rows] - self._forward(windows, rows)) * known[rows]
+
+@njit(cache=True, nogil=True)
+def _filled(
+    values: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    center: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    longest: int,
+) -> tuple[Array, Array]:
+    """See `NetworkDetector._inputs`; ``center`` and ``spread`` ``(n_entities, F)``, in one pass over the rows."""
+    n, f = values.shape
+    x = np.zeros((n, f), np.float32)
+    known = np.zeros((n, f), np.float32)
+    last = np.empty(f, np.int64)
+    for e in range(len(offsets) - 1):
+        last[:] = offsets[e] - longest
+        for i in range(offsets[e], offsets[e + 1]):
+            for j in range(f):
+                z = (values[i, j] - center[e, j]) / spread[e, j]
+                if z == z:
+                    x[i, j] = min(max(z, -CLIP), CLIP)
+                    known[i, j] = 1.0
+                    last[j] = i
+                elif i - last[j] < longest:
+                    x[i, j] = x[last[j], j]
+    return x, known
+
+
+@njit(cache=True, nogil=True)
+def _excess(
+    x: Array, known: Array, rows: NDArray[np.int64], predicted: Array, usual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean over the features of what each adds to the raw score of `rows`: ``(n, 1)``."""
+    f = x.shape[1]
+    out = np.zeros((len(rows), 1))
+    for n in range(len(rows)):
+        for j in range(f):
+            if known[rows[n], j] > 0:
+                residual = abs(np.float64(x[rows[n], j]) - np.float64(predicted[n, j]))
+                out[n, 0] += min(max(residual / usual[j] - 1.0, 0.0), EXCESS) / f
+    return out
 
 
 @cache

@@ -102,13 +102,31 @@ def rows_before(panel: Panel, rows: NDArray[np.int64] | None, smoothing: int) ->
         every = np.arange(panel.n_rows)
         starts = np.repeat(panel.offsets[:-1], panel.lengths)
         return RowsBefore(every, starts, every, np.minimum(every - starts + 1, smoothing))
-    starts = panel.offsets[np.searchsorted(panel.offsets, rows, side="right") - 1]
-    counts = np.minimum(rows - starts + 1, smoothing)
-    marks = np.zeros(panel.n_rows, np.bool_)
-    marks[np.maximum(rows[:, None] - np.arange(smoothing), starts[:, None])] = True
-    needed = np.flatnonzero(marks)
-    own = panel.offsets[np.searchsorted(panel.offsets, needed, side="right") - 1]
-    return RowsBefore(needed, own, np.searchsorted(needed, rows), counts)
+    return RowsBefore(*_rows_before(panel.offsets, rows, smoothing))
+
+
+@njit(cache=True, nogil=True)
+def _rows_before(
+    offsets: NDArray[np.int64], rows: NDArray[np.int64], smoothing: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    needed = np.empty(len(rows) * smoothing, np.int64)
+    starts = np.empty_like(needed)
+    place = np.empty(len(rows), np.int64)
+    counts = np.empty(len(rows), np.int64)
+    entity, last, total = 0, -1, 0
+    for n in range(len(rows)):
+        row = rows[n]
+        while offsets[entity + 1] <= row:
+            entity += 1
+        start = offsets[entity]
+        counts[n] = min(row - start + 1, smoothing)
+        for k in range(max(row - counts[n], last) + 1, row + 1):
+            needed[total] = k
+            starts[total] = start
+            total += 1
+        last = row
+        place[n] = total - 1
+    return needed[:total].copy(), starts[:total].copy(), place, counts
 
 
 def carried(scaled: NDArray[np.float64], panel: Panel, rows: int) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
@@ -122,8 +123,8 @@ class IForest(Detector):
 
     def _parts(self, isolation: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.float64]:
         """What each feature adds to the raw score ``(n_rows, n_features)``."""
-        far = np.clip((np.abs(x) / self.size_[:, None, :]).max(axis=2).T, 1.0, FAR)
-        return np.maximum(isolation - self.floor_, 0.0) * far * self.weight_
+        parts: NDArray[np.float64] = _parts(isolation, x, self.floor_, self.size_, self.weight_)
+        return parts
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What each feature adds to the smoothed raw score of `rows` (None: all) ``(n, n_features)``."""
@@ -160,3 +161,24 @@ class IForest(Detector):
         self.forest_ = Forest.from_arrays(arrays)
         self.floor_, self.size_ = arrays["floor"], arrays["size"]
         self.weight_, self.base_ = arrays["weight"], arrays["base"]
+
+
+@njit(cache=True, nogil=True)
+def _parts(
+    isolation: NDArray[np.float64],
+    x: NDArray[np.float32],
+    floor: NDArray[np.float64],
+    size: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """``isolation`` ``(n_rows, n_features)``, ``x`` ``(n_features, n_rows, 4)``, ``size`` ``(n_features, 4)``."""
+    out = np.zeros(isolation.shape)
+    for j in range(len(x)):
+        for i in range(len(isolation)):
+            over = isolation[i, j] - floor[j]
+            if over > 0.0:
+                far = 1.0
+                for k in range(x.shape[2]):
+                    far = max(far, abs(np.float64(x[j, i, k])) / size[j, k])
+                out[i, j] = over * min(far, FAR) * weight[j]
+    return out

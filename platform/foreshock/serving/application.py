@@ -16,8 +16,8 @@ from typing import Any
 from foreshock.logs import get_logger
 from foreshock.serving.auth import Guard, api_token
 from foreshock.serving.batching import Batcher
-from foreshock.serving.bodies import panel_of
-from foreshock.serving.ingress import api, run_json
+from foreshock.serving.bodies import panel_of, plain_panel
+from foreshock.serving.ingress import api, checked, run_json
 from foreshock.serving.models import Explainer, Scorer
 from foreshock.serving.problems import Problem
 from foreshock.serving.schemas import ExplainRequest, ScoreRequest
@@ -71,15 +71,22 @@ class Ingress:
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
 
-    async def score(self, body: ScoreRequest) -> bytes:
-        """The answer, as JSON."""
-        served = self.here.models.get(body.job)
-        if served is None:  # or it has come just now: to load it takes a while
-            served = await asyncio.to_thread(self.here.served, body.job)
-        panel = panel_of(served, body.windows)
+    async def score(self, value: Any) -> bytes:
+        """The answer, as JSON, to the JSON value of a `ScoreRequest`."""
+        job = value.get("job") if isinstance(value, dict) else None
+        served = self.here.models.get(job) if isinstance(job, str) else None
+        panel = plain_panel(served, value) if served is not None else None
+        if served is not None and panel is not None:
+            job, last = served.model.job, value.get("last")
+        else:
+            body = checked(ScoreRequest, value)
+            job, last = body.job, body.last
+            if served is None:  # or it has come just now: to load it takes a while
+                served = await asyncio.to_thread(self.here.served, job)
+            panel = panel_of(served, body.windows)
         if panel.n_rows <= FEW_ROWS:
-            return await self.batcher.score(served, panel, body.last)
-        answer: bytes = await _ask(lambda: self.scorer.score.remote(body.job, panel, body.last))
+            return await self.batcher.score(served, panel, last)
+        answer: bytes = await _ask(lambda: self.scorer.score.remote(job, panel, last))
         return answer
 
     async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:

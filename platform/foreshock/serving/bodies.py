@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from foreshock.serving.schemas import WindowBody
@@ -17,10 +19,16 @@ from foreshock_pipelines.datasets.windows import Windows, entity_key
 if TYPE_CHECKING:
     from foreshock.serving.models import Served
 
-__all__ = ["arrow_windows", "panel_of"]
+__all__ = ["arrow_windows", "panel_of", "plain_panel"]
 
 LONGEST = 1_000_000
 """Steps from the first to the last time of a window."""
+KEYS = {"job", "windows", "last"}
+WINDOW_KEYS = {"entity", "timestamps", "values"}
+TIME = np.frombuffer(b"0000-00-00T00:00:00Z", np.uint8)
+"""A time as clients write it: a digit where there is a 0."""
+DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365])
+"""The days of a year before each month."""
 
 
 def panel_of(served: Served, bodies: Sequence[WindowBody]) -> Panel:
@@ -37,6 +45,98 @@ def panel_of(served: Served, bodies: Sequence[WindowBody]) -> Panel:
         twice = next(name for name in panel.entities if panel.entities.count(name) > 1)
         raise DataError(f"windows: the entity {twice!r} is given twice; put its rows into one window")
     return panel
+
+
+def plain_panel(served: Served, value: dict[str, Any]) -> Panel | None:
+    """The same of the JSON value of a `ScoreRequest`, if it is written as nearly all are; else None.
+
+    Plain is a body with one window, one label, every time in UTC to the second, and nothing wrong. Whatever else it
+    is, the schema says what: to have it look at each time and each number takes as long as to score them.
+    """
+    windows, last = value.get("windows"), value.get("last")
+    if not (value.keys() <= KEYS and type(windows) is list and len(windows) == 1):
+        return None
+    if not (last is None or (type(last) is int and last > 0)):
+        return None
+    (window,) = windows
+    if type(window) is not dict or window.keys() != WINDOW_KEYS:
+        return None
+    entity, times, given = window["entity"], window["timestamps"], window["values"]
+    features, n = served.detector.features_in_, len(times) if type(times) is list else 0
+    if n == 0 or type(entity) is not str or len(served.labels) != 1:
+        return None
+    if type(given) is not dict or len(given) != len(features) or not all(map(given.__contains__, features)):
+        return None
+    columns = [given[name] for name in features]
+    if not all(type(column) is list and len(column) == n for column in columns):
+        return None
+    if not (set(map(type, times)) == {str} and set(map(len, times)) == {len(TIME)}):
+        return None
+    if not all(set(map(type, column)) <= {float, int, NoneType} for column in columns):
+        return None
+    size = round(served.step * 1000)
+    text = np.frombuffer("".join(times).encode(errors="replace"), np.uint8)
+    if len(text) != n * len(TIME) or (grid := _on_grid(text, size))[0] < 0:
+        return None
+    values = _placed(np.array(columns, dtype=np.float64), grid)
+    if not len(values):
+        return None
+    steps = np.arange(grid[0], grid[-1] + 1) * size
+    return Panel(values, np.array([0, len(values)]), (entity,), features, steps, served.step)
+
+
+@njit(cache=True, nogil=True)
+def _on_grid(text: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
+    """Point of the grid of each time: its milliseconds over `size`; -1 first, if one is not such a time.
+
+    ``text``: the times one after the other, increasing. Those before 1970 are left to others, too.
+    """
+    n = len(text) // len(TIME)
+    grid = np.empty(n, np.int64)
+    before = -1
+    for i in range(n):
+        at = text[i * len(TIME) : (i + 1) * len(TIME)]
+        for k in range(len(TIME)):
+            digit = TIME[k] == 48
+            if (digit and not 48 <= at[k] <= 57) or (not digit and at[k] != TIME[k]):
+                grid[0] = -1
+                return grid
+        d = at.astype(np.int64) - 48
+        year = 1000 * d[0] + 100 * d[1] + 10 * d[2] + d[3]
+        month, day = 10 * d[5] + d[6], 10 * d[8] + d[9]
+        hour, minute, second = 10 * d[11] + d[12], 10 * d[14] + d[15], 10 * d[17] + d[18]
+        leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
+        if year < 1970 or not 1 <= month <= 12 or day < 1 or hour > 23 or minute > 59 or second > 59:
+            grid[0] = -1
+            return grid
+        if day > DAYS_BEFORE[month] - DAYS_BEFORE[month - 1] + (1 if leap and month == 2 else 0):
+            grid[0] = -1
+            return grid
+        past = year - 1
+        days = 365 * (year - 1970) + past // 4 - past // 100 + past // 400 - 477
+        days += DAYS_BEFORE[month - 1] + (1 if leap and month > 2 else 0) + day - 1
+        ms = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
+        if ms <= before:
+            grid[0] = -1
+            return grid
+        before = ms
+        grid[i] = ms // size
+    return grid
+
+
+@njit(cache=True, nogil=True)
+def _placed(columns: NDArray[np.float64], grid: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values ``(n_steps, n_features)``, NaN where there are none; no steps if too many, or one is infinite."""
+    n_steps = grid[-1] - grid[0] + 1
+    if n_steps > LONGEST:
+        return np.empty((0, len(columns)))
+    values = np.full((n_steps, len(columns)), np.nan)
+    for j in range(len(columns)):
+        for i in range(len(grid)):
+            if np.isinf(columns[j, i]):
+                return np.empty((0, len(columns)))
+            values[grid[i] - grid[0], j] = columns[j, i]  # of several rows on one point, the last counts
+    return values
 
 
 def _block(served: Served, body: WindowBody, i: int) -> Panel:

@@ -20,7 +20,7 @@ from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.serving.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
 
-__all__ = ["api", "run_json"]
+__all__ = ["api", "checked", "run_json"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
@@ -91,13 +91,13 @@ def _models(app: Api) -> None:
         """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
         backend = _backend()
         if _content_type(request) == ARROW:
-            query = _checked(ArrowQuery, dict(request.query_params))
+            query = checked(ArrowQuery, dict(request.query_params))
             if query.job is None:
                 raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
             data = await backend.score_arrow(query.job, await _read(request, backend.max_body), query.last)
             return Response(data, media_type=ARROW)
-        body = await _json(request, ScoreRequest, backend.max_body, also=ARROW)
-        return Response(await backend.score(body), media_type="application/json")
+        value = await _value(request, backend.max_body, also=ARROW)
+        return Response(await backend.score(value), media_type="application/json")
 
     app.short["/ai/score"] = score
 
@@ -156,21 +156,26 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _json(request: Request, model: type[B], limit: int, also: str | None = None) -> B:
+async def _json(request: Request, model: type[B], limit: int) -> B:
+    return checked(model, await _value(request, limit))
+
+
+async def _value(request: Request, limit: int, also: str | None = None) -> Any:
+    """The JSON value of the body."""
     kind = _content_type(request)
     if kind != "application/json":
         options = "application/json" + (f" or {also}" if also else "")
         raise Problem(415, f"the content type {kind or 'of the body'!r} is not known; send {options}")
     data = await _read(request, limit)
     try:
-        value = orjson.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         hint = "; NaN is not JSON: write null for a gap" if b"NaN" in data else ""
         raise Problem(400, f"the body is not JSON: {exc}{hint}") from exc
-    return _checked(model, value)
 
 
-def _checked(model: type[B], value: Any) -> B:
+def checked(model: type[B], value: Any) -> B:
+    """A body or query by its schema; a Problem that says what is wrong with it."""
     try:
         return model.model_validate(value)
     except ValidationError as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class ServedModels:
         self.registry = Registry(registry)
         self.models: dict[str, Served] = {}
         self.refresh()
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not go through it again and again
         threading.Thread(target=self._follow, name="champions", daemon=True).start()
 
     def refresh(self) -> None:

@@ -17,7 +17,7 @@ from foreshock_models.detectors._backward import BLOCK as BACK_BLOCK
 from foreshock_models.detectors._forward import BLOCK
 from foreshock_models.detectors._nets import Net
 from foreshock_models.detectors._network import EXCESS, NetworkDetector
-from foreshock_models.detectors._windows import Stacked
+from foreshock_models.detectors._windows import rows_before
 from foreshock_models.errors import ArtifactError
 from foreshock_models.panel import Panel
 
@@ -49,9 +49,9 @@ def test_a_pass_in_machine_code_is_that_of_torch(detector: NetworkDetector) -> N
         rows_of(2 * BLOCK + 9, 1), entities=["a"] * 3 + ["b"] * (2 * BLOCK + 6), features=model.features_in_
     )
     x, _ = model._inputs(panel)
-    windows, rows = Stacked(x, panel, model._span), np.arange(panel.n_rows)
-    expected = model._forward_on(torch.device("cpu"), windows, rows)
-    np.testing.assert_allclose(model._forward(windows, rows), expected, atol=2e-6)
+    every = rows_before(panel, None, 1)
+    expected = model._forward_on(torch.device("cpu"), x, every.starts, every.rows)
+    np.testing.assert_allclose(model._forward(x, every.starts, every.rows), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("n_features", [1, 3])
