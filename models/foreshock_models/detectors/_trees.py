@@ -18,8 +18,6 @@ __all__ = ["Forest", "flatten", "grow", "score_forests"]
 
 BLOCK = 256
 """Rows that go down a tree together."""
-FEW = 8
-"""So few go one by one: there the processor overlaps the trees."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +42,28 @@ class Forest:
 
     @cached_property
     def walked(self) -> tuple[NDArray[Any], ...]:
-        """The same trees as `_score` walks them: a leaf leads to itself, so that every walk has as many steps."""
-        leaf = self.feature < 0
-        itself = np.arange(len(leaf), dtype=np.int32)
-        child = np.column_stack([np.where(leaf, itself, self.left), np.where(leaf, itself, self.right)]).ravel()
+        """The same trees as `_score` walks them, each filled up to a whole binary tree of all `levels`.
+
+        The children of the node at place ``i`` stand at ``2 i`` and ``2 i + 1``, the root at 1: where to go next is
+        computed, not looked up. Below a leaf nothing is greater than the threshold, and all places at the bottom
+        that can be reached have the leaf's depth.
+        """
+        levels = _levels(self.left, self.right, self.roots)
+        deepest = int(levels.max(initial=0))
         threshold = self.threshold.astype(np.float32)
         # rounded down: no float32 lies between the two, so that every comparison comes out the same
         threshold = np.where(threshold > self.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold)
-        levels = _levels(self.left, self.right, self.roots)
-        feature, child, roots = (a.astype(np.uint32) for a in (np.maximum(self.feature, 0), child, self.roots))
-        return feature, threshold, child, self.depth, roots, levels, self.normal
+        here = self.roots.reshape(-1, 1)  # (n_trees of all forests, places on this level): which node is there
+        thresholds = np.full((len(here), 1 << deepest), np.inf, np.float32)
+        features = np.zeros(thresholds.shape, np.uint32)
+        for level in range(deepest):
+            places = slice(1 << level, 2 << level)
+            leaf = self.feature[here] < 0
+            thresholds[:, places] = np.where(leaf, np.inf, threshold[here])
+            features[:, places] = np.where(leaf, 0, self.feature[here])
+            below = [np.where(leaf, here, child[here]) for child in (self.left, self.right)]
+            here = np.stack(below, axis=2).reshape(len(here), -1)
+        return thresholds, features, self.depth[here], levels, self.normal
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         return {f"trees.{f.name}": getattr(self, f.name) for f in fields(self)}
@@ -114,44 +124,39 @@ def flatten(forests: Sequence[IsolationForest]) -> Forest:
 @njit(cache=True, nogil=True)
 def _score(
     x: NDArray[np.float32],
-    feature: NDArray[np.uint32],
     threshold: NDArray[np.float32],
-    child: NDArray[np.uint32],
+    feature: NDArray[np.uint32],
     depth: NDArray[np.float64],
-    roots: NDArray[np.uint32],
     levels: NDArray[np.int64],
     normal: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    n_forests, n_rows, _ = x.shape
-    n_trees = roots.shape[1]
+    n_forests, n_rows, n_columns = x.shape
+    n_trees = len(threshold) // n_forests
+    width = np.uint32(n_columns)
+    first_place = np.uint32(depth.shape[1])
     out = np.zeros((n_rows, n_forests))
     at = np.empty(BLOCK, np.uint32)
     total = np.empty(BLOCK)
     for f in range(n_forests):
         scale = -1.0 / (n_trees * normal[f]) if normal[f] > 0 else 0.0
-        if n_rows < FEW:
-            for i in range(n_rows):
-                sum_of_depths = 0.0
-                for t in range(n_trees):
-                    node = roots[f, t]
-                    for _ in range(levels[f]):
-                        node = child[2 * node + (x[f, i, feature[node]] > threshold[node])]
-                    sum_of_depths += depth[node]
-                out[i, f] = 2.0 ** (sum_of_depths * scale)
-            continue
+        # a forest that is less deep than others has its leaves where the left turns from there lead to
+        shift = np.uint32(levels.max() - levels[f])
         for first in range(0, n_rows, BLOCK):
             size = min(BLOCK, n_rows - first)
             total[:size] = 0.0
-            for t in range(n_trees):
-                at[:size] = roots[f, t]
+            rows = x[f, first : first + size].ravel()
+            for t in range(f * n_trees, (f + 1) * n_trees):
+                limit, column, bottom = threshold[t], feature[t], depth[t]
+                at[:size] = np.uint32(1)
                 # all rows of a block go down one tree together, a level at a time: the steps of different rows
                 # do not wait for each other, and the tree stays in the cache
                 for _ in range(levels[f]):
                     for i in range(size):
                         node = at[i]
-                        at[i] = child[2 * node + (x[f, first + i, feature[node]] > threshold[node])]
+                        value = rows[np.uint32(i) * width + column[node]]
+                        at[i] = node + node + np.uint32(value > limit[node])
                 for i in range(size):
-                    total[i] += depth[at[i]]
+                    total[i] += bottom[(at[i] << shift) - first_place]
             for i in range(size):
                 out[first + i, f] = 2.0 ** (total[i] * scale)
     return out

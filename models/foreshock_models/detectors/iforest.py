@@ -40,7 +40,7 @@ class IForest(Detector):
     n_trees
         Trees per feature.
     max_samples
-        Rows that each tree is grown on.
+        Rows that each tree is grown on; the memory of a scorer grows with it, 16 bytes for each such row and tree.
     short, long
         Lengths of the two windows, rows; default 5 and 60, or 15 and 200 for a single feature.
     smoothing

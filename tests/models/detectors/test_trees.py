@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from foreshock_models.detectors._trees import BLOCK, FEW, flatten, score_forests
+from foreshock_models.detectors._trees import BLOCK, flatten, score_forests
 
 
-@pytest.mark.parametrize("n_rows", [1, FEW - 1, FEW, BLOCK - 1, BLOCK, BLOCK + 3])
+@pytest.mark.parametrize("n_rows", [1, 6, BLOCK - 1, BLOCK, BLOCK + 3])
 @pytest.mark.parametrize("max_samples", [2, 300])
 def test_scores_are_scikit_learns(n_rows: int, max_samples: int) -> None:
     rng = np.random.default_rng(0)
@@ -28,3 +28,16 @@ def test_a_row_on_a_threshold_goes_the_way_it_does_in_scikit_learn() -> None:
     rows = np.concatenate([edges, np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(0))])
     found = score_forests(flatten([forest]), rows[None, :, None])
     np.testing.assert_allclose(found[:, 0], -forest.score_samples(rows[:, None]), rtol=1e-12)
+
+
+def test_forests_of_different_depths_and_a_forest_that_saw_one_value_score_as_alone() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 300, 2)).astype(np.float32)
+    x[1] = 1.0
+    forests = [
+        IsolationForest(n_estimators=8, max_samples=size, random_state=0).fit(rows)
+        for size, rows in zip((256, 256, 5), x, strict=True)
+    ]
+    together = score_forests(flatten(forests), x)
+    for f, forest in enumerate(forests):
+        np.testing.assert_allclose(together[:, f], -forest.score_samples(x[f]), rtol=1e-12)
