@@ -24,7 +24,7 @@ demo: $(READY) ## the whole path on a made-up fleet: train, serve, score, explai
 
 test: $(READY) ## all tests, against real servers where they are installed
 	sh tests/servers/install.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.together $(ARGS)
 
 test-faults: $(READY) ## kill everything, many times, and count what was lost
 	sh tests/servers/install.sh

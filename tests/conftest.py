@@ -19,6 +19,12 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what `tests.together` runs in one process: what uses the shared cluster, and the notebooks."""
+    if "ray_cluster" in getattr(item, "fixturenames", ()) or item.path.suffix == ".ipynb":
+        item.add_marker(pytest.mark.shared)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Root of the repository."""
