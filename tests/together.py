@@ -1,7 +1,7 @@
-"""All tests in two processes side by side: those on the Ray cluster that tests share, with the notebooks, and the rest.
+"""All tests in two processes side by side: those on the shared Ray cluster, with the notebooks, and the rest.
 
-Both wait much for what they start. Each has a folder for Ray of its own, so that no cluster takes another for its own.
-Words of the command line (paths, ``-k`` ...) are for one pytest, as usual.
+Both wait much for what they start. Each has a folder for Ray of its own, so that none takes the other's cluster for
+its own. Words of the command line (paths, ``-k`` ...) are for one pytest, as usual.
 """
 
 from __future__ import annotations
