@@ -19,7 +19,7 @@ __all__ = ["Estimate", "available_cores", "available_memory", "check_memory", "e
 
 TABLE_BYTES = 30
 """For each value: the Arrow table, its copy as parts are joined, and the array that models take."""
-FIT_BYTES = 100
+FIT_BYTES = 60
 """For each value while a detector is fitted: scaled copies, window features or residuals, raw scores."""
 PROCESS_BYTES = 450_000_000
 """A worker process with torch and numba, before it has rows."""
