@@ -29,6 +29,8 @@ __all__ = ["PrometheusSource"]
 
 MAX_POINTS = 10_000
 """Per series and request; the server refuses more than 11,000."""
+FEW_POINTS = 1_000
+"""Fewer than so many in a request are not shared out: to ask costs more."""
 TOO_MANY = ("too many samples", "exceeded maximum resolution", "cannot select more than")
 """What servers say when a request should be split."""
 
@@ -95,10 +97,11 @@ class PrometheusSource:
         job = self.job
         first, last = grid(start, end, job.step_seconds)
         size = round(job.step_seconds * 1000)
+        points = self._points((last - first) // size + 1, threads)
         spans = [
-            (name, a, min(a + (self.max_points - 1) * size, last))
+            (name, a, min(a + (points - 1) * size, last))
             for name in job.features
-            for a in range(first, last + 1, self.max_points * size)
+            for a in range(first, last + 1, points * size)
         ]
         stop = threading.Event()
         deadline = time.monotonic() + job.source.deadline.total_seconds()
@@ -116,6 +119,11 @@ class PrometheusSource:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         return self._join(parts, first, (last - first) // size + 1)
+
+    def _points(self, n_steps: int, threads: int) -> int:
+        """Steps of the grid in one request: few enough that each thread has one, if it is worth asking for."""
+        share = -(-n_steps * len(self.job.features) // threads)
+        return min(self.max_points, max(FEW_POINTS, share))
 
     def _fetch(self, client: PrometheusClient, span: tuple[str, int, int], first: int) -> list[_Samples]:
         """One query over one stretch of time; split where the server says that it is too much."""
