@@ -18,8 +18,16 @@ from foreshock_pipelines.jobfile import Job
 
 __all__ = ["Running", "bring_up", "ray_cluster"]
 
-IDLE = {"num_workers_soft_limit": "1", "idle_worker_killing_time_threshold_ms": "20000"}
-"""Ray keeps a process for each core, with all that its last task loaded, for the next, which is hours away here."""
+IDLE = {
+    # Ray keeps a process for each core, with all that its last task loaded, for the next, which is hours away here
+    "num_workers_soft_limit": "1",
+    "idle_worker_killing_time_threshold_ms": "20000",
+    # every call of an actor is noted for the dashboard, which does not run: 70 MB an hour where passes come quickly
+    "task_events_report_interval_ms": "0",
+    # Ray's own metrics are for the dashboard, too; Serve's proxy keeps its statistics
+    "enable_metrics_collection": "0",
+}
+"""Settings of a Ray that runs for one installation, mostly at rest."""
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,13 @@ def rows(size: Size) -> Iterator[Row]:
 
 
 def _rest(before: Usage, after: Usage, span: float) -> Iterator[Row]:
-    share = (after.cpu_seconds - before.cpu_seconds) / span
     by_name = {
         name: {"cpu": (after.cpu_by_name[name] - before.cpu_by_name.get(name, 0.0)) / span, "bytes": memory}
         for name, memory in after.by_name.items()
     }
+    share = sum(
+        each["cpu"] for each in by_name.values()
+    )  # of what has ended meanwhile, the past would count against
     yield Row(
         "the platform at rest: share of a core", f"{share:.1%}", "limit 5%", share / 0.05, "< 5%", share < 0.05,
         {"processes": by_name},
