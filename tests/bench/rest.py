@@ -52,7 +52,7 @@ def _rest(before: Usage, after: Usage, span: float) -> Iterator[Row]:
     }
     share = sum(
         each["cpu"] for each in by_name.values()
-    )  # of what has ended meanwhile, the past would count against
+    )  # not of all: what ends meanwhile takes its past along
     yield Row(
         "the platform at rest: share of a core", f"{share:.1%}", "limit 5%", share / 0.05, "< 5%", share < 0.05,
         {"processes": by_name},
