@@ -50,9 +50,7 @@ def _rest(before: Usage, after: Usage, span: float) -> Iterator[Row]:
         name: {"cpu": (after.cpu_by_name[name] - before.cpu_by_name.get(name, 0.0)) / span, "bytes": memory}
         for name, memory in after.by_name.items()
     }
-    share = sum(
-        each["cpu"] for each in by_name.values()
-    )  # not of all: what ends meanwhile takes its past along
+    share = sum(each["cpu"] for each in by_name.values())  # not of all: what ends meanwhile takes its past along
     yield Row(
         "the platform at rest: share of a core", f"{share:.1%}", "limit 5%", share / 0.05, "< 5%", share < 0.05,
         {"processes": by_name},
