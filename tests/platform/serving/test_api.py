@@ -251,6 +251,7 @@ def clients(api: httpx.Client, windows: list[dict[str, Any]], *, count: int = 4)
             stop.set()
     for one in running:
         one.result()
+    assert min(answered) > 1
 
 
 def until(condition: Callable[[], Any], seconds: float = 120) -> None:
