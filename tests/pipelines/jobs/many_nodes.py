@@ -7,10 +7,7 @@ REGISTRY JOB``.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +15,7 @@ import numpy as np
 import psutil
 import ray
 from ray.cluster_utils import Cluster
+from tests.pipelines.jobs.busy import busy
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.panel import Panel
@@ -63,7 +61,7 @@ def _training(cluster: Cluster, nodes: list[Any], panel: Panel) -> dict[str, Any
     few = panel.select(panel.entities[:2])
     with ThreadPoolExecutor(1) as pool:
         fitting = pool.submit(_fit, few)
-        process = next(_busy("ray::fit vae", 0.1))
+        process = next(busy("ray::fit vae", 0.1))
         died = _kill_node_of(cluster, nodes, process)
         fitted = fitting.result(timeout=120)
     again = _fit(few)  # there is one node left, and it gives the same
@@ -120,23 +118,6 @@ def _kill_node_of(cluster: Cluster, nodes: list[Any], process: psutil.Process) -
             cluster.remove_node(node, allow_graceful=False)
             return True
     return False
-
-
-def _busy(title: str, seconds: float) -> Iterator[psutil.Process]:
-    """Processes of this cluster that have computed for so long since they got that title."""
-    began: dict[int, float] = {}
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline:
-        for process in psutil.Process(os.getpid()).children(recursive=True):
-            try:
-                if not process.cmdline() or title not in process.cmdline()[0]:
-                    continue
-                used = sum(process.cpu_times()[:2])
-            except psutil.NoSuchProcess:
-                continue
-            if used - began.setdefault(process.pid, used) >= seconds:
-                yield process
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":

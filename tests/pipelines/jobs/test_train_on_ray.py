@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from tests.pipelines.jobs.busy import busy
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import VAE
@@ -37,30 +37,8 @@ def fit_while(killing: Callable[[], psutil.Process], panel: Panel, **options: An
         return fitting.result(timeout=150)
 
 
-def wait_for(title: str, *, busy: float) -> psutil.Process:
-    """A process of this test's Ray cluster that has computed for `busy` seconds since it got that title."""
-    deadline = time.monotonic() + 100
-    began: dict[int, float] = {}
-    while time.monotonic() < deadline:
-        for process in family():
-            try:
-                if not process.cmdline() or title not in process.cmdline()[0]:
-                    continue
-                used = sum(process.cpu_times()[:2])
-            except psutil.NoSuchProcess:
-                continue
-            if used - began.setdefault(process.pid, used) >= busy:
-                return process
-        time.sleep(0.02)
-    raise AssertionError(f"no process {title!r}")
-
-
-def family() -> Iterator[psutil.Process]:
-    yield from psutil.Process().children(recursive=True)
-
-
 def test_a_fit_whose_worker_is_killed_is_done_again(ray_cluster: None, panel: Panel) -> None:
-    fitted = fit_while(lambda: wait_for("ray::fit vae", busy=0.1), panel)
+    fitted = fit_while(lambda: next(busy("ray::fit vae", 0.1)), panel)
     alone = fit(panel, NETWORKS, BUDGET)
     np.testing.assert_allclose(fitted.detector.decision_scores_, alone.detector.decision_scores_)
 
@@ -79,7 +57,7 @@ def test_two_workers_train_a_network_as_well_as_one_though_one_of_them_is_killed
     ray_cluster: None, panel: Panel
 ) -> None:
     alone = fit(panel, NETWORKS, BUDGET).detector
-    together = fit_while(lambda: wait_for("RayTrainWorker", busy=1.0), panel, workers=2).detector
+    together = fit_while(lambda: next(busy("RayTrainWorker", 1.0)), panel, workers=2).detector
     assert isinstance(alone, VAE)
     assert isinstance(together, VAE)
     assert together.team is None
