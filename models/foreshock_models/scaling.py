@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.panel import Panel
 
-__all__ = ["Scaler"]
+__all__ = ["Scaler", "scaled"]
 
 LIMIT = 12.0
 """Scaled values are clipped here: one wild sample must not drown all others."""
@@ -70,9 +70,9 @@ class Scaler:
 
     def transform(self, panel: Panel) -> NDArray[np.float64]:
         """Scaled values ``(n_rows, n_features)``, clipped to ±12; gaps stay NaN."""
-        rows = self.rows_of(panel.entities)
-        scaled: NDArray[np.float64] = _scaled(panel.values, panel.offsets, self.center[rows], self.spread[rows])
-        return scaled
+        entities = self.rows_of(panel.entities)
+        found: NDArray[np.float64] = scaled(panel.values, panel.offsets, entities, self.center, self.spread)
+        return found
 
     def inverse(self, scaled: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Scaled values of the rows of `panel`, back in their own units."""
@@ -88,18 +88,20 @@ class Scaler:
 
 
 @njit(cache=True, nogil=True)
-def _scaled(
+def scaled(
     values: NDArray[np.float64],
     offsets: NDArray[np.int64],
+    entities: NDArray[np.int64],
     center: NDArray[np.float64],
     spread: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """``center`` and ``spread`` ``(n_entities, n_features)``; in one pass over the rows."""
+    """`Scaler.transform` in one pass; ``entities`` ``(n_entities,)``: the row of each in `center` and `spread`."""
     out = np.empty(values.shape)
     for e in range(len(offsets) - 1):
+        known = entities[e]
         for i in range(offsets[e], offsets[e + 1]):
             for j in range(values.shape[1]):
-                z = (values[i, j] - center[e, j]) / spread[e, j]
+                z = (values[i, j] - center[known, j]) / spread[known, j]
                 if z > LIMIT:
                     z = LIMIT
                 elif z < -LIMIT:

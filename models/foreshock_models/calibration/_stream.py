@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.calibration._routine import DAYS, remember, routine
 
-__all__ = ["COLUMNS", "FIRST_LINE", "FRESH", "HIGHEST", "LOWEST", "advance", "relative", "stand"]
+__all__ = ["COLUMNS", "FIRST_LINE", "FRESH", "HIGHEST", "LOWEST", "advance", "relative", "scaled", "stand"]
 
 COLUMNS = {
     "center": 0,  # location of the raw score
@@ -32,6 +32,10 @@ FIRST_LINE = 0.85
 line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
 LOWEST, HIGHEST = 0.6, 1.6
 """How far the controller may move the line."""
+HUGE = 1e100
+HOUR_MS = 3_600_000
+WARM_ROWS = 200
+"""Rows after which an entity's own location and spread hold."""
 FRESH: NDArray[np.float64] = np.zeros(COLUMNS["votes"] + MAX_VOTES)
 FRESH[COLUMNS["spread"]] = 1.0
 FRESH[COLUMNS["line"]] = FIRST_LINE
@@ -98,6 +102,16 @@ def _height(value: float, line: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def scaled(raw: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
+    """Finite raw scores, free of the detector's own scale."""
+    out = np.empty(len(raw))
+    for i in range(len(raw)):
+        x = raw[i]
+        out[i] = min(max(x, -HUGE), HUGE) / unit if x == x else 0.0
+    return out
+
+
+@njit(cache=True, nogil=True)
 def relative(
     x: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -116,35 +130,38 @@ def relative(
 
 @njit(cache=True, nogil=True)
 def stand(
-    x: NDArray[np.float64],
+    raw: NDArray[np.float64],
+    unit: float,
     offsets: NDArray[np.int64],
     table: NDArray[np.float64],
-    tail: NDArray[np.float64],
+    tail: tuple[float, ...],
     log_budget: float,
     pace: float,
 ) -> NDArray[np.float64]:
     """Score every row with the state as it stands, learning nothing: ``(n_rows,)``."""
+    x = scaled(raw, unit)
     threshold, rate, scale, shape = tail
     log_rate = np.log(rate)
     score = np.empty(len(x))
     for e in range(len(offsets) - 1):
         s = table[e]
-        unit = s[SLOW] + EASE * s[USUAL] if pace > 0 else 1.0
+        mean = s[SLOW] + EASE * s[USUAL] if pace > 0 else 1.0
         for i in range(offsets[e], offsets[e + 1]):
-            z = (x[i] / unit - s[CENTER]) / s[SPREAD]
+            z = (x[i] / mean - s[CENTER]) / s[SPREAD]
             score[i] = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
     return score
 
 
 @njit(cache=True, nogil=True)
 def advance(
-    x: NDArray[np.float64],
-    present: NDArray[np.bool_],
-    hours: NDArray[np.int64],
+    raw: NDArray[np.float64],
+    unit: float,
+    values: NDArray[np.float64],
+    timestamps: NDArray[np.int64],
     offsets: NDArray[np.int64],
     table: NDArray[np.float64],
     rings: NDArray[np.float32],
-    tail: NDArray[np.float64],
+    tail: tuple[float, ...],
     log_budget: float,
     pace: float,
     young: float,
@@ -154,38 +171,47 @@ def advance(
     of: int,
     routine_days: int,
     floor: float,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
     """Score every row with the state before it, then learn from the row. Changes `table` and `rings` in place.
 
-    Nothing is learnt from a row without a sample (not `present` ``(n_rows,)``): the sample may come later, and is
-    then scored as if it had come in time.
-    `pace` is that of the slow mean, 0 for scores that are not relative to it. `hours` ``(n_rows,)`` count from the
-    epoch; what recurs on `routine_days` of the last days raises the line of its time of day (`_routine`).
-    Returns the scores ``(n_rows,)`` and where a new normal was accepted ``(n_rows,)``.
+    Nothing is learnt from a row without a sample in `values`: the sample may come later, and is then scored as if
+    it had come in time.
+    `pace` is that of the slow mean, 0 for scores that are not relative to it. What recurs on `routine_days` of the
+    last days raises the line of its time of day (`_routine`).
+    Returns the scores, which rows are of entities still warming, ``(n_rows,)`` both, and the numbers of the rows
+    where a new normal was accepted.
     """
+    x = scaled(raw, unit)
     threshold, rate, scale, shape = tail
     score = np.empty(len(x))
-    renewed = np.zeros(len(x), np.bool_)
+    warming = np.empty(len(x), np.bool_)
+    renewed = np.empty(len(x), np.int64)
+    n_renewed = 0
     log_rate = np.log(rate)
     budget = np.exp(log_budget)
     fast = 4.0 * busy_rate
     for e in range(len(offsets) - 1):
         s, ring = table[e], rings[e]
-        hour, raised = np.int64(-1), 0.0
+        last, raised = np.int64(-1), 0.0
         for i in range(offsets[e], offsets[e + 1]):
+            warming[i] = s[SEEN] < WARM_ROWS
+            hour = timestamps[i] // HOUR_MS  # from the epoch
             here = x[i]
             if pace > 0:
                 here = x[i] / (s[SLOW] + EASE * s[USUAL])
             z = (here - s[CENTER]) / s[SPREAD]
             value = _log_tail(z, max(threshold + s[SHIFT], 0.1), log_rate, scale, shape) / log_budget
-            if routine_days <= DAYS and hours[i] != hour:
-                hour = hours[i]
+            if routine_days <= DAYS and hour != last:
+                last = hour
                 raised = routine(ring, hour, routine_days)
             # what is higher than the routine is none, and is measured by the line until it is over
             score[i] = _shown(value, s[LINE] if s[ALERTING] == 1.0 else max(s[LINE], raised))
-            if not present[i]:
+            present = False
+            for j in range(values.shape[1]):
+                present |= values[i, j] == values[i, j]
+            if not present:
                 continue
-            remember(ring, hours[i], value if value >= s[LINE] else 0.0)
+            remember(ring, hour, value if value >= s[LINE] else 0.0)
             s[SLOW] += pace * (x[i] - s[SLOW])
             vote = 1.0 if score[i] >= 1.0 else 0.0
             height = _height(value, s[LINE])
@@ -212,7 +238,8 @@ def advance(
                 s[CENTER] = s[FAST_CENTER]
                 s[SPREAD] = max(s[SPREAD], 2.0 * s[FAST_SPREAD])
                 s[BUSY] = 0.0
-                renewed[i] = True
+                renewed[n_renewed] = i
+                n_renewed += 1
             elif vote == 0.0 and s[SEEN] < young:
                 # a fresh entity learns where it stands, ever more slowly; then it stays: a score that followed
                 # the level of the raw scores would call an anomaly that lasts ever more normal
@@ -221,4 +248,4 @@ def advance(
                 s[SPREAD] *= np.exp(step * ((UP if z > 1.0 else 0.0) - UP * UPPER))
                 s[SPREAD] = max(s[SPREAD], floor)
             s[SEEN] += 1.0
-    return score, renewed
+    return score, warming, renewed[:n_renewed].copy()

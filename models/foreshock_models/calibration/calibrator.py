@@ -17,6 +17,7 @@ The scores of a single feature drift most: they are taken relative to their own 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -31,8 +32,10 @@ from foreshock_models.calibration._stream import (
     HIGHEST,
     LOWEST,
     UPPER,
+    WARM_ROWS,
     advance,
     relative,
+    scaled,
     stand,
 )
 from foreshock_models.calibration.budget import Budget
@@ -50,8 +53,6 @@ NEW_NORMAL_ROWS = 120
 """The same in rows, where rows are rare."""
 SLOW_DAYS = 7.0
 """Time constant of the mean that relative scores are measured by."""
-WARM_ROWS = 200
-"""Rows after which an entity's own location and spread hold."""
 TOLERATED = 0.9 * LOWEST
 """What a person called normal scores at most this: below the line, wherever it moves."""
 SUPPORTED = (1.0, 3.0)
@@ -59,8 +60,8 @@ SUPPORTED = (1.0, 3.0)
 longer where it allows the second: there the line begins where the tail says."""
 LEARNT = ("center", "spread", "shift", "line", "slow", "usual", "fast_center", "fast_spread")
 """What an entity that is unknown takes from those of training."""
-HUGE = 1e100
-HOUR_MS = 3_600_000
+SMALLEST = 1e-100
+"""The least unit."""
 GAIN = 0.5
 """How far one alert that only just reached the line moves it."""
 
@@ -108,8 +109,8 @@ class Calibrator:
         """Learn from the raw scores ``(n_rows,)`` of held-back normal rows."""
         self.step = panel.step
         positive = np.abs(raw[np.isfinite(raw)])
-        self.unit = max(float(np.median(positive[positive > 0])), 1 / HUGE) if (positive > 0).any() else 1.0
-        x = self._scaled(raw)
+        self.unit = max(float(np.median(positive[positive > 0])), SMALLEST) if (positive > 0).any() else 1.0
+        x = scaled(raw, self.unit)
         usual = np.array([max(float(x[rows].mean()), 1e-3) for _, rows in panel])
         slow = usual.copy()
         if self.relative:
@@ -150,14 +151,12 @@ class Calibrator:
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it; rows without a sample change nothing."""
         table, rings = self._standing(self.state if state is None else state, panel.entities)
-        x = np.ascontiguousarray(self._scaled(raw))
         day = 86400.0 / panel.step
-        present = np.asarray(~np.isnan(panel.values).all(axis=1))
-        seen = table[panel.codes, COLUMNS["seen"]]
-        score, normal = advance(
-            x,
-            present,
-            panel.timestamps // HOUR_MS,
+        score, warming, normal = advance(
+            np.ascontiguousarray(raw),
+            self.unit,
+            panel.values,
+            panel.timestamps,
             panel.offsets,
             table,
             rings,
@@ -170,17 +169,19 @@ class Calibrator:
             times(self.budget.alerts_per_day),
             self.floor,
         )
-        earlier: NDArray[np.int64] = np.cumsum(present) - present  # rows with a sample, of all entities
-        before = seen + earlier - earlier[panel.offsets[panel.codes]]
-        shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in np.flatnonzero(normal))
         after = State(panel.entities, {"calibration": table, "hours": rings})
-        return Calibrated(score, before < WARM_ROWS, after, shifts)
+        shifts: tuple[tuple[str, int], ...] = ()
+        if len(normal):
+            shifts = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in normal)
+        return Calibrated(score, warming, after, shifts)
 
     def static(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
-        table, _ = self._standing(self.state, panel.entities)
-        x = np.ascontiguousarray(self._scaled(raw))
-        return stand(x, panel.offsets, table, *self._line(panel.step), self._pace(panel.step))
+        table = self._table(self.state.places(panel.entities))
+        pace = self._pace(panel.step)
+        raw = np.ascontiguousarray(raw)
+        score: NDArray[np.float64] = stand(raw, self.unit, panel.offsets, table, *self._line(panel.step), pace)
+        return score
 
     def _pace(self, step: float) -> float:
         """Share of a row in the slow mean; 0 where scores are not relative to it."""
@@ -200,39 +201,43 @@ class Calibrator:
         table[[name == entity for name in state.entities], COLUMNS["shift"]] += by
         return State(state.entities, {**state.arrays, "calibration": table})
 
-    def _line(self, step: float) -> tuple[NDArray[np.float64], float]:
-        """The tail as an array, and the logarithm of the rate per row that the budget allows."""
-        tail = np.array([self.tail.threshold, self.tail.rate, self.tail.scale, self.tail.shape])
-        return tail, float(np.log(1.0 / self.budget.rows_per_alert(step)))
+    def _line(self, step: float) -> tuple[tuple[float, float, float, float], float]:
+        """The tail, and the logarithm of the rate per row that the budget allows."""
+        t = self.tail
+        tail = (float(t.threshold), float(t.rate), float(t.scale), float(t.shape))
+        return tail, math.log(1.0 / self.budget.rows_per_alert(step))
 
     def _standing(self, state: State, entities: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Table and rings of `entities`, copied.
 
         An unknown one starts from the median of those known in training. States of earlier versions have no rings.
         """
-        table = np.empty((len(entities), len(FRESH)))
-        rings = np.zeros((len(entities), WIDTH), np.float32)
-        new = []
-        for i, name in enumerate(entities):
-            for known in (state, self.state):
-                if name in known.number:
-                    table[i] = known.arrays["calibration"][known.number[name]]
-                    if "hours" in known.arrays:
-                        rings[i] = known.arrays["hours"][known.number[name]]
-                    break
-            else:
-                new.append(i)
-        if new:
-            columns = [COLUMNS[name] for name in LEARNT]
-            table[new] = FRESH
-            table[np.ix_(new, columns)] = np.median(self.state.arrays["calibration"][:, columns], axis=0)
+        places = self.state.places(entities)
+        table, rings = self._table(places), self._rings(places)
+        if state is not self.state:
+            places = state.places(entities)
+            here = np.flatnonzero(places >= 0)
+            if len(here):
+                table[here] = state.arrays["calibration"][places[here]]
+                rings[here] = state.arrays["hours"][places[here]] if "hours" in state.arrays else 0.0
         return table, rings
 
-    def _scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Finite raw scores, free of the detector's own scale."""
-        scaled: NDArray[np.float64] = np.clip(raw, -HUGE, HUGE) / self.unit
-        scaled[np.isnan(scaled)] = 0.0
-        return scaled
+    def _table(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Those rows of what training left; -1 gives the medians."""
+        trained = self.state.arrays["calibration"]
+        table: NDArray[np.float64] = trained[places]
+        new = np.flatnonzero(places < 0)
+        if len(new):
+            columns = np.array([COLUMNS[name] for name in LEARNT])
+            table[new] = FRESH
+            table[np.ix_(new, columns)] = np.median(trained[:, columns], axis=0)
+        return table
+
+    def _rings(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The same of what is remembered of hours; -1 gives nothing."""
+        rings: NDArray[np.float32] = self.state.arrays["hours"][places]
+        rings[places < 0] = 0.0
+        return rings
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         """JSON values and arrays, for `from_arrays`."""

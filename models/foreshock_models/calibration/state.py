@@ -36,6 +36,10 @@ class State:
         """Entity to its row."""
         return {name: i for i, name in enumerate(self.entities)}
 
+    def places(self, entities: tuple[str, ...]) -> NDArray[np.int64]:
+        """Row of each of `entities`; -1 for an unknown one."""
+        return np.array([self.number.get(name, -1) for name in entities], dtype=np.int64)
+
     def select(self, entities: Sequence[str]) -> State:
         """Keep some entities, in the order asked for; unknown ones are left out."""
         known = tuple(name for name in entities if name in self.number)

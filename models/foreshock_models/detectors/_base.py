@@ -168,12 +168,14 @@ class Detector(Estimator, ABC):
         state of the call before) gives the same scores.
         """
         panel = self._panel(X, entities)
+        state = self.state_ if state is None else state
+        if since is None:
+            return self._score(panel, np.arange(panel.n_rows), state)
         if isinstance(since, datetime):
             since = round(since.timestamp() * 1000)
-        if isinstance(since, np.ndarray):
-            since = since[panel.codes]
-        keep = np.ones(panel.n_rows, np.bool_) if since is None else panel.timestamps >= since
-        return self._score(panel, keep, self.state_ if state is None else state)
+        if not isinstance(since, np.ndarray):
+            since = np.full(panel.n_entities, since)
+        return self._score(panel, panel.rows_since(since), state)
 
     def explain(
         self,
@@ -272,11 +274,12 @@ class Detector(Estimator, ABC):
         self.labels_ = (raw > self.threshold_).astype(np.int64)
         self._range_ = (float(raw.min()), float(raw.max()))
 
-    def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
-        raw = self._decision_at(panel, np.flatnonzero(keep))
-        rows = panel if keep.all() else panel.take(keep)
-        done = self.calibrator_.apply(raw, rows, state)
-        return Scores(rows, done.score, raw, done.warming, done.state, new_normal=done.new_normal)
+    def _score(self, panel: Panel, rows: NDArray[np.int64], state: State) -> Scores:
+        """Of the rows with these numbers, increasing."""
+        raw = self._decision_at(panel, rows)
+        kept = panel if len(rows) == panel.n_rows else panel.pick(rows)
+        done = self.calibrator_.apply(raw, kept, state)
+        return Scores(kept, done.score, raw, done.warming, done.state, new_normal=done.new_normal)
 
     def _check_enough(self, panel: Panel) -> None:
         filled = int((~np.isnan(panel.values)).any(axis=1).sum())

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation
-from foreshock_models.detectors._windows import Stacked, rows_before
+from foreshock_models.detectors._windows import Stacked, mean_before, rows_before, rows_needed
 from foreshock_models.errors import ArtifactError
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.gradients import ExpectedGradients
@@ -29,9 +29,13 @@ if TYPE_CHECKING:
     from foreshock_models.detectors._nets import Net
     from foreshock_models.detectors._training import Team
 
-__all__ = ["Array", "NetworkDetector"]
+__all__ = ["Array", "Given", "NetworkDetector", "after", "before"]
 
 Array = NDArray[np.float32]
+Given = tuple[
+    NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64],
+    NDArray[np.int64], int, int,
+]  # fmt: skip
 
 BATCH = 4096
 """Windows in one pass on a GPU."""
@@ -136,6 +140,10 @@ class NetworkDetector(Detector):
         """
 
     @abstractmethod
+    def _raw_rows(self, given: Given) -> NDArray[np.float64]:
+        """Raw score ``(n,)`` by `packed_`, all of it at once; `given` is what `before` takes."""
+
+    @abstractmethod
     def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
         """Gradient ``(B, span, F)`` of the sum of ``weights * _parts(windows, usual)``.
 
@@ -200,12 +208,23 @@ class NetworkDetector(Detector):
 
     def _smoothed(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
         """Raw score of `rows` (None: all) ``(n,)``; the network runs only where the score looks."""
-        return self._raw(*self._inputs(panel), panel, rows)
-
-    def _raw(self, x: Array, known: Array, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        needed = rows_before(panel, rows, self.smoothing)
-        predicted = self._forward(x, needed.starts, needed.rows)
-        return needed.smooth(_excess(x, known, needed.rows, predicted, self.usual_))[:, 0]
+        scaler, device = self.scaler_, self._gpu
+        given: Given = (
+            panel.values,
+            panel.offsets,
+            scaler.rows_of(panel.entities),
+            scaler.center,
+            scaler.spread,
+            np.arange(panel.n_rows) if rows is None else rows,
+            self.smoothing,
+            self._span,
+        )
+        if device is None:
+            return self._raw_rows(given)
+        x, known, needed, starts, place, counts = before(*given)
+        predicted = self._forward_on(device, x, starts, needed)
+        found: NDArray[np.float64] = after(x, known, needed, predicted, self.usual_, place, counts)
+        return found
 
     def _expect(self, panel: Panel) -> Expectation:
         x, _ = self._inputs(panel)
@@ -223,7 +242,7 @@ class NetworkDetector(Detector):
         span = self._span + self.smoothing - 1
         inputs, masks = Stacked(x, panel, span)[rows], Stacked(known, panel, span)[rows]
         used = np.minimum(panel.positions[rows] + 1, self.smoothing)
-        raw = self._raw(x, known, panel, rows)
+        raw = self._smoothed(panel, rows)
         if self.gradients_ is None:
             usual = self.usual_.astype(np.float32)
             self.gradients_ = ExpectedGradients(
@@ -272,8 +291,8 @@ class NetworkDetector(Detector):
     def _inputs(self, panel: Panel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scaled rows with gaps carried forward, at most a window long, then 0; and which samples are known."""
         scaler = self.scaler_
-        rows = scaler.rows_of(panel.entities)
-        x, known = _filled(panel.values, panel.offsets, scaler.center[rows], scaler.spread[rows], self._span)
+        entities = scaler.rows_of(panel.entities)
+        x, known = _filled(panel.values, panel.offsets, entities, scaler.center, scaler.spread, self._span)
         return x, known
 
     def _forward(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
@@ -301,23 +320,56 @@ class NetworkDetector(Detector):
 
 
 @njit(cache=True, nogil=True)
+def before(
+    values: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    entities: NDArray[np.int64],
+    center: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    smoothing: int,
+    span: int,
+) -> tuple[Array, Array, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What the raw score of `rows` needs: `_filled` rows, and what they look at (`rows_needed`)."""
+    x, known = _filled(values, offsets, entities, center, spread, span)
+    needed, starts, place, counts = rows_needed(offsets, rows, smoothing)
+    return x, known, needed, starts, place, counts
+
+
+@njit(cache=True, nogil=True)
+def after(
+    x: Array,
+    known: Array,
+    needed: NDArray[np.int64],
+    predicted: Array,
+    usual: NDArray[np.float64],
+    place: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """The raw score ``(n,)``, of what a network predicts for the rows that it needs."""
+    return mean_before(_excess(x, known, needed, predicted, usual), place, counts).ravel()
+
+
+@njit(cache=True, nogil=True)
 def _filled(
     values: NDArray[np.float64],
     offsets: NDArray[np.int64],
+    entities: NDArray[np.int64],
     center: NDArray[np.float64],
     spread: NDArray[np.float64],
     longest: int,
 ) -> tuple[Array, Array]:
-    """See `NetworkDetector._inputs`; ``center`` and ``spread`` ``(n_entities, F)``, in one pass over the rows."""
+    """See `NetworkDetector._inputs`; ``entities`` ``(n_entities,)``: the row of each in `center` and `spread`."""
     n, f = values.shape
     x = np.zeros((n, f), np.float32)
     known = np.zeros((n, f), np.float32)
     last = np.empty(f, np.int64)
     for e in range(len(offsets) - 1):
+        own = entities[e]
         last[:] = offsets[e] - longest
         for i in range(offsets[e], offsets[e + 1]):
             for j in range(f):
-                z = (values[i, j] - center[e, j]) / spread[e, j]
+                z = (values[i, j] - center[own, j]) / spread[own, j]
                 if z == z:
                     x[i, j] = min(max(z, -CLIP), CLIP)
                     known[i, j] = 1.0

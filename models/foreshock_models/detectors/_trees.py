@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest  # whoever only walks the trees need not load what grows them
 
-__all__ = ["Forest", "flatten", "grow", "score_forests"]
+__all__ = ["Forest", "flatten", "grow", "score_forests", "walk"]
 
 BLOCK = 256
 """Rows that go down a tree together."""
@@ -42,7 +42,7 @@ class Forest:
 
     @cached_property
     def walked(self) -> tuple[NDArray[Any], ...]:
-        """The same trees as `_score` walks them, each filled up to a whole binary tree of all `levels`.
+        """The same trees as `walk` takes them, each filled up to a whole binary tree of all `levels`.
 
         The children of the node at place ``i`` stand at ``2 i`` and ``2 i + 1``, the root at 1: where to go next is
         computed, not looked up. Below a leaf nothing is greater than the threshold, and all places at the bottom
@@ -122,7 +122,7 @@ def flatten(forests: Sequence[IsolationForest]) -> Forest:
 
 
 @njit(cache=True, nogil=True)
-def _score(
+def walk(
     x: NDArray[np.float32],
     threshold: NDArray[np.float32],
     feature: NDArray[np.uint32],
@@ -130,6 +130,7 @@ def _score(
     levels: NDArray[np.int64],
     normal: NDArray[np.float64],
 ) -> NDArray[np.float64]:
+    """`score_forests`, with the fields of `Forest.walked`."""
     n_forests, n_rows, n_columns = x.shape
     n_trees = len(threshold) // n_forests
     width = np.uint32(n_columns)
@@ -164,7 +165,7 @@ def _score(
 
 def score_forests(forest: Forest, x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Isolation scores in (0, 1): ``(n_forests, n_rows, n_columns)`` -> ``(n_rows, n_forests)``."""
-    scores: NDArray[np.float64] = _score(x, *forest.walked)
+    scores: NDArray[np.float64] = walk(x, *forest.walked)
     return scores
 
 

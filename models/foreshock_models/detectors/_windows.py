@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from foreshock_models.panel import Panel
 
 __all__ = [
-    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "rows_before", "whole_windows",
-    "window_features",
+    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "mean_before", "rows_before", "rows_needed",
+    "whole_windows", "window_features",
 ]  # fmt: skip
 
 N_WINDOW_FEATURES = 4
@@ -61,7 +61,7 @@ def window_features(
 
 
 @njit(cache=True, nogil=True)
-def _mean_before(
+def mean_before(
     values: NDArray[np.float64], place: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Mean of the `counts` rows of `values` that end at each `place`: ``(n, n_columns)``."""
@@ -91,25 +91,18 @@ class RowsBefore:
     place: NDArray[np.int64]
     counts: NDArray[np.int64]
 
-    def smooth(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Means ``(n, n_columns)`` of `values` ``(n_needed, n_columns)``."""
-        return _mean_before(np.ascontiguousarray(values), self.place, self.counts)
-
 
 def rows_before(panel: Panel, rows: NDArray[np.int64] | None, smoothing: int) -> RowsBefore:
     """What is needed for a mean over the last `smoothing` rows at `rows` (None: all), numbers increasing."""
-    if rows is None:
-        every = np.arange(panel.n_rows)
-        starts = np.repeat(panel.offsets[:-1], panel.lengths)
-        return RowsBefore(every, starts, every, np.minimum(every - starts + 1, smoothing))
-    return RowsBefore(*_rows_before(panel.offsets, rows, smoothing))
+    return RowsBefore(*rows_needed(panel.offsets, np.arange(panel.n_rows) if rows is None else rows, smoothing))
 
 
 @njit(cache=True, nogil=True)
-def _rows_before(
+def rows_needed(
     offsets: NDArray[np.int64], rows: NDArray[np.int64], smoothing: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    needed = np.empty(len(rows) * smoothing, np.int64)
+    """The fields of `RowsBefore`."""
+    needed = np.empty(min(len(rows) * smoothing, offsets[-1]), np.int64)
     starts = np.empty_like(needed)
     place = np.empty(len(rows), np.int64)
     counts = np.empty(len(rows), np.int64)

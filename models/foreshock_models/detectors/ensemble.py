@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
@@ -116,7 +117,7 @@ class Ensemble(Detector):
     def _mean(self, raw: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Of the members' raw scores, ``(n_rows,)`` each."""
         shares = self._shares
-        return np.sum([shares[name] * values for name, values in raw.items()], axis=0)
+        return reduce(np.add, [shares[name] * values for name, values in raw.items()])
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._mean({name: member._decision(panel) for name, member in self.members_.items()})
@@ -127,18 +128,18 @@ class Ensemble(Detector):
     def _raw_at(self, panel: Panel, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         return {name: member._decision_at(panel, rows) for name, member in self.members_.items()}
 
-    def _score(self, panel: Panel, keep: NDArray[np.bool_], state: State) -> Scores:
-        members = self._raw_at(panel, np.flatnonzero(keep))
+    def _score(self, panel: Panel, rows: NDArray[np.int64], state: State) -> Scores:
+        members = self._raw_at(panel, rows)
         raw = self._mean(members)
-        rows = panel if keep.all() else panel.take(keep)
-        done = self.calibrator_.apply(raw, rows, state)
+        kept = panel if len(rows) == panel.n_rows else panel.pick(rows)
+        done = self.calibrator_.apply(raw, kept, state)
         return Scores(
-            panel=rows,
+            panel=kept,
             score=done.score,
             raw=raw,
             warming=done.warming,
             state=done.state,
-            members={n: self.members_[n].calibrator_.static(values, rows) for n, values in members.items()},
+            members={n: self.members_[n].calibrator_.static(values, kept) for n, values in members.items()},
             new_normal=done.new_normal,
         )
 

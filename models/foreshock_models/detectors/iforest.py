@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Choice, Float, Int, Space
-from foreshock_models.detectors._trees import Forest, grow, score_forests
-from foreshock_models.detectors._windows import RowsBefore, rows_before, window_features
+from foreshock_models.detectors._trees import Forest, grow, score_forests, walk
+from foreshock_models.detectors._windows import mean_before, rows_before, rows_needed, window_features
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
-from foreshock_models.scaling import Scaler
+from foreshock_models.scaling import Scaler, scaled
 
 __all__ = ["IForest"]
 
@@ -102,7 +102,9 @@ class IForest(Detector):
         usual = SINGLE if panel.n_features == 1 else SEVERAL
         asked = (self.short, self.long, self.smoothing)
         self.lengths_ = tuple(b if a is None else a for a, b in zip(asked, usual, strict=True))
-        x = self._features(panel, rows_before(panel, None, 1))
+        every = rows_before(panel, None, 1)
+        short, long, _ = self.lengths_
+        x = window_features(self.scaler_.transform(panel), every.starts, every.rows, short, long)
         rng = np.random.default_rng(self.random_state)
         rows = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
         chosen = rng.choice(rows, size=min(len(rows), 20 * self.max_samples), replace=False)
@@ -114,23 +116,27 @@ class IForest(Detector):
         moving = np.ptp(x[:, sample, 0], axis=1) > 0
         self.weight_ = np.where(moving, 1.0, 0.0) / panel.n_features
         self.size_ = np.maximum(np.quantile(np.abs(x[:, sample]), 0.99, axis=1), 0.1)  # (n_features, 4)
-        self.base_ = self._parts(isolation, x[:, sample]).mean(axis=0)
-
-    def _features(self, panel: Panel, needed: RowsBefore) -> NDArray[np.float32]:
-        z = np.ascontiguousarray(self.scaler_.transform(panel))
-        x: NDArray[np.float32] = window_features(z, needed.starts, needed.rows, *self.lengths_[:2])
-        return x
-
-    def _parts(self, isolation: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What each feature adds to the raw score ``(n_rows, n_features)``."""
-        parts: NDArray[np.float64] = _parts(isolation, x, self.floor_, self.size_, self.weight_)
-        return parts
+        self.base_ = _parts(isolation, x[:, sample], self.floor_, self.size_, self.weight_).mean(axis=0)
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What each feature adds to the smoothed raw score of `rows` (None: all) ``(n, n_features)``."""
-        needed = rows_before(panel, rows, self.lengths_[2])
-        x = self._features(panel, needed)
-        return needed.smooth(self._parts(score_forests(self.forest_, x), x))
+        scaler, (short, long, smoothing) = self.scaler_, self.lengths_
+        found: NDArray[np.float64] = _contributions(
+            panel.values,
+            panel.offsets,
+            scaler.rows_of(panel.entities),
+            scaler.center,
+            scaler.spread,
+            np.arange(panel.n_rows) if rows is None else rows,
+            short,
+            long,
+            smoothing,
+            self.forest_.walked,
+            self.floor_,
+            self.size_,
+            self.weight_,
+        )
+        return found
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._contributions(panel).sum(axis=1)
@@ -161,6 +167,28 @@ class IForest(Detector):
         self.forest_ = Forest.from_arrays(arrays)
         self.floor_, self.size_ = arrays["floor"], arrays["size"]
         self.weight_, self.base_ = arrays["weight"], arrays["base"]
+
+
+@njit(cache=True, nogil=True)
+def _contributions(
+    values: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    entities: NDArray[np.int64],
+    center: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    short: int,
+    long: int,
+    smoothing: int,
+    trees: tuple[NDArray[Any], ...],
+    floor: NDArray[np.float64],
+    size: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """See `IForest._contributions`: at once, for one row is scored sooner than Python calls five times."""
+    needed, starts, place, counts = rows_needed(offsets, rows, smoothing)
+    x = window_features(scaled(values, offsets, entities, center, spread), starts, needed, short, long)
+    return mean_before(_parts(walk(x, *trees), x, floor, size, weight), place, counts)
 
 
 @njit(cache=True, nogil=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._backward import lstm_slopes
 from foreshock_models.detectors._forward import lstm_forward
-from foreshock_models.detectors._network import EXCESS, Array, NetworkDetector
+from foreshock_models.detectors._network import EXCESS, Array, Given, NetworkDetector, after, before
 from foreshock_models.detectors._space import Float, Int, Space
 
 if TYPE_CHECKING:
@@ -126,6 +127,31 @@ class LSTM(NetworkDetector):
         found: Array = lstm_forward(x, starts, rows, self._span, self.window, self.packed_)
         return found
 
+    def _raw_rows(self, given: Given) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = _raw_rows(*given, self.usual_, self.window, self.packed_)
+        return found
+
     def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
         slopes: Array = lstm_slopes(windows, weights, usual, EXCESS, self.window, self.packed_)
         return slopes
+
+
+@njit(cache=True, nogil=True)
+def _raw_rows(
+    values: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    entities: NDArray[np.int64],
+    center: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    smoothing: int,
+    span: int,
+    usual: NDArray[np.float64],
+    steps: int,
+    weights: tuple[Array, ...],
+) -> NDArray[np.float64]:
+    x, known, needed, starts, place, counts = before(
+        values, offsets, entities, center, spread, rows, smoothing, span
+    )
+    predicted = lstm_forward(x, starts, needed, span, steps, weights)
+    return after(x, known, needed, predicted, usual, place, counts)
