@@ -39,20 +39,18 @@ class Profile:
 
     @classmethod
     def fit(cls, panel: Panel) -> Self:
-        days = panel.step * int(np.diff(panel.offsets).max()) / 86400
-        hours = _hours(panel) if days >= MIN_DAYS else np.zeros(panel.n_rows, np.int64)
+        days = panel.step * int(panel.lengths.max()) / 86400
+        hours = _hours(panel)
         table = np.full((panel.n_entities + 1, HOURS, len(QUANTILES), panel.n_features), np.nan, np.float32)
+        for i, (_, rows) in enumerate(panel):
+            block = np.ascontiguousarray(panel.values[rows].T, np.float32)
+            if days >= MIN_DAYS:
+                table[i] = _quantiles(_by_hour(block, hours[rows])).transpose(1, 2, 0)
+            unknown = np.isnan(table[i])
+            if unknown.any():
+                table[i] = np.where(unknown, _quantiles(block).T, table[i])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="All-NaN (slice|axis) encountered")  # stays NaN: unknown
-            for i, (_, rows) in enumerate(panel):
-                block, hour = panel.values[rows], hours[rows]
-                table[i] = np.nanquantile(block, QUANTILES, axis=0)
-                if days >= MIN_DAYS:
-                    for h in range(HOURS):
-                        here = block[hour == h]
-                        if len(here):
-                            found = np.nanquantile(here, QUANTILES, axis=0)
-                            table[i, h] = np.where(np.isnan(found), table[i, h], found)
             table[-1] = np.nanmedian(table[:-1], axis=0)
             reach = _reach(panel)
         return cls(panel.entities, table, reach)
@@ -83,10 +81,33 @@ def _hours(panel: Panel) -> NDArray[np.int64]:
     return hours
 
 
+def _by_hour(block: NDArray[np.float32], hours: NDArray[np.int64]) -> NDArray[np.float32]:
+    """``(n_features, n_rows)`` -> ``(n_features, 24, most rows of an hour)``, filled up with NaN."""
+    order = np.argsort(hours, kind="stable")
+    counts = np.bincount(hours, minlength=HOURS)
+    place = np.arange(len(hours)) - np.repeat(np.cumsum(counts) - counts, counts)
+    out = np.full((len(block), HOURS, counts.max()), np.nan, np.float32)
+    out[:, hours[order], place] = block[:, order]
+    return out
+
+
+def _quantiles(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """``(..., n)`` -> ``(..., 3)`` as `np.nanquantile` has it, which goes through the series one by one."""
+    ranked = np.sort(values, axis=-1)  # NaN comes last
+    last = np.count_nonzero(~np.isnan(values), axis=-1)[..., None] - 1
+    place = np.maximum(last * np.array(QUANTILES), 0.0)
+    below = place.astype(np.int64)
+    a = np.take_along_axis(ranked, below, axis=-1).astype(np.float64)
+    b = np.take_along_axis(ranked, np.minimum(below + 1, np.maximum(last, 0)), axis=-1)
+    found: NDArray[np.float64] = a + (b - a) * (place - below)
+    return found
+
+
 def _reach(panel: Panel) -> NDArray[np.float64]:
-    blocks = [panel.values[rows] for _, rows in panel]
-    own = np.stack([np.nanmax(block, axis=0) - np.nanmin(block, axis=0) for block in blocks])
-    size = np.nan_to_num(np.stack([np.nanmax(np.abs(block), axis=0) for block in blocks]))
+    high = np.fmax.reduceat(panel.values, panel.offsets[:-1])
+    low = np.fmin.reduceat(panel.values, panel.offsets[:-1])
+    own = high - low
+    size = np.nan_to_num(np.maximum(np.abs(high), np.abs(low)))
     shared = np.nanmedian(np.where(own > 0, own, np.nan), axis=0)
     shared = np.where(np.isnan(shared), 0.1 * size.max(axis=0), shared)
     return np.vstack([np.where(own > 0, own, shared), shared])
