@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest  # whoever only walks the trees need not load what grows them
 
-__all__ = ["Forest", "flatten", "grow", "score_forests", "walk"]
+__all__ = ["BLOCK", "Forest", "add_depths", "flatten", "grow", "score_forests"]
 
 BLOCK = 256
 """Rows that go down a tree together."""
@@ -42,7 +42,7 @@ class Forest:
 
     @cached_property
     def walked(self) -> tuple[NDArray[Any], ...]:
-        """The same trees as `walk` takes them, each filled up to a whole binary tree of all `levels`.
+        """The same trees as `add_depths` walks them, each filled up to a whole binary tree of all `levels`.
 
         The children of the node at place ``i`` stand at ``2 i`` and ``2 i + 1``, the root at 1: where to go next is
         computed, not looked up. Below a leaf nothing is greater than the threshold, and all places at the bottom
@@ -122,7 +122,39 @@ def flatten(forests: Sequence[IsolationForest]) -> Forest:
 
 
 @njit(cache=True, nogil=True)
-def walk(
+def add_depths(
+    rows: NDArray[np.float32],
+    threshold: NDArray[np.float32],
+    feature: NDArray[np.uint32],
+    depth: NDArray[np.float64],
+    levels: int,
+    total: NDArray[np.float64],
+) -> None:
+    """Add the path lengths of a block of `rows` ``(n, n_columns)`` in the trees of one forest to `total` ``(n,)``.
+
+    The trees are as `Forest.walked` has them. All rows go down one tree together, a level at a time: the steps of
+    different rows do not wait for each other, and the tree stays in the cache.
+    """
+    width = np.uint32(rows.shape[1])
+    values = rows.ravel()
+    places = depth.shape[1]
+    # a forest that is less deep than others has its leaves where the left turns from there lead to
+    further = places >> levels
+    at = np.empty(len(rows), np.uint32)
+    for t in range(len(threshold)):
+        limit, column, bottom = threshold[t], feature[t], depth[t]
+        at[:] = np.uint32(1)
+        for _ in range(levels):
+            for i in range(len(rows)):
+                node = at[i]
+                value = values[np.uint32(i) * width + column[node]]
+                at[i] = node + node + np.uint32(value > limit[node])
+        for i in range(len(rows)):
+            total[i] += bottom[at[i] * further - places]
+
+
+@njit(cache=True, nogil=True)
+def _score(
     x: NDArray[np.float32],
     threshold: NDArray[np.float32],
     feature: NDArray[np.uint32],
@@ -130,42 +162,25 @@ def walk(
     levels: NDArray[np.int64],
     normal: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """`score_forests`, with the fields of `Forest.walked`."""
-    n_forests, n_rows, n_columns = x.shape
+    n_forests, n_rows, _ = x.shape
     n_trees = len(threshold) // n_forests
-    width = np.uint32(n_columns)
-    first_place = np.uint32(depth.shape[1])
     out = np.zeros((n_rows, n_forests))
-    at = np.empty(BLOCK, np.uint32)
     total = np.empty(BLOCK)
     for f in range(n_forests):
         scale = -1.0 / (n_trees * normal[f]) if normal[f] > 0 else 0.0
-        # a forest that is less deep than others has its leaves where the left turns from there lead to
-        shift = np.uint32(levels.max() - levels[f])
+        trees = slice(f * n_trees, (f + 1) * n_trees)
         for first in range(0, n_rows, BLOCK):
-            size = min(BLOCK, n_rows - first)
-            total[:size] = 0.0
-            rows = x[f, first : first + size].ravel()
-            for t in range(f * n_trees, (f + 1) * n_trees):
-                limit, column, bottom = threshold[t], feature[t], depth[t]
-                at[:size] = np.uint32(1)
-                # all rows of a block go down one tree together, a level at a time: the steps of different rows
-                # do not wait for each other, and the tree stays in the cache
-                for _ in range(levels[f]):
-                    for i in range(size):
-                        node = at[i]
-                        value = rows[np.uint32(i) * width + column[node]]
-                        at[i] = node + node + np.uint32(value > limit[node])
-                for i in range(size):
-                    total[i] += bottom[(at[i] << shift) - first_place]
-            for i in range(size):
+            rows = x[f, first : first + BLOCK]
+            total[:] = 0.0
+            add_depths(rows, threshold[trees], feature[trees], depth[trees], levels[f], total)
+            for i in range(len(rows)):
                 out[first + i, f] = 2.0 ** (total[i] * scale)
     return out
 
 
 def score_forests(forest: Forest, x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Isolation scores in (0, 1): ``(n_forests, n_rows, n_columns)`` -> ``(n_rows, n_forests)``."""
-    scores: NDArray[np.float64] = walk(x, *forest.walked)
+    scores: NDArray[np.float64] = _score(x, *forest.walked)
     return scores
 
 

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from foreshock_models.panel import Panel
 
 __all__ = [
-    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "mean_before", "rows_before", "rows_needed",
-    "whole_windows", "window_features",
+    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "features_of", "mean_before",
+    "rows_before", "rows_needed", "whole_windows", "window_features",
 ]  # fmt: skip
 
 N_WINDOW_FEATURES = 4
+BLOCK = 256
+"""Rows whose features are computed at a time."""
+SIDE_BY_SIDE = 8
+"""From so many rows that follow on each other, their sums fill the lanes of a vector."""
 
 
 @njit(cache=True, nogil=True)
@@ -29,35 +33,81 @@ def window_features(
     deviation of the last `short` rows. A gap takes no part; a window without any value gives 0. Sums are taken
     anew for each row: a running sum would depend on where a series begins.
     """
-    f = z.shape[1]
-    out = np.zeros((f, len(rows), 4), np.float32)
-    for j in range(f):
-        for n in range(len(rows)):
-            i, a = rows[n], starts[n]
-            total = 0.0
-            square = 0.0
-            count = 0
-            for k in range(max(a, i - short + 1), i + 1):
-                v = z[k, j]
-                if v == v:
-                    total += v
-                    square += v * v
-                    count += 1
-            far = total
-            far_count = count
-            for k in range(max(a, i - long + 1), max(a, i - short + 1)):
-                v = z[k, j]
-                if v == v:
-                    far += v
-                    far_count += 1
-            mean = total / count if count else 0.0
-            far_mean = far / far_count if far_count else 0.0
-            here = z[i, j]
-            out[j, n, 0] = here if here == here else mean
-            out[j, n, 1] = mean
-            out[j, n, 2] = mean - far_mean
-            out[j, n, 3] = np.sqrt(max(square / count - mean * mean, 0.0)) if count else 0.0
+    out = np.empty((z.shape[1], len(rows), N_WINDOW_FEATURES), np.float32)
+    for first in range(0, len(rows), BLOCK):
+        last = min(first + BLOCK, len(rows))
+        for j in range(len(out)):
+            features_of(z, j, starts[first:last], rows[first:last], short, long, out[j, first:last])
     return out
+
+
+@njit(cache=True, nogil=True)
+def features_of(
+    z: NDArray[np.float64],
+    j: int,
+    starts: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    short: int,
+    long: int,
+    out: NDArray[np.float32],
+) -> None:
+    """`window_features` of feature `j` at `rows` ``(n,)``, into `out` ``(n, 4)``.
+
+    Rows that follow on each other add up side by side, each its own sum in the order of time.
+    """
+    back = max(short, long) - 1
+    value, square = np.empty(back + len(rows)), np.empty(back + len(rows))
+    there = np.zeros(back + len(rows) + 1, np.int64)  # values so far
+    near, near_square, far = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows))
+    n = 0
+    while n < len(rows):
+        size = 1
+        while n + size < len(rows) and rows[n + size] == rows[n] + size and starts[n + size] == starts[n]:
+            size += 1
+        for k in range(back + size):
+            row = rows[n] - back + k
+            v = z[row, j] if row >= starts[n] else np.nan
+            there[k + 1] = there[k] + (v == v)
+            value[k] = v if v == v else 0.0
+            square[k] = value[k] * value[k]
+        near[:size], near_square[:size] = 0.0, 0.0
+        _add_up(value, back + 1 - short, back + 1, near[:size])
+        _add_up(square, back + 1 - short, back + 1, near_square[:size])
+        far[:size] = near[:size]
+        _add_up(value, back + 1 - long, back + 1 - short, far[:size])
+        for i in range(size):
+            end = back + i + 1
+            count, far_count = there[end] - there[end - short], there[end] - there[end - max(short, long)]
+            mean = near[i] / count if count else 0.0
+            far_mean = far[i] / far_count if far_count else 0.0
+            out[n + i, 0] = value[end - 1] if there[end] > there[end - 1] else mean
+            out[n + i, 1] = mean
+            out[n + i, 2] = mean - far_mean
+            out[n + i, 3] = np.sqrt(max(near_square[i] / count - mean * mean, 0.0)) if count else 0.0
+        n += size
+
+
+@njit(cache=True, nogil=True)
+def _add_up(value: NDArray[np.float64], first: int, last: int, out: NDArray[np.float64]) -> None:
+    """Add ``value[first + i : last + i]`` to each ``out[i]``, one after the other."""
+    if len(out) < SIDE_BY_SIDE:
+        for i in range(len(out)):
+            total = out[i]
+            for k in range(first + i, last + i):
+                total += value[k]
+            out[i] = total
+        return
+    k = first
+    while k + 4 <= last:
+        a, b, c, d = value[k:], value[k + 1 :], value[k + 2 :], value[k + 3 :]
+        for i in range(len(out)):
+            out[i] = out[i] + a[i] + b[i] + c[i] + d[i]
+        k += 4
+    while k < last:
+        a = value[k:]
+        for i in range(len(out)):
+            out[i] += a[i]
+        k += 1
 
 
 @njit(cache=True, nogil=True)
@@ -65,14 +115,13 @@ def mean_before(
     values: NDArray[np.float64], place: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Mean of the `counts` rows of `values` that end at each `place`: ``(n, n_columns)``."""
-    out = np.empty((len(place), values.shape[1]))
+    out = np.zeros((len(place), values.shape[1]))
     for n in range(len(place)):
-        i = place[n]
-        for j in range(values.shape[1]):
-            total = 0.0
-            for k in range(i + 1 - counts[n], i + 1):
-                total += values[k, j]
-            out[n, j] = total / counts[n]
+        total = out[n]
+        for k in range(place[n] + 1 - counts[n], place[n] + 1):
+            for j in range(len(total)):
+                total[j] += values[k, j]
+        total /= counts[n]
     return out
 
 

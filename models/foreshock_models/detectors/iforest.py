@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Choice, Float, Int, Space
-from foreshock_models.detectors._trees import Forest, grow, score_forests, walk
-from foreshock_models.detectors._windows import mean_before, rows_before, rows_needed, window_features
+from foreshock_models.detectors._trees import BLOCK, Forest, add_depths, grow, score_forests
+from foreshock_models.detectors._windows import (
+    N_WINDOW_FEATURES,
+    features_of,
+    mean_before,
+    rows_before,
+    rows_needed,
+    window_features,
+)
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler, scaled
@@ -102,21 +109,22 @@ class IForest(Detector):
         usual = SINGLE if panel.n_features == 1 else SEVERAL
         asked = (self.short, self.long, self.smoothing)
         self.lengths_ = tuple(b if a is None else a for a, b in zip(asked, usual, strict=True))
-        every = rows_before(panel, None, 1)
-        short, long, _ = self.lengths_
-        x = window_features(self.scaler_.transform(panel), every.starts, every.rows, short, long)
+        z, (short, long, _) = self.scaler_.transform(panel), self.lengths_
         rng = np.random.default_rng(self.random_state)
         rows = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
         chosen = rng.choice(rows, size=min(len(rows), 20 * self.max_samples), replace=False)
-        self.forest_ = grow(x[:, chosen], self.n_trees, self.max_samples, self.random_state)
-        sample = np.sort(rng.choice(rows, size=min(len(rows), 20_000), replace=False))
-        isolation = score_forests(self.forest_, x[:, sample])
-        self.floor_ = np.quantile(isolation, self.quantile, axis=0)
+        numbers, back = np.unique(chosen, return_inverse=True)
+        some = rows_before(panel, numbers, 1)
+        x = window_features(z, some.starts, some.rows, short, long)
+        self.forest_ = grow(x[:, back], self.n_trees, self.max_samples, self.random_state)
+        some = rows_before(panel, np.sort(rng.choice(rows, size=min(len(rows), 20_000), replace=False)), 1)
+        x = window_features(z, some.starts, some.rows, short, long)
+        self.floor_ = np.quantile(score_forests(self.forest_, x), self.quantile, axis=0)
         # a forest that saw a single value tells everything else apart by nothing: it has no say
-        moving = np.ptp(x[:, sample, 0], axis=1) > 0
-        self.weight_ = np.where(moving, 1.0, 0.0) / panel.n_features
-        self.size_ = np.maximum(np.quantile(np.abs(x[:, sample]), 0.99, axis=1), 0.1)  # (n_features, 4)
-        self.base_ = _parts(isolation, x[:, sample], self.floor_, self.size_, self.weight_).mean(axis=0)
+        self.weight_ = np.where(np.ptp(x[:, :, 0], axis=1) > 0, 1.0, 0.0) / panel.n_features
+        self.size_ = np.maximum(np.quantile(np.abs(x), 0.99, axis=1), 0.1)  # (n_features, 4)
+        learnt = self.forest_.walked, self.floor_, self.size_, self.weight_
+        self.base_ = _parts(z, some.starts, some.rows, short, long, *learnt).mean(axis=0)
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What each feature adds to the smoothed raw score of `rows` (None: all) ``(n, n_features)``."""
@@ -187,26 +195,49 @@ def _contributions(
 ) -> NDArray[np.float64]:
     """See `IForest._contributions`: at once, for one row is scored sooner than Python calls five times."""
     needed, starts, place, counts = rows_needed(offsets, rows, smoothing)
-    x = window_features(scaled(values, offsets, entities, center, spread), starts, needed, short, long)
-    return mean_before(_parts(walk(x, *trees), x, floor, size, weight), place, counts)
+    z = scaled(values, offsets, entities, center, spread)
+    return mean_before(_parts(z, starts, needed, short, long, trees, floor, size, weight), place, counts)
 
 
 @njit(cache=True, nogil=True)
 def _parts(
-    isolation: NDArray[np.float64],
-    x: NDArray[np.float32],
+    z: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    short: int,
+    long: int,
+    trees: tuple[NDArray[Any], ...],
     floor: NDArray[np.float64],
     size: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """``isolation`` ``(n_rows, n_features)``, ``x`` ``(n_features, n_rows, 4)``, ``size`` ``(n_features, 4)``."""
-    out = np.zeros(isolation.shape)
-    for j in range(len(x)):
-        for i in range(len(isolation)):
-            over = isolation[i, j] - floor[j]
-            if over > 0.0:
-                far = 1.0
-                for k in range(x.shape[2]):
-                    far = max(far, abs(np.float64(x[j, i, k])) / size[j, k])
-                out[i, j] = over * min(far, FAR) * weight[j]
+    """Window features, walks and what is above the floor, a block of rows at a time, which stays in the cache.
+
+    ``z`` ``(n_rows, n_features)``, ``size`` ``(n_features, 4)``; returns ``(len(rows), n_features)``.
+    """
+    threshold, feature, depth, levels, normal = trees
+    n_features = z.shape[1]
+    n_trees = len(threshold) // n_features
+    out = np.zeros((len(rows), n_features))
+    block = np.empty((BLOCK, N_WINDOW_FEATURES), np.float32)
+    total = np.empty(BLOCK)
+    for first in range(0, len(rows), BLOCK):
+        last = min(first + BLOCK, len(rows))
+        x, lengths = block[: last - first], total[: last - first]
+        for j in range(n_features):
+            features_of(z, j, starts[first:last], rows[first:last], short, long, x)
+            own = slice(j * n_trees, (j + 1) * n_trees)
+            lengths[:] = 0.0
+            add_depths(x, threshold[own], feature[own], depth[own], levels[j], lengths)
+            scale = -1.0 / (n_trees * normal[j]) if normal[j] > 0 else 0.0
+            line = np.log2(floor[j]) - 1e-9  # most rows lie below, and need no power
+            for i in range(len(x)):
+                if lengths[i] * scale <= line:
+                    continue
+                over = 2.0 ** (lengths[i] * scale) - floor[j]
+                if over > 0.0:
+                    far = 1.0
+                    for k in range(N_WINDOW_FEATURES):
+                        far = max(far, abs(np.float64(x[i, k])) / size[j, k])
+                    out[first + i, j] = over * min(far, FAR) * weight[j]
     return out
