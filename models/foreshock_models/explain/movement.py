@@ -18,9 +18,13 @@ RECENT = 8
 """Rows that a movement shows in, the explained one the last."""
 BEFORE_SECONDS, BEFORE_ROWS = 3600.0, (12, 60)
 """Time before those that they are compared with, and its bounds in rows."""
+JUMPS = 8.0
+"""A movement as far as so many standard deviations of the time before counts half."""
 UNBLAMED = 0.2
 """Share of the blame that a feature gets on top of what the detector gives it: a network's attributions are
 estimates, and see little of a feature that is odd for a reason of its own."""
+STILL = 0.02
+"""Movement that blame alone counts for: what broke an hour ago, and stands where it broke, is still the cause."""
 
 
 def lookback(step: float) -> int:
@@ -35,8 +39,8 @@ def _before(step: float) -> int:
 def movement(panel: Panel, rows: NDArray[np.int64], reach: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each feature went from its mean of the hour before, in units of its reach: ``(n, n_features)``.
 
-    What counts is the farthest of the last rows, and by how much it goes beyond one standard deviation of the hour
-    before: what jumps all the time has not moved. Nor has a feature without a value in these rows, or in that hour.
+    What counts is the farthest of the last rows, the less the more the feature was jumping in the hour before: what
+    jumps all the time has hardly moved. A feature without a value in these rows, or in that hour, has not at all.
 
     Parameters
     ----------
@@ -81,19 +85,19 @@ def _moved(
                     farthest = max(farthest, abs(v - mean))
                     largest = max(largest, abs(v))
             unit = reach[n, j] if reach[n, j] > 0 else largest
-            if unit > 0:
-                out[n, j] = max(farthest - np.sqrt(square / count), 0.0) / unit
+            if unit > 0 and farthest > 0.0:
+                out[n, j] = farthest / unit * farthest / (farthest + JUMPS * np.sqrt(square / count))
     return out
 
 
 def weigh(attributions: NDArray[np.float64], moved: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share each score ``(n, n_features)`` out anew: by movement, times the root of how much a feature was blamed.
+    """Share each score ``(n, n_features)`` out anew: by movement, times how much a feature was blamed.
 
-    Sums stay as they are. Where nothing moved, or the score is no higher than usual, attributions stay, too.
+    Sums stay as they are. Where the score is no higher than usual, attributions stay, too.
     """
     raised = np.maximum(attributions, 0.0)
-    blame = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300) + UNBLAMED
-    weights = blame * moved
+    blame = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300)
+    weights = (blame + UNBLAMED) * moved + STILL * blame
     total = weights.sum(axis=1, keepdims=True)
     sums = attributions.sum(axis=1, keepdims=True)
     weighed: NDArray[np.float64] = np.where(
