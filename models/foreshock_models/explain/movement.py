@@ -93,14 +93,17 @@ def _moved(
 def weigh(attributions: NDArray[np.float64], moved: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share each score ``(n, n_features)`` out anew: by movement, times how much a feature was blamed.
 
-    Sums stay as they are. Where the score is no higher than usual, attributions stay, too.
+    Sums stay as they are. Where a score is no higher than that of the background, which saw anomalies too, only
+    what raised it is shared out, and all bear alike what lowered it. Where nothing raised it, attributions stay.
     """
     raised = np.maximum(attributions, 0.0)
-    blame = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300)
+    up = raised.sum(axis=1, keepdims=True)
+    blame = raised / np.maximum(up, 1e-300)
     weights = (blame + UNBLAMED) * moved + STILL * blame
-    total = weights.sum(axis=1, keepdims=True)
+    share = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
     sums = attributions.sum(axis=1, keepdims=True)
+    given = np.where(sums > 0, sums, up)
     weighed: NDArray[np.float64] = np.where(
-        (total > 0) & (sums > 0), sums * weights / np.where(total > 0, total, 1.0), attributions
+        up > 0, given * share + (sums - given) / attributions.shape[1], attributions
     )
     return weighed

@@ -78,6 +78,12 @@ def test_only_rows_before_are_looked_at() -> None:
     np.testing.assert_allclose(movement(panel, np.array([200]), reach), movement(changed, np.array([200]), reach))
 
 
+def test_what_moved_is_named_first_even_where_the_score_is_below_that_of_the_background() -> None:
+    found = weigh(np.array([[0.2, 0.1, -1.0, -0.3]]), np.array([[0.0, 0.8, 0.1, 0.0]]))
+    assert found.argmax() == 1
+    np.testing.assert_allclose(found.sum(), -1.0)
+
+
 @given(ROWS.flatmap(lambda shape: arrays(np.float64, shape, elements=st.floats(-10, 10))), st.integers(0, 9))
 def test_weighing_keeps_every_sum(attributions: NDArray[np.float64], seed: int) -> None:
     moved = np.maximum(np.random.default_rng(seed).normal(size=attributions.shape), 0.0)
