@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 NOT_METRICS = {"timestamp", "label", "split"}
 SETS = ("SMD", "ASD", "NAB")
@@ -96,10 +97,11 @@ def work(task: Task) -> str:
     import torch
 
     torch.set_num_threads(1)
-    if task.method == "ours":
-        ours(task)
-    else:
-        peer(task)
+    with threadpool_limits(limits=1):  # threads of BLAS that wait for a core burn the one of another series
+        if task.method == "ours":
+            ours(task)
+        else:
+            peer(task)
     return task.name
 
 
