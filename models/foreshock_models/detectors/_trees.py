@@ -144,7 +144,11 @@ def add_depths(
     for t in range(len(threshold)):
         limit, column, bottom = threshold[t], feature[t], depth[t]
         at[:] = np.uint32(1)
-        for _ in range(levels):
+        if levels > 0:  # all stand at the root
+            first, root = column[1], limit[1]
+            for i in range(len(rows)):
+                at[i] = np.uint32(2) + np.uint32(values[np.uint32(i) * width + first] > root)
+        for _ in range(1, levels):
             for i in range(len(rows)):
                 node = at[i]
                 value = values[np.uint32(i) * width + column[node]]
