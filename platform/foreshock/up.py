@@ -20,12 +20,16 @@ __all__ = ["Running", "bring_up", "ray_cluster"]
 
 IDLE = {
     # Ray keeps a process for each core, with all that its last task loaded, for the next, which is hours away here
-    "num_workers_soft_limit": "1",
-    "idle_worker_killing_time_threshold_ms": "20000",
+    "RAY_num_workers_soft_limit": "1",
+    "RAY_idle_worker_killing_time_threshold_ms": "20000",
     # every call of an actor is noted for the dashboard, which does not run: 70 MB an hour where passes come quickly
-    "task_events_report_interval_ms": "0",
+    "RAY_task_events_report_interval_ms": "0",
     # Ray's own metrics are for the dashboard, too; Serve's proxy keeps its statistics
-    "enable_metrics_collection": "0",
+    "RAY_enable_metrics_collection": "0",
+    # ten times a second Ray looks for new log files, whose lines no driver here asks for; a driver that joins this
+    # cluster, and does, gets those of a new process up to a minute later
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "60",
 }
 """Settings of a Ray that runs for one installation, mostly at rest."""
 
@@ -50,7 +54,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None) -> Iterator[
 
     set_serve_mode(settings)
     for name, value in IDLE.items():
-        os.environ.setdefault(f"RAY_{name}", value)
+        os.environ.setdefault(name, value)
     # says at each start that Ray's own token authentication is on, which is as it should be
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if ray.is_initialized():  # notebooks and tests bring their own
