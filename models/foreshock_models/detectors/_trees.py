@@ -148,11 +148,16 @@ def add_depths(
             first, root = column[1], limit[1]
             for i in range(len(rows)):
                 at[i] = np.uint32(2) + np.uint32(values[np.uint32(i) * width + first] > root)
-        for _ in range(1, levels):
-            for i in range(len(rows)):
-                node = at[i]
-                value = values[np.uint32(i) * width + column[node]]
-                at[i] = node + node + np.uint32(value > limit[node])
+        for level in range(1, levels, 2):
+            if level + 1 < levels:  # two at a time, which halves what is read and written between
+                for i in range(len(rows)):
+                    node, row = at[i], np.uint32(i) * width
+                    node = node + node + np.uint32(values[row + column[node]] > limit[node])
+                    at[i] = node + node + np.uint32(values[row + column[node]] > limit[node])
+            else:
+                for i in range(len(rows)):
+                    node = at[i]
+                    at[i] = node + node + np.uint32(values[np.uint32(i) * width + column[node]] > limit[node])
         for i in range(len(rows)):
             total[i] += bottom[at[i] * further - places]
 
