@@ -121,7 +121,8 @@ class LSTM(NetworkDetector):
         # sigmoid(v) = (1 + tanh(v / 2)) / 2: one function for all four gates, of which the third is a tanh
         scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), self.hidden)
         share = 0.5 + 0.5 * np.tanh(0.5 * weights["keep"])
-        return both * scale, bias * scale, weights["head.weight"], weights["head.bias"], share
+        # in rows: with few windows, the product with a matrix in columns takes twice as long
+        return np.ascontiguousarray(both * scale), bias * scale, weights["head.weight"], weights["head.bias"], share
 
     def _predict_rows(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
         found: Array = lstm_forward(x, starts, rows, self._span, self.window, self.packed_)
