@@ -215,7 +215,7 @@ class Panel:
         return Panel(values, self.offsets, self.entities, tuple(features), self.timestamps, self.step)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _rows_since(
     timestamps: NDArray[np.int64], offsets: NDArray[np.int64], since: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -229,7 +229,7 @@ def _rows_since(
     return rows[:n].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _picked(
     values: NDArray[np.float64], timestamps: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

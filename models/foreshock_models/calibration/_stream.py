@@ -128,23 +128,27 @@ def relative(
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def stand(
     raw: NDArray[np.float64],
     unit: float,
     offsets: NDArray[np.int64],
+    places: NDArray[np.int64],
     table: NDArray[np.float64],
     tail: tuple[float, ...],
     log_budget: float,
     pace: float,
 ) -> NDArray[np.float64]:
-    """Score every row with the state as it stands, learning nothing: ``(n_rows,)``."""
+    """Score every row with the state as it stands, learning nothing: ``(n_rows,)``.
+
+    ``places`` ``(n_entities,)``: the row of each entity in `table`.
+    """
     x = scaled(raw, unit)
     threshold, rate, scale, shape = tail
     log_rate = np.log(rate)
     score = np.empty(len(x))
     for e in range(len(offsets) - 1):
-        s = table[e]
+        s = table[places[e]]
         mean = s[SLOW] + EASE * s[USUAL] if pace > 0 else 1.0
         for i in range(offsets[e], offsets[e + 1]):
             z = (x[i] / mean - s[CENTER]) / s[SPREAD]
@@ -152,15 +156,16 @@ def stand(
     return score
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def advance(
     raw: NDArray[np.float64],
     unit: float,
     values: NDArray[np.float64],
     timestamps: NDArray[np.int64],
     offsets: NDArray[np.int64],
-    table: NDArray[np.float64],
-    rings: NDArray[np.float32],
+    places: NDArray[np.int64],
+    tables: NDArray[np.float64],
+    all_rings: NDArray[np.float32],
     tail: tuple[float, ...],
     log_budget: float,
     pace: float,
@@ -171,16 +176,19 @@ def advance(
     of: int,
     routine_days: int,
     floor: float,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
-    """Score every row with the state before it, then learn from the row. Changes `table` and `rings` in place.
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
+    """Score every row with the state before it, then learn from the row.
+
+    ``places`` ``(n_entities,)``: the row of each entity in `tables` and `all_rings`, which stay as they are.
 
     Nothing is learnt from a row without a sample in `values`: the sample may come later, and is then scored as if
     it had come in time.
     `pace` is that of the slow mean, 0 for scores that are not relative to it. What recurs on `routine_days` of the
     last days raises the line of its time of day (`_routine`).
-    Returns the scores, which rows are of entities still warming, ``(n_rows,)`` both, and the numbers of the rows
-    where a new normal was accepted.
+    Returns the scores, which rows are of entities still warming, ``(n_rows,)`` both, the numbers of the rows where
+    a new normal was accepted, and how the entities stand then: table and rings.
     """
+    table, rings = tables[places], all_rings[places]
     x = scaled(raw, unit)
     threshold, rate, scale, shape = tail
     score = np.empty(len(x))
@@ -248,4 +256,4 @@ def advance(
                 s[SPREAD] *= np.exp(step * ((UP if z > 1.0 else 0.0) - UP * UPPER))
                 s[SPREAD] = max(s[SPREAD], floor)
             s[SEEN] += 1.0
-    return score, warming, renewed[:n_renewed].copy()
+    return score, warming, renewed[:n_renewed].copy(), table, rings

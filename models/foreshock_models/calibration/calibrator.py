@@ -104,6 +104,9 @@ class Calibrator:
     rows: int = 0
     tail: Tail = field(default_factory=Tail)
     state: State = field(default_factory=State)
+    _trained: tuple[State, NDArray[np.float64], NDArray[np.float32]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def fit(self, raw: NDArray[np.float64], panel: Panel) -> Self:
         """Learn from the raw scores ``(n_rows,)`` of held-back normal rows."""
@@ -150,16 +153,15 @@ class Calibrator:
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it; rows without a sample change nothing."""
-        table, rings = self._standing(self.state if state is None else state, panel.entities)
+        known = self._standing(self.state if state is None else state, panel.entities)
         day = 86400.0 / panel.step
-        score, warming, normal = advance(
+        score, warming, normal, table, rings = advance(
             np.ascontiguousarray(raw),
             self.unit,
             panel.values,
             panel.timestamps,
             panel.offsets,
-            table,
-            rings,
+            *known,
             *self._line(panel.step),
             self._pace(panel.step),
             max(YOUNG_DAYS * day, WARM_ROWS),
@@ -177,10 +179,16 @@ class Calibrator:
 
     def static(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Scores ``(n_rows,)`` as training left the calibration, whatever came since."""
-        table = self._table(self.state.places(panel.entities))
-        pace = self._pace(panel.step)
-        raw = np.ascontiguousarray(raw)
-        score: NDArray[np.float64] = stand(raw, self.unit, panel.offsets, table, *self._line(panel.step), pace)
+        places, table, _ = self._standing(self.state, panel.entities)
+        score: NDArray[np.float64] = stand(
+            np.ascontiguousarray(raw),
+            self.unit,
+            panel.offsets,
+            places,
+            table,
+            *self._line(panel.step),
+            self._pace(panel.step),
+        )
         return score
 
     def _pace(self, step: float) -> float:
@@ -207,37 +215,34 @@ class Calibrator:
         tail = (float(t.threshold), float(t.rate), float(t.scale), float(t.shape))
         return tail, math.log(1.0 / self.budget.rows_per_alert(step))
 
-    def _standing(self, state: State, entities: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Table and rings of `entities`, copied.
+    def _standing(
+        self, state: State, entities: tuple[str, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
+        """Where `entities` stand: the row of each in a table and in the rings, and those.
 
         An unknown one starts from the median of those known in training. States of earlier versions have no rings.
         """
         places = self.state.places(entities)
-        table, rings = self._table(places), self._rings(places)
-        if state is not self.state:
-            places = state.places(entities)
-            here = np.flatnonzero(places >= 0)
-            if len(here):
-                table[here] = state.arrays["calibration"][places[here]]
-                rings[here] = state.arrays["hours"][places[here]] if "hours" in state.arrays else 0.0
-        return table, rings
+        if self._trained is None or self._trained[0] is not self.state:
+            self._trained = self.state, *self._with_newcomer()
+        _, table, rings = self._trained
+        if state is self.state:
+            return places, table, rings
+        table, rings = table[places], rings[places]
+        places = state.places(entities)
+        here = np.flatnonzero(places >= 0)
+        if len(here):
+            table[here] = state.arrays["calibration"][places[here]]
+            rings[here] = state.arrays["hours"][places[here]] if "hours" in state.arrays else 0.0
+        return np.arange(len(entities)), table, rings
 
-    def _table(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Those rows of what training left; -1 gives the medians."""
-        trained = self.state.arrays["calibration"]
-        table: NDArray[np.float64] = trained[places]
-        new = np.flatnonzero(places < 0)
-        if len(new):
-            columns = np.array([COLUMNS[name] for name in LEARNT])
-            table[new] = FRESH
-            table[np.ix_(new, columns)] = np.median(trained[:, columns], axis=0)
-        return table
-
-    def _rings(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The same of what is remembered of hours; -1 gives nothing."""
-        rings: NDArray[np.float32] = self.state.arrays["hours"][places]
-        rings[places < 0] = 0.0
-        return rings
+    def _with_newcomer(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Table and rings as training left them, and in a last row how an unknown entity starts."""
+        table, rings = self.state.arrays["calibration"], self.state.arrays["hours"]
+        columns = [COLUMNS[name] for name in LEARNT]
+        newcomer = FRESH.copy()
+        newcomer[columns] = np.median(table[:, columns], axis=0)
+        return np.vstack([table, newcomer]), np.vstack([rings, np.zeros((1, WIDTH), np.float32)])
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
         """JSON values and arrays, for `from_arrays`."""

@@ -38,7 +38,8 @@ class State:
 
     def places(self, entities: tuple[str, ...]) -> NDArray[np.int64]:
         """Row of each of `entities`; -1 for an unknown one."""
-        return np.array([self.number.get(name, -1) for name in entities], dtype=np.int64)
+        number = self.number
+        return np.array([number.get(name, -1) for name in entities], dtype=np.int64)
 
     def select(self, entities: Sequence[str]) -> State:
         """Keep some entities, in the order asked for; unknown ones are left out."""

@@ -46,7 +46,7 @@ class Forest:
 
         The children of the node at place ``i`` stand at ``2 i`` and ``2 i + 1``, the root at 1: where to go next is
         computed, not looked up. Below a leaf nothing is greater than the threshold, and all places at the bottom
-        that can be reached have the leaf's depth.
+        that can be reached have the leaf's depth. A byte says which column: what is not in the cache takes longest.
         """
         levels = _levels(self.left, self.right, self.roots)
         deepest = int(levels.max(initial=0))
@@ -55,7 +55,7 @@ class Forest:
         threshold = np.where(threshold > self.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold)
         here = self.roots.reshape(-1, 1)  # (n_trees of all forests, places on this level): which node is there
         thresholds = np.full((len(here), 1 << deepest), np.inf, np.float32)
-        features = np.zeros(thresholds.shape, np.uint32)
+        features = np.zeros(thresholds.shape, np.uint8)
         for level in range(deepest):
             places = slice(1 << level, 2 << level)
             leaf = self.feature[here] < 0
@@ -125,7 +125,7 @@ def flatten(forests: Sequence[IsolationForest]) -> Forest:
 def add_depths(
     rows: NDArray[np.float32],
     threshold: NDArray[np.float32],
-    feature: NDArray[np.uint32],
+    feature: NDArray[np.uint8],
     depth: NDArray[np.float64],
     levels: int,
     total: NDArray[np.float64],
@@ -166,7 +166,7 @@ def add_depths(
 def _score(
     x: NDArray[np.float32],
     threshold: NDArray[np.float32],
-    feature: NDArray[np.uint32],
+    feature: NDArray[np.uint8],
     depth: NDArray[np.float64],
     levels: NDArray[np.int64],
     normal: NDArray[np.float64],

@@ -91,7 +91,7 @@ class Ensemble(Detector):
         _, tail = hold_back(panel, HOLD_BACK)
         raw = {name: member.decision_scores_ for name, member in fitted.items()}
         usual = USUAL if panel.n_features > 1 else USUAL_OF_ONE
-        self.units_ = {name: _unit(values[tail], usual) for name, values in raw.items()}
+        self._measure({name: _unit(values[tail], usual) for name, values in raw.items()})
         self._conclude(self._mean(raw), panel, tail, budget)
         return self
 
@@ -107,17 +107,16 @@ class Ensemble(Detector):
 
         return {name: make(name, random_state=self.random_state) for name in default_detectors(panel.n_features)}
 
-    @property
-    def _shares(self) -> dict[str, float]:
-        """What a member's raw score is multiplied by."""
+    def _measure(self, units: dict[str, float]) -> None:
+        """Take these units, and what a member's raw score is multiplied by."""
         several = self.n_features_in_ > 1
         weights = {name: WEIGHTS.get(name, 1.0) if several else 1.0 for name in self.members_}
-        return {name: w / sum(weights.values()) / self.units_[name] for name, w in weights.items()}
+        self.units_ = units
+        self.shares_ = {name: w / sum(weights.values()) / units[name] for name, w in weights.items()}
 
     def _mean(self, raw: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Of the members' raw scores, ``(n_rows,)`` each."""
-        shares = self._shares
-        return reduce(np.add, [shares[name] * values for name, values in raw.items()])
+        return reduce(np.add, [self.shares_[name] * values for name, values in raw.items()])
 
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return self._mean({name: member._decision(panel) for name, member in self.members_.items()})
@@ -146,7 +145,7 @@ class Ensemble(Detector):
     def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         """The members' attributions, added up as their raw scores are."""
         found = {name: member._explain(panel, rows) for name, member in self.members_.items()}
-        shares = self._shares
+        shares = self.shares_
         attributions = np.sum([shares[name] * e.attributions for name, e in found.items()], axis=0)
         base = np.sum([shares[name] * e.base for name, e in found.items()], axis=0)
         return Explanation(panel.features, attributions, base, self._mean({n: e.raw for n, e in found.items()}))
@@ -170,7 +169,7 @@ class Ensemble(Detector):
         return {"units": self.units_}, {}
 
     def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        self.units_ = values["units"]
+        self._measure(values["units"])
 
 
 def _unit(raw: NDArray[np.float64], usual: float) -> float:
