@@ -27,6 +27,8 @@ KEYS = {"job", "windows", "last"}
 WINDOW_KEYS = {"entity", "timestamps", "values"}
 TIME = np.frombuffer(b"0000-00-00T00:00:00Z", np.uint8)
 """A time as clients write it: a digit where there is a 0."""
+LINE = ord("\n")
+NUMBERS = {float, int, NoneType}
 DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365])
 """The days of a year before each month."""
 
@@ -65,78 +67,92 @@ def plain_panel(served: Served, value: dict[str, Any]) -> Panel | None:
     features, n = served.detector.features_in_, len(times) if type(times) is list else 0
     if n == 0 or type(entity) is not str or len(served.labels) != 1:
         return None
-    if type(given) is not dict or len(given) != len(features) or not all(map(given.__contains__, features)):
+    if type(given) is not dict or len(given) != len(features):
         return None
-    columns = [given[name] for name in features]
-    if not all(type(column) is list and len(column) == n for column in columns):
+    columns: list[Any] = []  # one after the other
+    for name in features:
+        column = given.get(name)
+        if type(column) is not list or len(column) != n:
+            return None
+        columns += column
+    if not set(map(type, columns)) <= NUMBERS:
         return None
-    if not (set(map(type, times)) == {str} and set(map(len, times)) == {len(TIME)}):
+    try:
+        text = "\n".join(times).encode(errors="replace")
+    except TypeError:
         return None
-    if not all(set(map(type, column)) <= {float, int, NoneType} for column in columns):
-        return None
-    size = round(served.step * 1000)
-    text = np.frombuffer("".join(times).encode(errors="replace"), np.uint8)
-    if len(text) != n * len(TIME) or (grid := _on_grid(text, size))[0] < 0:
-        return None
-    values = _placed(np.array(columns, dtype=np.float64), grid)
+    values, steps = _placed(
+        np.frombuffer(text, np.uint8), np.array(columns, dtype=np.float64), n, round(served.step * 1000)
+    )
     if not len(values):
         return None
-    steps = np.arange(grid[0], grid[-1] + 1) * size
     return Panel(values, np.array([0, len(values)]), (entity,), features, steps, served.step)
 
 
-@njit(cache=True, nogil=True)
-def _on_grid(text: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
-    """Point of the grid of each time: its milliseconds over `size`; -1 first, if one is not such a time.
+@njit(cache=True)
+def _placed(
+    text: NDArray[np.uint8], columns: NDArray[np.float64], n: int, size: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Values ``(n_steps, n_features)``, NaN where there are none, and the times of the steps.
 
-    ``text``: the times one after the other, increasing. Those before 1970 are left to others, too.
+    No steps, if a time is not as clients write it, they are too many, or a value is infinite. ``columns``: `n`
+    values of each feature.
     """
-    n = len(text) // len(TIME)
+    none = np.empty((0, 0)), np.empty(0, np.int64)
+    grid = _on_grid(text, n, size)
+    if len(grid) == 0:
+        return none
+    n_steps = grid[-1] - grid[0] + 1
+    if n_steps > LONGEST:
+        return none
+    values = np.full((n_steps, len(columns) // n), np.nan)
+    for j in range(values.shape[1]):
+        for i in range(n):
+            value = columns[j * n + i]
+            if np.isinf(value):
+                return none
+            values[grid[i] - grid[0], j] = value  # of several rows on one point, the last counts
+    return values, np.arange(grid[0], grid[-1] + 1) * size
+
+
+@njit(cache=True)
+def _on_grid(text: NDArray[np.uint8], n: int, size: int) -> NDArray[np.int64]:
+    """Point of the grid of each time: its milliseconds over `size`; none, if one is not such a time.
+
+    ``text``: `n` times, increasing, a line each. Those before 1970 are left to others, too.
+    """
+    none = np.empty(0, np.int64)
+    width = len(TIME) + 1
+    if len(text) != n * width - 1:
+        return none
     grid = np.empty(n, np.int64)
     before = -1
     for i in range(n):
-        at = text[i * len(TIME) : (i + 1) * len(TIME)]
+        if i > 0 and text[i * width - 1] != LINE:
+            return none
+        at = text[i * width : i * width + len(TIME)]
         for k in range(len(TIME)):
             digit = TIME[k] == 48
             if (digit and not 48 <= at[k] <= 57) or (not digit and at[k] != TIME[k]):
-                grid[0] = -1
-                return grid
+                return none
         d = at.astype(np.int64) - 48
         year = 1000 * d[0] + 100 * d[1] + 10 * d[2] + d[3]
         month, day = 10 * d[5] + d[6], 10 * d[8] + d[9]
         hour, minute, second = 10 * d[11] + d[12], 10 * d[14] + d[15], 10 * d[17] + d[18]
         leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
         if year < 1970 or not 1 <= month <= 12 or day < 1 or hour > 23 or minute > 59 or second > 59:
-            grid[0] = -1
-            return grid
+            return none
         if day > DAYS_BEFORE[month] - DAYS_BEFORE[month - 1] + (1 if leap and month == 2 else 0):
-            grid[0] = -1
-            return grid
+            return none
         past = year - 1
         days = 365 * (year - 1970) + past // 4 - past // 100 + past // 400 - 477
         days += DAYS_BEFORE[month - 1] + (1 if leap and month > 2 else 0) + day - 1
         ms = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
         if ms <= before:
-            grid[0] = -1
-            return grid
+            return none
         before = ms
         grid[i] = ms // size
     return grid
-
-
-@njit(cache=True, nogil=True)
-def _placed(columns: NDArray[np.float64], grid: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values ``(n_steps, n_features)``, NaN where there are none; no steps if too many, or one is infinite."""
-    n_steps = grid[-1] - grid[0] + 1
-    if n_steps > LONGEST:
-        return np.empty((0, len(columns)))
-    values = np.full((n_steps, len(columns)), np.nan)
-    for j in range(len(columns)):
-        for i in range(len(grid)):
-            if np.isinf(columns[j, i]):
-                return np.empty((0, len(columns)))
-            values[grid[i] - grid[0], j] = columns[j, i]  # of several rows on one point, the last counts
-    return values
 
 
 def _block(served: Served, body: WindowBody, i: int) -> Panel:

@@ -27,6 +27,8 @@ from foreshock_pipelines.registry import Model, Registry
 __all__ = ["Explainer", "Scorer", "Served", "ServedModels", "score_together"]
 
 REFRESH = 1.0
+ALL = 1 << 62
+"""Rows: more than there are."""
 
 
 @dataclass(frozen=True)
@@ -140,33 +142,33 @@ def score_together(served: Served, asked: Sequence[tuple[Panel, int | None]]) ->
     rows, most of the cost is there whatever their number.
     """
     panel = Panel.concat([windows for windows, _ in asked])
-    since = np.concatenate([_since(windows, last) for windows, last in asked])
-    scores = served.detector.score(panel, since=since)
-    times = scores.panel.timestamps
-    anomaly = scores.score >= 1.0
-    columns = {name: np.round(values, 4) for name, values in scores.members.items()}
-    score = np.round(scores.score, 4)
+    lasts = [ALL if last is None else min(last, ALL) for windows, last in asked for _ in windows.entities]
+    scores = served.detector.score(panel, since=_since(panel, np.array(lasts)))
+    times = scores.panel.timestamps.tolist()
+    anomaly = (scores.score >= 1.0).tolist()
+    warming = scores.warming.tolist()
+    # plain lists: for a few rows, each array that is sliced costs as much as its numbers
+    score, *members = np.round([scores.score, *scores.members.values()], 4).tolist()
     windows = iter(
         {
             "entity": entity,
             "timestamps": times[rows],
             "score": score[rows],
             "anomaly": anomaly[rows],
-            "warming": bool(scores.warming[rows].any()),
-            "detectors": {name: values[rows] for name, values in columns.items()},
+            "warming": any(warming[rows]),
+            "detectors": {name: values[rows] for name, values in zip(scores.members, members, strict=True)},
         }
         for entity, rows in scores.panel
     )
     answers = []
     for given, _ in asked:
         mine = [next(windows) for _ in range(given.n_entities)]
-        answer = {"job": served.model.job, "version": served.model.version, "windows": mine}
-        answers.append(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        answers.append(orjson.dumps({"job": served.model.job, "version": served.model.version, "windows": mine}))
     return answers
 
 
-def _since(panel: Panel, last: int | None) -> NDArray[np.int64]:
-    """Time of the first row of each window that is scored ``(n_entities,)``."""
+def _since(panel: Panel, last: int | NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Time of the first row of each window that is scored ``(n_entities,)``: the `last` rows of each; None: all."""
     starts, ends = panel.offsets[:-1], panel.offsets[1:]
     firsts: NDArray[np.int64] = panel.timestamps[starts if last is None else np.maximum(ends - last, starts)]
     return firsts
