@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock_models.errors import DataError, allowed
@@ -155,14 +154,18 @@ class Panel:
 
     def pick(self, rows: NDArray[np.int64]) -> Panel:
         """Keep the rows with these numbers, increasing; entities left without rows are dropped."""
-        values, timestamps, offsets, kept = _picked(self.values, self.timestamps, self.offsets, rows)
+        from foreshock_models._pick import picked  # who only looks at panels loads no compiler
+
+        values, timestamps, offsets, kept = picked(self.values, self.timestamps, self.offsets, rows)
         every = len(kept) == self.n_entities
         names = self.entities if every else tuple(self.entities[i] for i in kept.tolist())
         return Panel(values, offsets, names, self.features, timestamps, self.step)
 
     def rows_since(self, since: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of the rows that are not before the time that `since` ``(n_entities,)`` says of their entity."""
-        rows: NDArray[np.int64] = _rows_since(self.timestamps, self.offsets, since)
+        from foreshock_models._pick import rows_since
+
+        rows: NDArray[np.int64] = rows_since(self.timestamps, self.offsets, since)
         return rows
 
     def rows(self, start: int, stop: int) -> Panel:
@@ -213,43 +216,6 @@ class Panel:
                 )
             values = np.ascontiguousarray(self.values[:, [self.features.index(f) for f in features]])
         return Panel(values, self.offsets, self.entities, tuple(features), self.timestamps, self.step)
-
-
-@njit(cache=True)
-def _rows_since(
-    timestamps: NDArray[np.int64], offsets: NDArray[np.int64], since: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    rows = np.empty(len(timestamps), np.int64)
-    n = 0
-    for e in range(len(since)):
-        for i in range(offsets[e], offsets[e + 1]):
-            if timestamps[i] >= since[e]:
-                rows[n] = i
-                n += 1
-    return rows[:n].copy()
-
-
-@njit(cache=True)
-def _picked(
-    values: NDArray[np.float64], timestamps: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Values, times and offsets of `rows`, and the numbers of the entities that are left."""
-    some = np.empty((len(rows), values.shape[1]))
-    times = np.empty(len(rows), np.int64)
-    ends = np.zeros(len(offsets), np.int64)
-    kept = np.empty(len(offsets) - 1, np.int64)
-    entity, n = -1, 0
-    for k in range(len(rows)):
-        i = rows[k]
-        if entity < 0 or i >= offsets[entity + 1]:
-            while i >= offsets[entity + 1]:
-                entity += 1
-            kept[n] = entity
-            n += 1
-        some[k] = values[i]
-        times[k] = timestamps[i]
-        ends[n] = k + 1
-    return some, times, ends[: n + 1].copy(), kept[:n].copy()
 
 
 def _blocks(entities: ArrayLike | None, n_rows: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
