@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 __all__ = ["picked", "rows_since"]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def rows_since(
     timestamps: NDArray[np.int64], offsets: NDArray[np.int64], since: NDArray[np.int64]
 ) -> NDArray[np.int64]:
+    """Numbers of the rows that are not before what `since` ``(n_entities,)`` says of their entity."""
     rows = np.empty(len(timestamps), np.int64)
     n = 0
     for e in range(len(since)):
@@ -23,11 +24,11 @@ def rows_since(
     return rows[:n].copy()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def picked(
     values: NDArray[np.float64], timestamps: NDArray[np.int64], offsets: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Values, times and offsets of `rows`, and the numbers of the entities that are left."""
+    """Values, times and offsets of `rows` ``(n,)``, increasing, and the numbers of the entities that are left."""
     some = np.empty((len(rows), values.shape[1]))
     times = np.empty(len(rows), np.int64)
     ends = np.zeros(len(offsets), np.int64)

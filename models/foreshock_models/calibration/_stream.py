@@ -128,7 +128,7 @@ def relative(
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def stand(
     raw: NDArray[np.float64],
     unit: float,
@@ -156,7 +156,7 @@ def stand(
     return score
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def advance(
     raw: NDArray[np.float64],
     unit: float,

@@ -46,7 +46,8 @@ class Forest:
 
         The children of the node at place ``i`` stand at ``2 i`` and ``2 i + 1``, the root at 1: where to go next is
         computed, not looked up. Below a leaf nothing is greater than the threshold, and all places at the bottom
-        that can be reached have the leaf's depth. A byte says which column: what is not in the cache takes longest.
+        that can be reached have the leaf's depth. A column is named in as few
+        bytes as will do: what is not in the cache takes longest.
         """
         levels = _levels(self.left, self.right, self.roots)
         deepest = int(levels.max(initial=0))
@@ -55,7 +56,7 @@ class Forest:
         threshold = np.where(threshold > self.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold)
         here = self.roots.reshape(-1, 1)  # (n_trees of all forests, places on this level): which node is there
         thresholds = np.full((len(here), 1 << deepest), np.inf, np.float32)
-        features = np.zeros(thresholds.shape, np.uint8)
+        features = np.zeros(thresholds.shape, np.min_scalar_type(int(self.feature.max(initial=0))))
         for level in range(deepest):
             places = slice(1 << level, 2 << level)
             leaf = self.feature[here] < 0

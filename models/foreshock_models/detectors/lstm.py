@@ -129,7 +129,7 @@ class LSTM(NetworkDetector):
         return found
 
     def _raw_rows(self, given: Given) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = _raw_rows(*given, self.usual_, self.window, self.packed_)
+        found: NDArray[np.float64] = _raw_rows(given, self.usual_, self.window, self.packed_)
         return found
 
     def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
@@ -139,20 +139,9 @@ class LSTM(NetworkDetector):
 
 @njit(cache=True, nogil=True)
 def _raw_rows(
-    values: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    entities: NDArray[np.int64],
-    center: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    smoothing: int,
-    span: int,
-    usual: NDArray[np.float64],
-    steps: int,
-    weights: tuple[Array, ...],
+    given: Given, usual: NDArray[np.float64], steps: int, weights: tuple[Array, ...]
 ) -> NDArray[np.float64]:
-    x, known, needed, starts, place, counts = before(
-        values, offsets, entities, center, spread, rows, smoothing, span
-    )
-    predicted = lstm_forward(x, starts, needed, span, steps, weights)
+    """`NetworkDetector._raw_rows`, without a way back to Python between its parts."""
+    x, known, needed, starts, place, counts = before(*given)
+    predicted = lstm_forward(x, starts, needed, given[-1], steps, weights)
     return after(x, known, needed, predicted, usual, place, counts)

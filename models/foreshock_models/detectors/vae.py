@@ -126,7 +126,7 @@ class VAE(NetworkDetector):
         return found
 
     def _raw_rows(self, given: Given) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = _raw_rows(*given, self.usual_, *self.packed_)
+        found: NDArray[np.float64] = _raw_rows(given, self.usual_, *self.packed_)
         return found
 
     def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
@@ -136,22 +136,11 @@ class VAE(NetworkDetector):
 
 @njit(cache=True, nogil=True)
 def _raw_rows(
-    values: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    entities: NDArray[np.int64],
-    center: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    smoothing: int,
-    span: int,
-    usual: NDArray[np.float64],
-    weights: tuple[Array, ...],
-    biases: tuple[Array, ...],
+    given: Given, usual: NDArray[np.float64], weights: tuple[Array, ...], biases: tuple[Array, ...]
 ) -> NDArray[np.float64]:
-    x, known, needed, starts, place, counts = before(
-        values, offsets, entities, center, spread, rows, smoothing, span
-    )
-    predicted = vae_forward(x, starts, needed, span, weights, biases)
+    """`NetworkDetector._raw_rows`, without a way back to Python between its parts."""
+    x, known, needed, starts, place, counts = before(*given)
+    predicted = vae_forward(x, starts, needed, given[-1], weights, biases)
     return after(x, known, needed, predicted, usual, place, counts)
 
 

@@ -89,7 +89,7 @@ def plain_panel(served: Served, value: dict[str, Any]) -> Panel | None:
     return Panel(values, np.array([0, len(values)]), (entity,), features, steps, served.step)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _placed(
     text: NDArray[np.uint8], columns: NDArray[np.float64], n: int, size: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -115,7 +115,7 @@ def _placed(
     return values, np.arange(grid[0], grid[-1] + 1) * size
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _on_grid(text: NDArray[np.uint8], n: int, size: int) -> NDArray[np.int64]:
     """Point of the grid of each time: its milliseconds over `size`; none, if one is not such a time.
 

@@ -41,3 +41,10 @@ def test_forests_of_different_depths_and_a_forest_that_saw_one_value_score_as_al
     together = score_forests(flatten(forests), x)
     for f, forest in enumerate(forests):
         np.testing.assert_allclose(together[:, f], -forest.score_samples(x[f]), rtol=1e-12)
+
+
+def test_more_columns_than_a_byte_counts_are_told_apart() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 400)).astype(np.float32)
+    forest = IsolationForest(n_estimators=20, random_state=0).fit(x)
+    found = score_forests(flatten([forest]), x[None])
+    np.testing.assert_allclose(found[:, 0], -forest.score_samples(x), rtol=1e-12)
