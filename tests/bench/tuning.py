@@ -2,7 +2,7 @@
 
 For each series of ``DATA/<set>/*.parquet``: settings are searched on its train part, with planted anomalies;
 defaults and what was found are fitted on the train part and scored, causally, on the test part; average precision
-against the true labels judges both.
+against the true labels judges both. Series whose row is in OUT already are not done again.
 """
 
 from __future__ import annotations
@@ -41,18 +41,20 @@ def main() -> None:
     import ray
 
     ray.init("local", include_dashboard=False, log_to_driver=False, object_store_memory=500_000_000)
-    rows = []
+    table = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame(columns=["set", "series"])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         for name in options.sets.split(","):
             files = [f for f in sorted((options.data / name).glob("*.parquet")) if suits(*parts(f))]
             for file in files[:: max(1, len(files) // options.series)][: options.series]:
-                rows.append({"set": name, "series": file.stem, **compare(file, options.trials, options.detectors)})
-                print(rows[-1], flush=True)
+                if ((table["set"] == name) & (table["series"] == file.stem)).any():
+                    continue
+                row = {"set": name, "series": file.stem, **compare(file, options.trials, options.detectors)}
+                print(row, flush=True)
+                table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+                table.to_csv(options.out, index=False)
     finally:
         ray.shutdown()
-    table = pd.DataFrame(rows)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out, index=False)
     print(report(table))
 
 
@@ -81,14 +83,17 @@ def compare(file: Path, trials: int, detectors: str) -> dict[str, Any]:
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         found = settle(job, known, job.detector_params, trials=trials, seconds=None, folder=Path(folder))
-        marks = [on_labels(job, known, train, test, features, s) for s in (job.detector_params, found.settings)]
+        default, tuned = (
+            on_labels(job, known, train, test, features, s) for s in (job.detector_params, found.settings)
+        )
     return {
-        "default": round(marks[0], 4),
-        "tuned": round(marks[1], 4),
+        "default": round(default, 4),
+        "tuned": round(tuned, 4),
         "planted_default": found.default_auc_pr,
         "planted_tuned": found.auc_pr,
         "seconds": round(time.perf_counter() - began),
         "settings": found.settings,
+        "notes": found.notes,
     }
 
 
@@ -111,7 +116,7 @@ def panel_of(rows: pd.DataFrame, features: list[str]) -> Panel:
 
 def report(table: pd.DataFrame) -> str:
     """One table: AUC-PR against the true labels, and on the planted anomalies that the search saw."""
-    shown = table.drop(columns="settings").assign(gain=table["tuned"] - table["default"])
+    shown = table.drop(columns=["settings", "notes"]).assign(gain=table["tuned"] - table["default"])
     numbers = ["default", "tuned", "gain", "planted_default", "planted_tuned"]
     means = shown.groupby("set", sort=False)[numbers].mean().round(3)
     lines = [shown.to_string(index=False), "", "mean of each set", means.to_string(), ""]

@@ -95,6 +95,10 @@ class Ensemble(Detector):
         self._conclude(self._mean(raw), panel, tail, budget)
         return self
 
+    def score_raw(self, raw: Mapping[str, NDArray[np.float64]], X: Any) -> NDArray[np.float64]:
+        """Calibrated scores ``(n_rows,)`` of rows whose raw scores by each member ``(n_rows,)`` are at hand."""
+        return self.calibrator_.apply(self._mean(raw), self._panel(X, None), self.state_).score
+
     def recalibrate(self, budget: Budget) -> Self:
         for member in self.members_.values():
             member.recalibrate(budget)

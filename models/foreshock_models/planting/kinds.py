@@ -23,7 +23,11 @@ SIZES = (1.5, 6.0)
 
 @dataclass(frozen=True)
 class Kind:
-    """How a stretch is changed, how many rows it lasts, and how many of the features it takes at most."""
+    """How a stretch is changed, how many rows it lasts, and how many of the features it takes at most.
+
+    Short stretches are as frequent as long ones: half of the incidents on labelled servers (SMD, ASD) last less
+    than twenty rows, and settings that were found on longer anomalies are no better than the defaults there.
+    """
 
     change: Change
     rows: tuple[int, int]
@@ -100,11 +104,11 @@ def _slow(column: Array, at: slice) -> Array:
 
 
 KINDS: dict[str, Kind] = {
-    "spike": Kind(_spike, (3, 8)),
-    "level shift": Kind(_level_shift, (15, 90)),
-    "trend": Kind(_trend, (30, 120)),
-    "flat line": Kind(_flat_line, (30, 120)),
-    "lost season": Kind(_lost_season, (60, 180)),
-    "broken correlation": Kind(_broken_correlation, (30, 120), needs_others=True),
-    "noise burst": Kind(_noise_burst, (15, 60)),
+    "spike": Kind(_spike, (2, 8)),
+    "level shift": Kind(_level_shift, (5, 90)),
+    "trend": Kind(_trend, (10, 120)),
+    "flat line": Kind(_flat_line, (10, 120)),
+    "lost season": Kind(_lost_season, (20, 180)),
+    "broken correlation": Kind(_broken_correlation, (10, 120), needs_others=True),
+    "noise burst": Kind(_noise_burst, (4, 60)),
 }

@@ -139,9 +139,9 @@ def _places(
     at = int(rng.integers(0, max(1, n_rows // 20)))
     while planted < wanted:
         name = next(turns)
-        low, high = KINDS[name].rows
+        low, high = np.log(KINDS[name].rows)
         longest = max(4, round(LONGEST * n_rows))
-        length = min(int(rng.integers(low, high + 1)), longest)
+        length = min(round(float(np.exp(rng.uniform(low, high)))), longest)
         at += round(length * rng.uniform(CALM, max(CALM, 1.5 / share - CALM)))
         if at + length > n_rows:
             if planted:

@@ -18,6 +18,7 @@ from foreshock_models.detectors import Choice, Detector, Float, Range, make
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.errors import JobError
 from foreshock_models.panel import Panel
+from foreshock_pipelines.jobs.choose import Beside
 from foreshock_pipelines.jobs.exam import Exam
 
 __all__ = ["Found", "Trial", "Watch", "search"]
@@ -51,13 +52,14 @@ Watch = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Found:
-    """The best setting of a detector, what its defaults got, and all trials."""
+    """The best setting of a detector, what its defaults got, and all trials; `tuned`: they are not the same."""
 
     detector: str
     params: dict[str, Any]
     auc_pr: float
     default_auc_pr: float | None
     trials: list[Trial] = field(repr=False)
+    tuned: bool = True
 
 
 def search(
@@ -72,6 +74,7 @@ def search(
     seconds: float | None,
     seed: int,
     folder: Path,
+    beside: Beside | None = None,
     watch: Watch = lambda trial: None,
 ) -> Found:
     """Try settings of one detector: its defaults first, then what Optuna proposes from what was seen.
@@ -80,6 +83,8 @@ def search(
     ----------
     fixed
         Parameters that are not searched.
+    beside
+        The other detectors of the model: a setting is as good as it makes the whole.
     folder
         Where the search is kept; one that was left in the middle, by a dead process too, goes on.
 
@@ -94,9 +99,12 @@ def search(
     _set_up_tune()
     settled = {k: v for k, v in fixed.items() if k not in space}
     task = tune.with_resources(
-        tune.with_parameters(_trial, name=name, fixed=settled, seed=seed, budget=budget, panel=panel, exam=exam),
+        tune.with_parameters(
+            _trial, name=name, fixed=settled, seed=seed, budget=budget, panel=panel, exam=exam,
+            beside=beside or Beside({}, {}),
+        ),
         {"cpu": CPUS},
-    )
+    )  # fmt: skip
     key = str(folder / _file_name(name))
     _WATCHED[key] = watch
     try:
@@ -174,8 +182,9 @@ def _trial(
     budget: Budget,
     panel: Panel,
     exam: Exam,
+    beside: Beside,
 ) -> None:
-    """Fit with one setting and report its mark; a network's at each rung, too."""
+    """Fit with one setting and report the mark of the whole model; a network's own at each rung, too."""
     from ray import tune
 
     began = time.perf_counter()
@@ -192,7 +201,8 @@ def _trial(
         detector.on_epoch = on_epoch
     detector.fit(panel, budget=budget)
     seconds = time.perf_counter() - began
-    tune.report({"auc_pr": exam.mark(detector), "epoch": epochs, "done_fit": True, "seconds": seconds})
+    mark = beside.mark(name, detector, exam, panel, budget)
+    tune.report({"auc_pr": mark, "epoch": epochs, "done_fit": True, "seconds": seconds})
 
 
 def _distribution(values: Range) -> Any:
@@ -236,7 +246,8 @@ def _best(
     default = next((t.auc_pr for t in done if t.params == defaults), None)
     # of equals, the first: the defaults
     best = max(done, key=lambda t: (t.auc_pr or 0.0, t.params == defaults))
-    return Found(name, {**settled, **best.params}, float(best.auc_pr or 0.0), default, trials)
+    tuned = best.params != defaults
+    return Found(name, {**settled, **best.params}, float(best.auc_pr or 0.0), default, trials, tuned)
 
 
 def _file_name(name: str) -> str:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from foreshock_models.detectors import Ensemble, Space, around, search_space
+from foreshock_models.detectors import Detector, Ensemble, Space, around, default_detectors, search_space
 from foreshock_models.errors import ConfigError, JobError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.exam import Exam, set_exam, split_at
+from foreshock_pipelines.jobs.choose import Beside, choose, pick_members
+from foreshock_pipelines.jobs.exam import set_exam, split_at
 from foreshock_pipelines.jobs.search import Found, Trial, Watch, search
 from foreshock_pipelines.jobs.train import as_exclusions, fit, usable, without
 
@@ -42,8 +44,12 @@ SHORTEST = 1.0
 """Seconds below which a search is not begun."""
 MAX_ROWS = 40_000
 """Of a larger fleet, a search looks at some entities with about so many rows together."""
-CLEARLY = 0.01
-"""Average precision by which settings must be better, on anomalies that the search did not see, to be taken."""
+RESITS = 5
+"""Exams with other planted anomalies, on which what was found is compared with the defaults."""
+UNJUDGED = (
+    "a single feature keeps its defaults: on one, planted anomalies do not tell good settings from bad; "
+    "to search them, name anomalies that are known under `labels`"
+)
 CANDIDATES = ("iforest", "lstm", "vae", "subspace", "discord")
 """What `detectors: auto` picks from."""
 
@@ -119,27 +125,48 @@ def settle(
 
     def one(name: str, left: float | None) -> Found:
         own = space.get(name) if space is not None else None
-        tried = around(search_space(name, some.n_features) if own is None else own, base[name])
+        usual = search_space(name, some.n_features) if judged else {}
+        tried = around(usual if own is None else own, base[name])
         progress(f"searching {name}: {trials if tried else 1} trials" + ("" if left is None else f", {left:.0f} s"))
         return search(
             name, base[name], tried, rows, exam, budget=job.budget, trials=trials, seconds=left,
-            seed=job.seed, folder=folder, watch=watch,
+            seed=job.seed, folder=folder, watch=watch, beside=Beside(
+                {n: detector for n, detector in defaults.items() if n != name},
+                {n: scores for n, scores in raws.items() if n != name},
+            ),
         )  # fmt: skip
 
     if labels and exam.basis == "planted":
         note("no label lies in the rows that are judged on: anomalies are planted there")
+    judged = some.n_features > 1 or exam.basis != "planted"
+    if not judged:
+        note(UNJUDGED)
+        base = {name: base[name] for name in default_detectors(1) if name in base} if pick else base
+    defaults: dict[str, Detector] = {}
+    raws: dict[str, list[NDArray[np.float64]]] = {}
+    if judged and not pick and len(base) > 1:  # `auto` does not know yet what a detector will be beside
+        progress(f"fitting the defaults of {', '.join(base)}")
+        defaults = _fitted(job, rows, base)
+        raws = {name: exam.raw(detector) for name, detector in defaults.items()}
     found = _one_by_one(list(base), one, seconds, note)
-    chosen = {name: found[name].params if name in found else dict(params) for name, params in base.items()}
     if pick:
-        chosen = {name: params for name, params in chosen.items() if name in found}
-    # other anomalies than the search saw: the best of many trials is the luckiest, too
-    again = set_exam(some, at, labels=labels, seed=job.seed + 1)
-    best, settings = _together(job, rows, again, chosen, pick, progress)
-    first, _ = _together(job, rows, again, {name: base[name] for name in chosen}, False, progress)
-    if best < first + CLEARLY:
-        note(f"what was found ({best:.3f}) is not clearly better than what it began from ({first:.3f})")
-        best, settings = first, {name: dict(base[name]) for name in chosen}
-    return Settled(settings, exam.basis, round(best, 4), round(first, 4), list(found.values()), notes)
+        base = {name: base[name] for name in found}
+    better = {name: found[name].params for name in found if found[name].tuned}
+    # there is one set of known anomalies; of planted ones, these are others than the search saw
+    again = [exam] if exam.basis == "labels" else [
+        set_exam(some, at, labels=labels, seed=job.seed + number) for number in range(1, RESITS + 1)
+    ]  # fmt: skip
+    progress(f"comparing what was found for {', '.join(better) or 'no detector'} with the defaults")
+    choice = choose(defaults or _fitted(job, rows, base), _fitted(job, rows, better), again, rows, job.budget)
+    for line in choice.notes:
+        note(line)
+    if pick and judged:
+        choice = pick_members(choice, again, rows, job.budget)
+        progress(f"picked {', '.join(choice.members)}: AUC-PR {choice.mark:.3f}")
+    settings = {name: dict(better[name] if name in choice.taken else base[name]) for name in choice.members}
+    return Settled(
+        settings, exam.basis, round(choice.mark, 4), round(choice.default_mark, 4), list(found.values()), notes
+    )
 
 
 def _one_by_one(
@@ -172,26 +199,11 @@ def _one_by_one(
     return found
 
 
-def _together(
-    job: Job, rows: Panel, exam: Exam, settings: Params, pick: bool, progress: Progress
-) -> tuple[float, dict[str, dict[str, Any]]]:
-    """The mark of detectors as one model; `pick` leaves out those without which it is better, best first."""
+def _fitted(job: Job, rows: Panel, settings: Params) -> dict[str, Detector]:
+    if not settings:
+        return {}
     whole = fit(rows, settings, job.budget, seed=job.seed).detector
-    if not isinstance(whole, Ensemble):
-        return exam.mark(whole), {name: dict(params) for name, params in settings.items()}
-    if not pick:
-        return exam.mark(whole), {name: dict(params) for name, params in settings.items()}
-    members = whole.members_
-    alone = {name: exam.mark(member) for name, member in members.items()}
-    order = sorted(alone, key=lambda name: -alone[name])
-    kept, best = order[:1], alone[order[0]]
-    for name in order[1:]:
-        joined = {n: members[n] for n in members if n in {*kept, name}}
-        mark = exam.mark(Ensemble(random_state=job.seed).join(joined, rows, job.budget))
-        if mark > best:
-            kept, best = [*kept, name], mark
-    progress(f"picked {', '.join(kept)}: AUC-PR {best:.3f}")
-    return best, {name: dict(settings[name]) for name in members if name in kept}
+    return dict(whole.members_) if isinstance(whole, Ensemble) else {next(iter(settings)): whole}
 
 
 def starting_point(job: Job) -> Params:

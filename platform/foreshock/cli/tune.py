@@ -114,7 +114,11 @@ def _show(report: TuneReport) -> None:
     for found in settled.found:
         before = "–" if found.default_auc_pr is None else f"{found.default_auc_pr:.3f}"
         setting = ", ".join(f"{name}: {_number(value)}" for name, value in found.params.items())
-        name = found.detector if found.detector in report.settings else f"[dim]{found.detector} (not picked)[/dim]"
+        name = found.detector
+        if name not in report.settings:
+            name = f"[dim]{name} (not picked)[/dim]"
+        elif found.tuned and report.settings[name] != found.params:
+            name = f"[dim]{name} (keeps its defaults)[/dim]"
         table.add_row(name, str(len(found.trials)), before, f"{found.auc_pr:.3f}", setting)
     if len(report.settings) > 1:
         table.add_row("together", "", f"{settled.default_auc_pr:.3f}", f"{settled.auc_pr:.3f}", "")

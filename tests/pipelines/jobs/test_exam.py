@@ -32,7 +32,8 @@ def test_anomalies_are_planted_only_in_the_rows_that_count() -> None:
 
 def test_few_rows_are_planted_into_several_times() -> None:
     papers = set_exam(PANEL.select(PANEL.entities[:1]), SINCE).papers
-    assert len(papers) == 4
+    assert len(papers) > 4
+    assert sum(np.diff(p.label.astype(int)).clip(0).sum() for p in papers) >= 60
     assert not np.array_equal(papers[0].label, papers[1].label)
 
 

@@ -17,7 +17,9 @@ import pytest
 
 from foreshock_models.detectors import Choice, Int
 from foreshock_models.errors import ConfigError, DataError, JobError
+from foreshock_models.panel import Panel
 from foreshock_pipelines.jobs.search import Trial
+from foreshock_pipelines.jobs.settle import settle
 from foreshock_pipelines.jobs.train import train
 from foreshock_pipelines.jobs.tune import _kept, tune
 from foreshock_pipelines.registry import Registry
@@ -110,6 +112,20 @@ def test_auto_picks_detectors_and_what_it_picked_is_trained_again(
     assert set(picked) <= {"iforest", "lstm", "vae", "subspace", "discord"}
     train(job, registry)  # with what was picked, without another search
     assert registry.get("small").manifest["settings"] == picked
+
+
+def test_a_single_feature_keeps_its_defaults_unless_anomalies_are_known(
+    trained: Any, tmp_path: Path, ray_cluster: None
+) -> None:
+    panel = trained.windows.to_panel()
+    one = Panel(
+        panel.values[:, :1], panel.offsets, panel.entities, panel.features[:1], panel.timestamps, panel.step
+    )
+    job = trained.job.model_copy(update={"detectors": {"iforest": {"n_trees": 5}}})
+    settled = settle(job, one, job.detector_params, trials=3, seconds=None, folder=tmp_path)
+    assert settled.settings == {"iforest": {"n_trees": 5}}
+    assert len(settled.trials) == 1
+    assert "a single feature keeps its defaults" in settled.notes[0]
 
 
 # -- bad input ------------------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""What a search found takes the place of defaults only where it is better by more than chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
+from foreshock_pipelines.datasets.demo import demo_fleet
+from foreshock_pipelines.jobs.choose import Beside, Choice, choose, gain, pick_members
+from foreshock_pipelines.jobs.exam import set_exam, split_at
+
+PANEL = demo_fleet(hosts=2, days=1.5, incidents=1)[0].to_panel()
+SINCE = split_at(PANEL, 0.7)
+ROWS = PANEL.take(PANEL.timestamps < SINCE)
+BUDGET = Budget.parse("1 per day")
+EXAMS = [set_exam(PANEL, SINCE, seed=seed) for seed in (1, 2, 3)]
+
+
+def fitted(**params: int) -> Detector:
+    return IForest(n_trees=15, **params).fit(ROWS, budget=BUDGET)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Detector:
+    """It averages over an hour: planted anomalies that are short are not seen."""
+    return fitted(smoothing=60)
+
+
+@pytest.fixture(scope="module")
+def subspace() -> Detector:
+    return Subspace(window=8).fit(ROWS, budget=BUDGET)
+
+
+def chosen(defaults: dict[str, Detector], found: dict[str, Detector]) -> Choice:
+    return choose(defaults, found, EXAMS, ROWS, BUDGET)
+
+
+# -- a gain ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(5))
+def test_a_gain_that_chance_gives_is_none(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(0, 0.05, 5)
+    assert not gain([0.4] * 5, list(0.4 + noise - noise.mean())).clear
+
+
+def test_a_gain_on_one_exam_alone_is_none() -> None:
+    assert not gain([0.4] * 5, [0.7, 0.4, 0.4, 0.4, 0.4]).clear
+
+
+def test_a_gain_that_is_the_same_each_time_is_one() -> None:
+    assert gain([0.4, 0.3, 0.5, 0.4, 0.4], [0.44, 0.35, 0.55, 0.43, 0.46]).clear
+
+
+def test_a_gain_too_small_to_matter_is_none() -> None:
+    assert not gain([0.4] * 5, [0.401] * 5).clear
+
+
+# -- choosing -------------------------------------------------------------------------------------------------
+def test_a_setting_that_is_clearly_better_is_taken(slow: Detector) -> None:
+    good = fitted()
+    choice = chosen({"iforest": slow}, {"iforest": good})
+    assert choice.taken == ("iforest",)
+    assert choice.members == {"iforest": good}
+    assert choice.mark > choice.default_mark
+    assert choice.notes == []
+
+
+def test_a_setting_that_only_chance_makes_better_is_not_taken_and_that_is_said() -> None:
+    first = fitted()
+    choice = chosen({"iforest": first}, {"iforest": fitted(random_state=1)})
+    assert choice.taken == ()
+    assert choice.members == {"iforest": first}
+    assert choice.mark == choice.default_mark
+    assert "iforest keeps its defaults" in choice.notes[0]
+
+
+def test_what_counts_is_the_whole_model(slow: Detector, subspace: Detector) -> None:
+    choice = chosen({"iforest": slow, "subspace": subspace}, {"iforest": fitted()})
+    both = Ensemble().join(choice.members, ROWS, BUDGET)
+    assert choice.taken == ("iforest",)
+    assert choice.mark == pytest.approx(np.mean([exam.mark(both) for exam in EXAMS]))
+
+
+def test_a_setting_is_searched_for_beside_the_other_detectors(slow: Detector, subspace: Detector) -> None:
+    exam = EXAMS[0]
+    beside = Beside({"subspace": subspace}, {"subspace": exam.raw(subspace)})
+    both = Ensemble().join({"subspace": subspace, "iforest": slow}, ROWS, BUDGET)
+    assert beside.mark("iforest", slow, exam, ROWS, BUDGET) == pytest.approx(exam.mark(both))
+    assert Beside({}, {}).mark("iforest", slow, exam, ROWS, BUDGET) == exam.mark(slow)
+
+
+def test_a_detector_that_makes_the_model_worse_is_left_out(slow: Detector) -> None:
+    choice = chosen({"iforest": fitted(), "lazy": slow}, {})
+    picked = pick_members(choice, EXAMS, ROWS, BUDGET)
+    assert list(picked.members) == ["iforest"]
+    assert picked.mark > choice.mark
