@@ -123,9 +123,14 @@ class Detector(Estimator, ABC):
         self._check_enough(panel)
         self.features_in_ = panel.features
         self.n_features_in_ = panel.n_features
-        head, tail = hold_back(panel, HOLD_BACK)
-        self._fit(head)
         self.profile_ = Profile.fit(panel)
+        self._fit(hold_back(panel, HOLD_BACK)[0])
+        return self.calibrate(panel, budget)
+
+    def calibrate(self, X: Any, budget: Budget | None = None) -> Self:
+        """The last step of `fit`, on the same rows: calibrate by the newest, which the model was not made of."""
+        panel = self._panel(X, None)
+        _, tail = hold_back(panel, HOLD_BACK)
         self._conclude(self._decision(panel), panel, tail, budget)
         return self
 

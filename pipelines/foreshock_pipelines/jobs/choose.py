@@ -6,46 +6,25 @@ search did not see; and what counts is what the whole model gains there, for tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from foreshock_models.calibration.budget import Budget
-from foreshock_models.detectors import Detector, Ensemble
-from foreshock_models.panel import Panel
-from foreshock_pipelines.jobs.exam import Exam
+from foreshock_models.detectors import Detector
+from foreshock_pipelines.jobs.judge import Judge, Members
 
-__all__ = ["Beside", "Choice", "Gain", "Members", "choose", "gain", "pick_members"]
+__all__ = ["Choice", "Gain", "choose", "gain", "pick_members"]
 
-Members = Mapping[str, Detector]
-Raw = list[list[NDArray[np.float64]]]
-"""Raw scores of one detector: of each exam, of each of its papers."""
 CLEARLY = 0.02
 """Share of its average precision by which a model must get better, whatever chance gives."""
 ERRORS = 2.0
 """Standard errors of a mean gain that chance is granted."""
 
 
-@dataclass(frozen=True)
-class Beside:
-    """The other detectors of a model, fitted, and their raw scores of each paper of an exam."""
-
-    members: Members
-    raw: Mapping[str, list[NDArray[np.float64]]]
-
-    def mark(self, name: str, detector: Detector, exam: Exam, rows: Panel, budget: Budget) -> float:
-        """The mark of a model of these detectors and this one, all fitted on `rows`."""
-        if not self.members:
-            return exam.mark(detector)
-        joined = Ensemble().join({**self.members, name: detector}, rows, budget)
-        return exam.mark_joined(joined, {**self.raw, name: exam.raw(detector)})
-
-
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What is gained over something, in average precision, as a mean over exams; and what is nothing yet."""
+    """What is gained in average precision, as a mean over exams; and what of it may be chance, or is too little."""
 
     mean: float
     chance: float
@@ -55,8 +34,7 @@ class Gain:
         return self.mean > self.chance
 
     def __str__(self) -> str:
-        than = "more" if self.clear else "not more"
-        return f"{self.mean:+.3f} on anomalies that the search did not see, {than} than {self.chance:.3f}"
+        return f"{self.mean:+.3f} average precision, {'' if self.clear else 'not '}more than {self.chance:.3f}"
 
 
 def gain(before: Sequence[float], after: Sequence[float]) -> Gain:
@@ -86,57 +64,39 @@ class Choice:
     notes: list[str]
 
 
-def choose(defaults: Members, found: Members, exams: Sequence[Exam], rows: Panel, budget: Budget) -> Choice:
+def choose(defaults: Members, found: Members, judge: Judge) -> Choice:
     """Take what was `found` for a detector in place of its default where that makes the whole model clearly better.
 
     Parameters
     ----------
-    defaults, found
-        Fitted on `rows`; `found` only those with settings other than the defaults.
-    exams
-        Others than the search saw.
+    found
+        Only those with settings other than the defaults.
+    judge
+        On other exams than the search saw, where there are others.
     """
-    raws = {name: _raw(detector, exams) for name, detector in defaults.items()}
     members, taken, notes = dict(defaults), [], []
-    before = marks = _marks(members, raws, exams, rows, budget)
+    before = marks = judge.marks(members)
     for name, detector in found.items():
-        joined, joined_raws = {**members, name: detector}, {**raws, name: _raw(detector, exams)}
-        after = _marks(joined, joined_raws, exams, rows, budget)
+        joined = {**members, name: detector}
+        after = judge.marks(joined)
         gained = gain(marks, after)
         if gained.clear:
-            members, raws, marks = joined, joined_raws, after
+            members, marks = joined, after
             taken.append(name)
         else:
-            notes.append(f"{name} keeps its defaults: the best setting gave {gained}, which chance may give")
+            notes.append(f"{name} keeps its defaults: the best setting gains {gained}, which may be chance")
     return Choice(members, tuple(taken), float(np.mean(marks)), float(np.mean(before)), notes)
 
 
-def pick_members(choice: Choice, exams: Sequence[Exam], rows: Panel, budget: Budget) -> Choice:
+def pick_members(choice: Choice, judge: Judge) -> Choice:
     """Begin with the best detector, add those that make the model better; all of them if that is as good."""
-    raws = {name: _raw(detector, exams) for name, detector in choice.members.items()}
-
-    def mark(names: Sequence[str]) -> float:
-        some = {name: member for name, member in choice.members.items() if name in names}
-        return float(np.mean(_marks(some, raws, exams, rows, budget)))
-
-    alone = {name: mark([name]) for name in choice.members}
+    alone = {name: judge.mark({name: member}) for name, member in choice.members.items()}
     order = sorted(alone, key=lambda name: -alone[name])
     kept, best = order[:1], alone[order[0]]
     for name in order[1:]:
-        joined = mark([*kept, name])
-        if joined > best:
-            kept, best = [*kept, name], joined
+        mark = judge.mark({n: member for n, member in choice.members.items() if n in {*kept, name}})
+        if mark > best:
+            kept, best = [*kept, name], mark
     if best <= (1 + CLEARLY) * choice.mark:
         return choice
     return replace(choice, members={n: m for n, m in choice.members.items() if n in kept}, mark=best)
-
-
-def _raw(detector: Detector, exams: Sequence[Exam]) -> Raw:
-    return [exam.raw(detector) for exam in exams]
-
-
-def _marks(
-    members: Members, raws: Mapping[str, Raw], exams: Sequence[Exam], rows: Panel, budget: Budget
-) -> list[float]:
-    joined = Ensemble().join(members, rows, budget)
-    return [exam.mark_joined(joined, {name: raws[name][k] for name in members}) for k, exam in enumerate(exams)]

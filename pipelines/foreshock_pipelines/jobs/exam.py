@@ -18,12 +18,12 @@ __all__ = ["Exam", "Paper", "set_exam", "split_at"]
 
 FEWEST_ROWS = 200
 """Rows per entity that an exam needs, or its result is chance."""
-
-
 ENOUGH = 60
 """Planted anomalies that an exam has at least, by planting into the same rows again, up to `MOST_PAPERS` times.
 With a few of them, chance moves a mark by as much as settings do."""
 MOST_PAPERS = 60
+LOOK_BACK = 2000
+"""Rows before those that count that an exam keeps, of each entity: more than any detector looks back by default."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,6 @@ class Exam:
     def mark(self, detector: Detector) -> float:
         """Average precision (area under precision over recall, 0 to 1) of calibrated scores, as if scored live."""
         return self._mark([detector.score(rows, since=self.since).score for rows in self._rows(detector.context)])
-
-    def mark_raw(self, detector: Detector) -> float:
-        """The same of raw scores, for a detector that is not calibrated yet."""
-        return self._mark(self.raw(detector))
 
     def mark_joined(self, ensemble: Ensemble, raw: Mapping[str, Sequence[NDArray[np.float64]]]) -> float:
         """The same of an ensemble, from what its members' `raw` gave: another one of the same members is cheap."""
@@ -108,6 +104,8 @@ def set_exam(
             f"{most} rows per entity are too few to judge detectors by: {FEWEST_ROWS} are needed; "
             "take a longer history or a smaller step"
         )
+    rows = rows.take(rows.timestamps >= since - LOOK_BACK * rows.step * 1000)
+    asked = rows.timestamps >= since
     known = label_rows(rows, labels, must=False) & asked if labels else np.zeros(rows.n_rows, np.bool_)
     if known.any() and not beside:
         return Exam((Paper(rows, known, np.ones(rows.n_rows)),), since, "labels")

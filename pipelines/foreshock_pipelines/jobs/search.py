@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,10 @@ from typing import Any
 import numpy as np
 from ray.tune import Callback
 
-from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Choice, Detector, Float, Range, make
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.errors import JobError
-from foreshock_models.panel import Panel
-from foreshock_pipelines.jobs.choose import Beside
-from foreshock_pipelines.jobs.exam import Exam
+from foreshock_pipelines.jobs.judge import Judge, Members
 
 __all__ = ["Found", "Trial", "Watch", "search"]
 
@@ -52,29 +50,27 @@ Watch = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Found:
-    """The best setting of a detector, what its defaults got, and all trials; `tuned`: they are not the same."""
+    """The best setting of a detector, what its defaults got, and all trials; `tuned`: these are not the best."""
 
     detector: str
     params: dict[str, Any]
+    tuned: bool
     auc_pr: float
     default_auc_pr: float | None
     trials: list[Trial] = field(repr=False)
-    tuned: bool = True
 
 
 def search(
     name: str,
     fixed: Mapping[str, Any],
     space: Mapping[str, Range],
-    panel: Panel,
-    exam: Exam,
+    judge: Judge,
     *,
-    budget: Budget,
+    beside: Members,
     trials: int,
     seconds: float | None,
     seed: int,
     folder: Path,
-    beside: Beside | None = None,
     watch: Watch = lambda trial: None,
 ) -> Found:
     """Try settings of one detector: its defaults first, then what Optuna proposes from what was seen.
@@ -99,12 +95,9 @@ def search(
     _set_up_tune()
     settled = {k: v for k, v in fixed.items() if k not in space}
     task = tune.with_resources(
-        tune.with_parameters(
-            _trial, name=name, fixed=settled, seed=seed, budget=budget, panel=panel, exam=exam,
-            beside=beside or Beside({}, {}),
-        ),
+        tune.with_parameters(_trial, name=name, fixed=settled, seed=seed, judge=judge, beside=beside),
         {"cpu": CPUS},
-    )  # fmt: skip
+    )
     key = str(folder / _file_name(name))
     _WATCHED[key] = watch
     try:
@@ -179,12 +172,10 @@ def _trial(
     name: str,
     fixed: Mapping[str, Any],
     seed: int,
-    budget: Budget,
-    panel: Panel,
-    exam: Exam,
-    beside: Beside,
+    judge: Judge,
+    beside: Members,
 ) -> None:
-    """Fit with one setting and report the mark of the whole model; a network's own at each rung, too."""
+    """Fit with one setting and report the mark of the whole model; with a network as it stands, at each rung."""
     from ray import tune
 
     began = time.perf_counter()
@@ -195,13 +186,14 @@ def _trial(
         nonlocal epochs
         epochs = epoch
         if epoch in RUNGS:
-            tune.report({"auc_pr": exam.mark_raw(settle()), "epoch": epoch, "done_fit": False})
+            half = copy(settle()).calibrate(judge.rows, judge.budget)
+            tune.report({"auc_pr": judge.mark({**beside, name: half}), "epoch": epoch, "done_fit": False})
 
     if isinstance(detector, NetworkDetector):
         detector.on_epoch = on_epoch
-    detector.fit(panel, budget=budget)
+    detector.fit(judge.rows, budget=judge.budget)
     seconds = time.perf_counter() - began
-    mark = beside.mark(name, detector, exam, panel, budget)
+    mark = judge.mark({**beside, name: detector})
     tune.report({"auc_pr": mark, "epoch": epochs, "done_fit": True, "seconds": seconds})
 
 
@@ -246,8 +238,8 @@ def _best(
     default = next((t.auc_pr for t in done if t.params == defaults), None)
     # of equals, the first: the defaults
     best = max(done, key=lambda t: (t.auc_pr or 0.0, t.params == defaults))
-    tuned = best.params != defaults
-    return Found(name, {**settled, **best.params}, float(best.auc_pr or 0.0), default, trials, tuned)
+    params = {**settled, **best.params}
+    return Found(name, params, best.params != defaults, float(best.auc_pr or 0.0), default, trials)
 
 
 def _file_name(name: str) -> str:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foreshock_models.detectors import Detector, Ensemble, Space, around, default_detectors, search_space
 from foreshock_models.errors import ConfigError, JobError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.choose import Beside, choose, pick_members
+from foreshock_pipelines.jobs.choose import choose, pick_members
 from foreshock_pipelines.jobs.exam import set_exam, split_at
+from foreshock_pipelines.jobs.judge import Judge
 from foreshock_pipelines.jobs.search import Found, Trial, Watch, search
 from foreshock_pipelines.jobs.train import as_exclusions, fit, usable, without
 
@@ -129,39 +129,35 @@ def settle(
         tried = around(usual if own is None else own, base[name])
         progress(f"searching {name}: {trials if tried else 1} trials" + ("" if left is None else f", {left:.0f} s"))
         return search(
-            name, base[name], tried, rows, exam, budget=job.budget, trials=trials, seconds=left,
-            seed=job.seed, folder=folder, watch=watch, beside=Beside(
-                {n: detector for n, detector in defaults.items() if n != name},
-                {n: scores for n, scores in raws.items() if n != name},
-            ),
+            name, base[name], tried, judge, beside={n: member for n, member in defaults.items() if n != name},
+            trials=trials, seconds=left, seed=job.seed, folder=folder, watch=watch,
         )  # fmt: skip
 
     if labels and exam.basis == "planted":
         note("no label lies in the rows that are judged on: anomalies are planted there")
-    judged = some.n_features > 1 or exam.basis != "planted"
+    judged = some.n_features > 1 or exam.basis != "planted" or space is not None
     if not judged:
         note(UNJUDGED)
         base = {name: base[name] for name in default_detectors(1) if name in base} if pick else base
+    judge = Judge([exam], rows, job.budget)
     defaults: dict[str, Detector] = {}
-    raws: dict[str, list[NDArray[np.float64]]] = {}
     if judged and not pick and len(base) > 1:  # `auto` does not know yet what a detector will be beside
         progress(f"fitting the defaults of {', '.join(base)}")
         defaults = _fitted(job, rows, base)
-        raws = {name: exam.raw(detector) for name, detector in defaults.items()}
+        judge.mark(defaults)  # so that no trial does again what they have in common
     found = _one_by_one(list(base), one, seconds, note)
     if pick:
         base = {name: base[name] for name in found}
     better = {name: found[name].params for name in found if found[name].tuned}
-    # there is one set of known anomalies; of planted ones, these are others than the search saw
-    again = [exam] if exam.basis == "labels" else [
-        set_exam(some, at, labels=labels, seed=job.seed + number) for number in range(1, RESITS + 1)
-    ]  # fmt: skip
+    if exam.basis != "labels":  # there is one set of known anomalies; of planted ones, the search did not see these
+        resits = [set_exam(some, at, labels=labels, seed=job.seed + number) for number in range(1, RESITS + 1)]
+        judge = Judge(resits, rows, job.budget)
     progress(f"comparing what was found for {', '.join(better) or 'no detector'} with the defaults")
-    choice = choose(defaults or _fitted(job, rows, base), _fitted(job, rows, better), again, rows, job.budget)
+    choice = choose(defaults or _fitted(job, rows, base), _fitted(job, rows, better), judge)
     for line in choice.notes:
         note(line)
     if pick and judged:
-        choice = pick_members(choice, again, rows, job.budget)
+        choice = pick_members(choice, judge)
         progress(f"picked {', '.join(choice.members)}: AUC-PR {choice.mark:.3f}")
     settings = {name: dict(better[name] if name in choice.taken else base[name]) for name in choice.members}
     return Settled(

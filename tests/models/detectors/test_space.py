@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,13 @@ def test_a_network_can_score_after_each_epoch_and_training_goes_on_unchanged() -
     assert not np.array_equal(seen[0][1], seen[2][1])
     plain = LSTM(epochs=3, patience=9).fit(x)
     np.testing.assert_array_equal(watched.decision_function(x), plain.decision_function(x))
+
+
+def test_a_network_as_it_stands_after_an_epoch_can_be_calibrated_like_one_that_ended_there() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 2))
+    longer, halves = LSTM(epochs=2, patience=9), []
+    longer.on_epoch = lambda epoch, settle: halves.append(copy(settle()).calibrate(x))
+    longer.fit(x)
+    short = LSTM(epochs=1).fit(x)
+    np.testing.assert_array_equal(halves[0].score(x).score, short.score(x).score)
+    assert not np.array_equal(halves[0].score(x).score, halves[1].score(x).score)

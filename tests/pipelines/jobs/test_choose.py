@@ -8,8 +8,9 @@ import pytest
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
 from foreshock_pipelines.datasets.demo import demo_fleet
-from foreshock_pipelines.jobs.choose import Beside, Choice, choose, gain, pick_members
+from foreshock_pipelines.jobs.choose import Choice, choose, gain, pick_members
 from foreshock_pipelines.jobs.exam import set_exam, split_at
+from foreshock_pipelines.jobs.judge import Judge
 
 PANEL = demo_fleet(hosts=2, days=1.5, incidents=1)[0].to_panel()
 SINCE = split_at(PANEL, 0.7)
@@ -34,7 +35,7 @@ def subspace() -> Detector:
 
 
 def chosen(defaults: dict[str, Detector], found: dict[str, Detector]) -> Choice:
-    return choose(defaults, found, EXAMS, ROWS, BUDGET)
+    return choose(defaults, found, Judge(EXAMS, ROWS, BUDGET))
 
 
 # -- a gain ---------------------------------------------------------------------------------------------------
@@ -82,16 +83,8 @@ def test_what_counts_is_the_whole_model(slow: Detector, subspace: Detector) -> N
     assert choice.mark == pytest.approx(np.mean([exam.mark(both) for exam in EXAMS]))
 
 
-def test_a_setting_is_searched_for_beside_the_other_detectors(slow: Detector, subspace: Detector) -> None:
-    exam = EXAMS[0]
-    beside = Beside({"subspace": subspace}, {"subspace": exam.raw(subspace)})
-    both = Ensemble().join({"subspace": subspace, "iforest": slow}, ROWS, BUDGET)
-    assert beside.mark("iforest", slow, exam, ROWS, BUDGET) == pytest.approx(exam.mark(both))
-    assert Beside({}, {}).mark("iforest", slow, exam, ROWS, BUDGET) == exam.mark(slow)
-
-
 def test_a_detector_that_makes_the_model_worse_is_left_out(slow: Detector) -> None:
     choice = chosen({"iforest": fitted(), "lazy": slow}, {})
-    picked = pick_members(choice, EXAMS, ROWS, BUDGET)
+    picked = pick_members(choice, Judge(EXAMS, ROWS, BUDGET))
     assert list(picked.members) == ["iforest"]
     assert picked.mark > choice.mark
