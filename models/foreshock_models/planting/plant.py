@@ -19,6 +19,8 @@ CALM = 3
 LONGEST = 0.08
 """No anomaly lasts longer than this share of its entity's rows."""
 FEWEST_ROWS = 60
+TRIES = 20
+"""Places tried for the first anomaly of an entity with few rows, or with gaps, before it gets none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _places(
 ) -> Iterator[tuple[str, slice]]:
     """Kinds and rows for one entity: in time order, calm rows between them, until the share is reached."""
     n_rows = len(values)
-    wanted, planted = share * n_rows, 0
+    wanted, planted, tries = share * n_rows, 0, 0
     at = int(rng.integers(0, max(1, n_rows // 20)))
     while planted < wanted:
         name = next(turns)
@@ -144,14 +146,15 @@ def _places(
         length = min(round(float(np.exp(rng.uniform(low, high)))), longest)
         at += round(length * rng.uniform(CALM, max(CALM, 1.5 / share - CALM)))
         if at + length > n_rows:
-            if planted:
+            if planted or tries == TRIES:
                 return
+            tries += 1
             at = int(rng.integers(0, n_rows - length + 1))  # few rows: the first one goes anywhere
         rows = slice(at, at + length)
         at += length
         if np.isnan(values[rows]).all(axis=1).mean() < 0.5:
             yield name, rows
-        planted += length
+            planted += length
 
 
 def _change(

@@ -74,6 +74,15 @@ def test_gaps_stay_gaps_and_what_is_never_negative_stays_so() -> None:
     assert np.nanmin(planted) >= 0
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_no_anomaly_is_planted_into_a_gap_and_one_finds_its_place_beside_it(seed: int) -> None:
+    values = np.random.default_rng(0).normal(size=(300, 3))
+    values[180:] = np.nan
+    planted = plant(Panel.of(values), seed=seed)
+    assert planted.anomalies
+    assert all(np.isfinite(values[a.start : a.stop]).any() for a in planted.anomalies)
+
+
 def test_a_flat_line_stands_still() -> None:
     planted, anomaly = one("flat line", rows())
     assert np.ptp(column_of(planted.panel, anomaly)) == 0
