@@ -173,6 +173,7 @@ def set_serve_mode(settings: Settings) -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "50",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "foreshock.serving.unwatched.middlewares",
         # ten looks a second at replicas that need none took an eighth of a core
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(_beside(settings.port, 1)),
@@ -222,6 +223,7 @@ def serve_application(
         Job name to its file, which is read again when a training is asked for.
     """
     from ray import serve
+    from ray.serve.schema import LoggingConfig
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)
@@ -245,6 +247,8 @@ def serve_application(
             digest, safe, dict(jobs), dict(files or {}),
         ),
         name=APPLICATION, route_prefix="/",
+        # a line for each request, in a file of Ray's, takes as long as to read the request's JSON
+        logging_config=LoggingConfig(enable_access_log=settings.log_level == "DEBUG"),
     )  # fmt: skip
     _wait_until_up(settings)
     return token, new

@@ -6,18 +6,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from foreshock.serving.auth import OPEN_PATHS
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock_models.errors import ForeshockError
 
-__all__ = ["Api"]
+__all__ = ["Api", "header_of"]
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Scope, Receive], Awaitable[tuple[bytes, bytes]]]
+"""Gives the body of an answer, and its content type."""
 
 
 class Api(FastAPI):
@@ -41,18 +40,21 @@ class Api(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await super().__call__(scope, receive, send)
-        request = Request(scope, receive)
-        if not self.admits(scope["path"], Headers(scope=scope).get("authorization")):
+        if not self.admits(scope["path"], header_of(scope, b"authorization")):
             problem = Problem(401, "send 'Authorization: Bearer TOKEN' with the API token")
-            return await problem_response(request, problem)(scope, receive, send)
+            return await problem_response(Request(scope), problem)(scope, receive, send)
         endpoint = self.short.get(scope["path"]) if scope["method"] == "POST" else None
         if endpoint is None:
             return await super().__call__(scope, receive, send)
         try:
-            response = await endpoint(request)
+            body, kind = await endpoint(scope, receive)
         except (Problem, ForeshockError) as exc:
-            response = problem_response(request, problem_of(exc))
-        await response(scope, receive, send)
+            return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
+        except ClientDisconnect:  # in the middle of its body: there is nobody to answer
+            return
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -66,6 +68,15 @@ class Api(FastAPI):
                     operation["security"] = []
             self.openapi_schema = document
         return self.openapi_schema
+
+
+def header_of(scope: Scope, name: bytes) -> str | None:
+    """A header of a request, by its name in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None
 
 
 def _referred(document: dict[str, Any]) -> dict[str, Any]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope
 
 from foreshock.serving.alerts_api import add_alerts
-from foreshock.serving.document import Api
+from foreshock.serving.document import Api, header_of
 from foreshock.serving.jobs_api import add_jobs
 from foreshock.serving.predictions import add_predictions
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.serving.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
+from foreshock.serving.unwatched import SCORE
 from foreshock_models.errors import ForeshockError
 
 __all__ = ["api", "checked", "run_json"]
@@ -44,6 +49,8 @@ def api() -> FastAPI:
     add_alerts(app, _backend, _json)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
+    # Serve goes through them from the first on, to see which one a request is for
+    app.router.routes.sort(key=lambda route: getattr(route, "path", None) != SCORE)
     return app
 
 
@@ -86,20 +93,13 @@ def _health(app: FastAPI) -> None:
 
 
 def _models(app: Api) -> None:
-    @app.post("/ai/score", tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=ArrowQuery))
+    @app.post(SCORE, tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=ArrowQuery))
     async def score(request: Request) -> Response:
         """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
-        backend = _backend()
-        if _content_type(request) == ARROW:
-            query = checked(ArrowQuery, dict(request.query_params))
-            if query.job is None:
-                raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
-            data = await backend.score_arrow(query.job, await _read(request, backend.max_body), query.last)
-            return Response(data, media_type=ARROW)
-        value = await _value(request, backend.max_body, also=ARROW)
-        return Response(await backend.score(value), media_type="application/json")
+        body, kind = await _score(request.scope, request.receive)
+        return Response(body, media_type=kind.decode())
 
-    app.short["/ai/score"] = score
+    app.short[SCORE] = _score
 
     @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
     async def explain(request: Request) -> Response:
@@ -131,6 +131,20 @@ def _models(app: Api) -> None:
         return found
 
 
+async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
+    """The body of the answer, and its content type; nothing on the way that need not be there."""
+    backend = _backend()
+    kind = _content_type(scope)
+    if kind == ARROW:
+        query = checked(ArrowQuery, dict(QueryParams(scope["query_string"])))
+        if query.job is None:
+            raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
+        data = await _read(scope, receive, backend.max_body)
+        return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
+    return await backend.score(await _value(scope, receive, backend.max_body, also=ARROW)), b"application/json"
+
+
+@cache
 def _backend() -> Any:
     """The `Ingress` of this replica."""
     from ray import serve
@@ -138,35 +152,38 @@ def _backend() -> Any:
     return serve.get_replica_context().servable_object
 
 
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _content_type(scope: Scope) -> str:
+    return (header_of(scope, b"content-type") or "").partition(";")[0].strip().lower()
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The body, refused as soon as it is over the limit."""
-    too_large = Problem(413, f"the body is larger than {limit} bytes (FORESHOCK_MAX_BODY); send fewer rows")
-    if int(request.headers.get("content-length") or 0) > limit:
-        raise too_large
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise too_large
+    too_large = int(header_of(scope, b"content-length") or 0) > limit
+    parts, size, more = [], 0, True
+    while more and not too_large:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
         parts.append(part)
+        size += len(part)
+        too_large, more = size > limit, message.get("more_body", False)
+    if too_large:
+        raise Problem(413, f"the body is larger than {limit} bytes (FORESHOCK_MAX_BODY); send fewer rows")
     return b"".join(parts)
 
 
 async def _json(request: Request, model: type[B], limit: int) -> B:
-    return checked(model, await _value(request, limit))
+    return checked(model, await _value(request.scope, request.receive, limit))
 
 
-async def _value(request: Request, limit: int, also: str | None = None) -> Any:
+async def _value(scope: Scope, receive: Receive, limit: int, also: str | None = None) -> Any:
     """The JSON value of the body."""
-    kind = _content_type(request)
+    kind = _content_type(scope)
     if kind != "application/json":
         options = "application/json" + (f" or {also}" if also else "")
         raise Problem(415, f"the content type {kind or 'of the body'!r} is not known; send {options}")
-    data = await _read(request, limit)
+    data = await _read(scope, receive, limit)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as exc:
