@@ -1,53 +1,18 @@
 """Choose: which of the settings that a search found take the place of the defaults.
 
 The best of many trials is also the luckiest one. So it is compared with the defaults again, on exams that the
-search did not see; and what counts is what the whole model gains there, for that is what will serve.
+search did not see, where there are others; and what counts is what the whole model gains there, for that is what
+will serve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from foreshock_models.detectors import Detector
-from foreshock_pipelines.jobs.judge import Judge, Members
+from foreshock_pipelines.jobs.judge import CLEARLY, Judge, Members
 
-__all__ = ["Choice", "Gain", "choose", "gain", "pick_members"]
-
-CLEARLY = 0.02
-"""Share of its average precision by which a model must get better, whatever chance gives."""
-ERRORS = 2.0
-"""Standard errors of a mean gain that chance is granted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """What is gained in average precision, as a mean over exams; and what of it may be chance, or is too little."""
-
-    mean: float
-    chance: float
-
-    @property
-    def clear(self) -> bool:
-        return self.mean > self.chance
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} average precision, {'' if self.clear else 'not '}more than {self.chance:.3f}"
-
-
-def gain(before: Sequence[float], after: Sequence[float]) -> Gain:
-    """Compare the marks of two models on the same exams.
-
-    >>> gain([0.50, 0.40], [0.56, 0.47]).clear
-    True
-    >>> gain([0.50, 0.40], [0.70, 0.35]).clear
-    False
-    """
-    gains = np.subtract(after, before)
-    error = float(gains.std(ddof=1)) / np.sqrt(len(gains)) if len(gains) > 1 else 0.0
-    return Gain(float(gains.mean()), max(ERRORS * error, CLEARLY * float(np.mean(before))))
+__all__ = ["Choice", "choose", "pick_members"]
 
 
 @dataclass(frozen=True)
@@ -75,17 +40,15 @@ def choose(defaults: Members, found: Members, judge: Judge) -> Choice:
         On other exams than the search saw, where there are others.
     """
     members, taken, notes = dict(defaults), [], []
-    before = marks = judge.marks(members)
     for name, detector in found.items():
         joined = {**members, name: detector}
-        after = judge.marks(joined)
-        gained = gain(marks, after)
+        gained = judge.gain(members, joined)
         if gained.clear:
-            members, marks = joined, after
+            members = joined
             taken.append(name)
         else:
             notes.append(f"{name} keeps its defaults: the best setting gains {gained}, which may be chance")
-    return Choice(members, tuple(taken), float(np.mean(marks)), float(np.mean(before)), notes)
+    return Choice(members, tuple(taken), judge.mark(members), judge.mark(defaults), notes)
 
 
 def pick_members(choice: Choice, judge: Judge) -> Choice:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +51,16 @@ class Exam:
 
     def mark(self, detector: Detector) -> float:
         """Average precision (area under precision over recall, 0 to 1) of calibrated scores, as if scored live."""
-        return self._mark([detector.score(rows, since=self.since).score for rows in self._rows(detector.context)])
-
-    def mark_joined(self, ensemble: Ensemble, raw: Mapping[str, Sequence[NDArray[np.float64]]]) -> float:
-        """The same of an ensemble, from what its members' `raw` gave: another one of the same members is cheap."""
-        rows = self._rows(0)
-        return self._mark(
-            [ensemble.score_raw({n: raw[n][k] for n in ensemble.members_}, rows[k]) for k in range(len(rows))]
+        return self.average_precision(
+            [detector.score(rows, since=self.since).score for rows in self._rows(detector.context)]
         )
+
+    def joined(
+        self, ensemble: Ensemble, raw: Mapping[str, Sequence[NDArray[np.float64]]]
+    ) -> list[NDArray[np.float64]]:
+        """Calibrated scores of an ensemble, from what its members' `raw` gave: another one of them is cheap."""
+        rows = self._rows(0)
+        return [ensemble.score_raw({n: raw[n][k] for n in ensemble.members_}, rows[k]) for k in range(len(rows))]
 
     def raw(self, detector: Detector) -> list[NDArray[np.float64]]:
         """Raw scores of the rows that count, of each paper."""
@@ -69,13 +73,31 @@ class Exam:
         first = self.since - context * self.papers[0].panel.step * 1000
         return [paper.panel.take(paper.panel.timestamps >= first) for paper in self.papers]
 
-    def _mark(self, scores: Sequence[NDArray[np.float64]]) -> float:
+    def average_precision(self, scores: Sequence[NDArray[np.float64]], without: int | None = None) -> float:
+        """Of scores of the rows that count, of each paper; `without` the anomaly of this number."""
         from sklearn.metrics import average_precision_score
 
+        weight = self._of_rows([paper.weight for paper in self.papers])
+        if without is not None:
+            weight = np.where(self._numbers == without, 0.0, weight)
+        return float(average_precision_score(self._numbers >= 0, np.concatenate(scores), sample_weight=weight))
+
+    @property
+    def n_anomalies(self) -> int:
+        """Stretches of anomalous rows, in all papers."""
+        return int(self._numbers.max()) + 1
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.int64]:
+        """Which anomaly each of the rows that count is part of, in all papers: its number from 0 on, or -1."""
+        label = self._of_rows([paper.label for paper in self.papers])
+        times = self._of_rows([paper.panel.timestamps for paper in self.papers])
+        begins = label & (np.diff(label, prepend=False) | (np.diff(times, prepend=times[0]) < 0))
+        return np.where(label, np.cumsum(begins) - 1, -1)
+
+    def _of_rows(self, columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
         counts = [paper.panel.timestamps >= self.since for paper in self.papers]
-        label = np.concatenate([paper.label[rows] for paper, rows in zip(self.papers, counts, strict=True)])
-        weight = np.concatenate([paper.weight[rows] for paper, rows in zip(self.papers, counts, strict=True)])
-        return float(average_precision_score(label, np.concatenate(scores), sample_weight=weight))
+        return np.concatenate([column[rows] for column, rows in zip(columns, counts, strict=True)])
 
 
 def set_exam(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,51 @@ from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobs.exam import Exam
 
-__all__ = ["Judge", "Members"]
+__all__ = ["CLEARLY", "Gain", "Judge", "Members", "gain"]
 
 Members = Mapping[str, Detector]
 """The detectors of a model, by name."""
+CLEARLY = 0.02
+"""Share of its average precision by which a model must get better, whatever chance gives."""
+ERRORS = 2.0
+"""Standard errors of a mean gain that chance is granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What is gained in average precision; and what of it may be chance, or is too little."""
+
+    mean: float
+    chance: float
+
+    @property
+    def clear(self) -> bool:
+        return self.mean > self.chance
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} average precision, {'' if self.clear else 'not '}more than {self.chance:.3f}"
+
+
+def gain(before: Sequence[float], after: Sequence[float], *, apart: bool = True) -> Gain:
+    """Compare the marks of two models.
+
+    Parameters
+    ----------
+    apart
+        They are marks on exams that have nothing in common; False: on one exam, each time without another one of
+        its anomalies (the jackknife).
+
+    Examples
+    --------
+    >>> gain([0.50, 0.40], [0.56, 0.47]).clear
+    True
+    >>> gain([0.50, 0.40], [0.70, 0.35]).clear
+    False
+    """
+    gains = np.subtract(after, before)
+    n = len(gains)
+    error = float(gains.std(ddof=1)) / np.sqrt(n) * (1 if apart else n - 1) if n > 1 else 0.0
+    return Gain(float(gains.mean()), max(ERRORS * error, CLEARLY * float(np.mean(before))))
 
 
 class Judge:
@@ -24,7 +66,7 @@ class Judge:
     Parameters
     ----------
     rows
-        All detectors that are marked were fitted on these.
+        All detectors that are marked were fitted on these, and do not change any more.
     budget
         What models are calibrated to.
     """
@@ -35,21 +77,36 @@ class Judge:
         self.budget = budget
         self._raw: dict[Detector, list[list[NDArray[np.float64]]]] = {}
 
-    def marks(self, members: Members) -> list[float]:
-        """Average precision of a model, on each exam; none of its `members` may change from then on."""
+    def mark(self, members: Members) -> float:
+        """Average precision of a model of these detectors, as a mean over the exams."""
+        return float(np.mean(self._marks(members)))
+
+    def gain(self, before: Members, after: Members) -> Gain:
+        """What one model gains over another one: chance is what differs from exam to exam.
+
+        Where there is one exam, it is what differs without one or another of its anomalies, if it has several.
+        """
+        if len(self.exams) > 1:
+            return gain(self._marks(before), self._marks(after))
+        return gain(self._marks_without_one(before), self._marks_without_one(after), apart=False)
+
+    def _marks(self, members: Members) -> list[float]:
+        scores = self._scores(members)
+        return [exam.average_precision(own) for exam, own in zip(self.exams, scores, strict=True)]
+
+    def _marks_without_one(self, members: Members) -> list[float]:
+        (exam,), (scores,) = self.exams, self._scores(members)
+        if exam.n_anomalies == 1:
+            return [exam.average_precision(scores)]
+        return [exam.average_precision(scores, without=number) for number in range(exam.n_anomalies)]
+
+    def _scores(self, members: Members) -> list[list[NDArray[np.float64]]]:
+        """Of a model: of each exam, of each of its papers."""
         model = Ensemble().join(members, self.rows, self.budget)
-        raw = {name: self._scores(member) for name, member in members.items()}
+        for member in members.values():
+            if member not in self._raw:
+                self._raw[member] = [exam.raw(member) for exam in self.exams]
         return [
-            exam.mark_joined(model, {name: scores[number] for name, scores in raw.items()})
+            exam.joined(model, {name: self._raw[member][number] for name, member in members.items()})
             for number, exam in enumerate(self.exams)
         ]
-
-    def mark(self, members: Members) -> float:
-        """The mean of its `marks`."""
-        return float(np.mean(self.marks(members)))
-
-    def _scores(self, detector: Detector) -> list[list[NDArray[np.float64]]]:
-        """Raw scores, of each exam, of each of its papers."""
-        if detector not in self._raw:
-            self._raw[detector] = [exam.raw(detector) for exam in self.exams]
-        return self._raw[detector]

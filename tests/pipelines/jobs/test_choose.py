@@ -8,7 +8,7 @@ import pytest
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
 from foreshock_pipelines.datasets.demo import demo_fleet
-from foreshock_pipelines.jobs.choose import Choice, choose, gain, pick_members
+from foreshock_pipelines.jobs.choose import Choice, choose, pick_members
 from foreshock_pipelines.jobs.exam import set_exam, split_at
 from foreshock_pipelines.jobs.judge import Judge
 
@@ -38,26 +38,6 @@ def chosen(defaults: dict[str, Detector], found: dict[str, Detector]) -> Choice:
     return choose(defaults, found, Judge(EXAMS, ROWS, BUDGET))
 
 
-# -- a gain ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("seed", range(5))
-def test_a_gain_that_chance_gives_is_none(seed: int) -> None:
-    noise = np.random.default_rng(seed).normal(0, 0.05, 5)
-    assert not gain([0.4] * 5, list(0.4 + noise - noise.mean())).clear
-
-
-def test_a_gain_on_one_exam_alone_is_none() -> None:
-    assert not gain([0.4] * 5, [0.7, 0.4, 0.4, 0.4, 0.4]).clear
-
-
-def test_a_gain_that_is_the_same_each_time_is_one() -> None:
-    assert gain([0.4, 0.3, 0.5, 0.4, 0.4], [0.44, 0.35, 0.55, 0.43, 0.46]).clear
-
-
-def test_a_gain_too_small_to_matter_is_none() -> None:
-    assert not gain([0.4] * 5, [0.401] * 5).clear
-
-
-# -- choosing -------------------------------------------------------------------------------------------------
 def test_a_setting_that_is_clearly_better_is_taken(slow: Detector) -> None:
     good = fitted()
     choice = chosen({"iforest": slow}, {"iforest": good})
