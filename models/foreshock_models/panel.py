@@ -132,11 +132,10 @@ class Panel:
         """
         if len(panels) == 1:
             return panels[0]
-        sizes = np.cumsum([0, *(panel.n_rows for panel in panels)])
-        offsets = [panel.offsets[:-1] + at for panel, at in zip(panels, sizes[:-1], strict=True)]
+        lengths = np.concatenate([[0], *(panel.lengths for panel in panels)])
         return cls(
             np.concatenate([panel.values for panel in panels]),
-            np.concatenate([*offsets, sizes[-1:]]),
+            np.cumsum(lengths),
             tuple(name for panel in panels for name in panel.entities),
             panels[0].features,
             np.concatenate([panel.timestamps for panel in panels]),

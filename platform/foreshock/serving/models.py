@@ -27,6 +27,8 @@ from foreshock_pipelines.registry import Model, Registry
 __all__ = ["Explainer", "Scorer", "Served", "ServedModels", "score_together"]
 
 REFRESH = 1.0
+YOUNG = 20_000
+"""New objects after which the collector looks for cycles among them; by default 700, which a few requests have."""
 ALL = 1 << 62
 """Rows: more than there are."""
 
@@ -58,6 +60,7 @@ class ServedModels:
         self.refresh()
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not go through it again and again
+        gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
         threading.Thread(target=self._follow, name="champions", daemon=True).start()
 
     def refresh(self) -> None:
