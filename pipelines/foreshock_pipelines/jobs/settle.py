@@ -7,7 +7,7 @@ import tempfile
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +128,12 @@ def settle(
         usual = search_space(name, some.n_features) if judged else {}
         tried = around(usual if own is None else own, base[name])
         progress(f"searching {name}: {trials if tried else 1} trials" + ("" if left is None else f", {left:.0f} s"))
-        return search(
+        best = search(
             name, base[name], tried, judge, beside={n: member for n, member in defaults.items() if n != name},
             trials=trials, seconds=left, seed=job.seed, folder=folder, watch=watch,
         )  # fmt: skip
+        # the trial with the defaults may have been stopped, as one that fell behind
+        return replace(best, default_auc_pr=judge.mark(defaults)) if defaults else best
 
     if labels and exam.basis == "planted":
         note("no label lies in the rows that are judged on: anomalies are planted there")

@@ -128,6 +128,19 @@ def test_a_single_feature_keeps_its_defaults_unless_anomalies_are_known(
     assert "a single feature keeps its defaults" in settled.notes[0]
 
 
+def test_a_setting_is_searched_beside_the_other_detectors_as_they_were(
+    trained: Any, tmp_path: Path, ray_cluster: None
+) -> None:
+    base = {"iforest": {"n_trees": 5, "smoothing": 60}, "subspace": {"window": 8}}
+    space = {"iforest": {"smoothing": Choice((60,), 60)}, "subspace": {"ridge": Choice((0.1,), 0.1)}}
+    panel = trained.windows.to_panel()
+    settled = settle(trained.job, panel, base, trials=1, seconds=None, space=space, folder=tmp_path)
+    forest, subspace = settled.found
+    assert forest.auc_pr == pytest.approx(subspace.auc_pr)  # with their defaults both are the same model
+    assert forest.default_auc_pr == subspace.default_auc_pr == pytest.approx(forest.auc_pr)
+    assert settled.settings["subspace"]["window"] == 8
+
+
 # -- bad input ------------------------------------------------------------------------------------------------
 def test_labels_that_overlap_nothing_are_refused(trained: Any, registry: Registry, ray_cluster: None) -> None:
     when = datetime(2020, 1, 1, tzinfo=UTC)
