@@ -7,10 +7,11 @@ will serve.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from foreshock_models.detectors import Detector
-from foreshock_pipelines.jobs.judge import CLEARLY, Judge, Members
+from foreshock_pipelines.jobs.judge import CLEARLY, Gain, Judge, Members
 
 __all__ = ["Choice", "choose", "pick_members"]
 
@@ -29,7 +30,7 @@ class Choice:
     notes: list[str]
 
 
-def choose(defaults: Members, found: Members, judge: Judge) -> Choice:
+def choose(defaults: Members, found: Members, judge: Judge, most: int | None = None) -> Choice:
     """Take what was `found` for a detector in place of its default where that makes the whole model clearly better.
 
     Parameters
@@ -38,17 +39,28 @@ def choose(defaults: Members, found: Members, judge: Judge) -> Choice:
         Only those with settings other than the defaults.
     judge
         On other exams than the search saw, where there are others.
+    most
+        So many of them at most; those that gain most come first. Default: all.
     """
-    members, taken, notes = dict(defaults), [], []
-    for name, detector in found.items():
-        joined = {**members, name: detector}
-        gained = judge.gain(members, joined)
-        if gained.clear:
-            members = joined
-            taken.append(name)
-        else:
-            notes.append(f"{name} keeps its defaults: the best setting gains {gained}, which may be chance")
+    members, taken = dict(defaults), list[str]()
+    left, gains = dict(found), {name: judge.gain(members, {**members, name: found[name]}) for name in found}
+    while (clear := [name for name in left if gains[name].clear]) and len(taken) != most:
+        best = max(clear, key=lambda name: gains[name].mean)
+        members[best] = left.pop(best)
+        taken.append(best)
+        gains |= {name: judge.gain(members, {**members, name: left[name]}) for name in left}
+    notes = [_why_not(name, gains[name], taken) for name in left]
     return Choice(members, tuple(taken), judge.mark(members), judge.mark(defaults), notes)
+
+
+def _why_not(name: str, gained: Gain, taken: Sequence[str]) -> str:
+    beside = f" beside the new ones of {' and '.join(taken)}" if taken else ""
+    if gained.clear:
+        return f"{name} keeps its defaults: no more than {len(taken)} of the detectors may change at a time"
+    return (
+        f"{name} keeps its defaults: the best setting gains {gained.mean:+.3f} average precision{beside}, "
+        f"where up to {gained.chance:.3f} may be chance"
+    )
 
 
 def pick_members(choice: Choice, judge: Judge) -> Choice:

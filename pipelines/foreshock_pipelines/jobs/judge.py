@@ -34,9 +34,6 @@ class Gain:
     def clear(self) -> bool:
         return self.mean > self.chance
 
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} average precision, {'' if self.clear else 'not '}more than {self.chance:.3f}"
-
 
 def gain(before: Sequence[float], after: Sequence[float], *, apart: bool = True) -> Gain:
     """Compare the marks of two models.

@@ -56,6 +56,17 @@ def test_a_setting_that_only_chance_makes_better_is_not_taken_and_that_is_said()
     assert "iforest keeps its defaults" in choice.notes[0]
 
 
+def test_those_that_gain_most_come_first_and_no_more_than_may_change() -> None:
+    defaults = {"one": fitted(smoothing=60), "two": fitted(smoothing=60, random_state=1)}
+    found = {"one": fitted(smoothing=30), "two": fitted(random_state=1)}
+    judge = Judge(EXAMS, ROWS, BUDGET)
+    assert choose(defaults, found, judge).taken == ("two", "one")
+    first = choose(defaults, found, judge, most=1)
+    assert first.taken == ("two",)
+    assert first.members == {"one": defaults["one"], "two": found["two"]}
+    assert first.notes == ["one keeps its defaults: no more than 1 of the detectors may change at a time"]
+
+
 def test_what_counts_is_the_whole_model(slow: Detector, subspace: Detector) -> None:
     choice = chosen({"iforest": slow, "subspace": subspace}, {"iforest": fitted()})
     both = Ensemble().join(choice.members, ROWS, BUDGET)
