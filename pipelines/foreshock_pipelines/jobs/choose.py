@@ -59,7 +59,7 @@ def _why_not(name: str, gained: Gain, taken: Sequence[str]) -> str:
         return f"{name} keeps its defaults: no more than {len(taken)} of the detectors may change at a time"
     return (
         f"{name} keeps its defaults: the best setting gains {gained.mean:+.3f} average precision{beside}, "
-        f"where up to {gained.chance:.3f} may be chance"
+        f"where up to {gained.chance:.3f} may be chance or say nothing"
     )
 
 

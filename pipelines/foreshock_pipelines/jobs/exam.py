@@ -83,6 +83,12 @@ class Exam:
         return float(average_precision_score(self._numbers >= 0, np.concatenate(scores), sample_weight=weight))
 
     @property
+    def chance(self) -> float:
+        """Average precision of scores that say nothing: the share of what is anomalous."""
+        weight = self._of_rows([paper.weight for paper in self.papers])
+        return float(weight[self._numbers >= 0].sum() / weight.sum())
+
+    @property
     def n_anomalies(self) -> int:
         """Stretches of anomalous rows, in all papers."""
         return int(self._numbers.max()) + 1

@@ -67,6 +67,13 @@ def test_a_detector_gets_a_better_mark_than_chance_and_the_same_one_each_time() 
     assert exam.mark(detector) > 2 * chance
 
 
+def test_scores_that_say_nothing_get_what_chance_gives() -> None:
+    exam = set_exam(PANEL, SINCE)
+    rows = [int((paper.panel.timestamps >= SINCE).sum()) for paper in exam.papers]
+    assert exam.average_precision([np.zeros(n) for n in rows]) == pytest.approx(exam.chance)
+    assert 0.02 < exam.chance < 0.12
+
+
 def test_too_few_rows_are_no_exam() -> None:
     with pytest.raises(NotEnoughData, match="too few to judge detectors by"):
         set_exam(PANEL, split_at(PANEL, 0.95))

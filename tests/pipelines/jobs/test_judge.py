@@ -12,7 +12,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
 from foreshock_pipelines.datasets.demo import demo_fleet
 from foreshock_pipelines.jobs.exam import Exam, set_exam, split_at
-from foreshock_pipelines.jobs.judge import Judge, gain
+from foreshock_pipelines.jobs.judge import CLEARLY_PLANTED, Judge, gain
 
 PANEL = demo_fleet(hosts=2, days=1.5, incidents=1)[0].to_panel()
 SINCE = split_at(PANEL, 0.7)
@@ -77,6 +77,12 @@ def test_a_gain_on_one_exam_alone_is_none() -> None:
 
 def test_a_gain_that_is_the_same_each_time_is_one() -> None:
     assert gain([0.4, 0.3, 0.5, 0.4, 0.4], [0.44, 0.35, 0.55, 0.43, 0.46]).clear
+
+
+def test_a_gain_on_planted_anomalies_must_be_larger() -> None:
+    before, after = [0.4] * 5, [0.42] * 5
+    assert gain(before, after).clear
+    assert not gain(before, after, clearly=CLEARLY_PLANTED).clear
 
 
 def test_a_gain_too_small_to_matter_is_none() -> None:
