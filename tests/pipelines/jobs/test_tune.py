@@ -128,6 +128,21 @@ def test_a_single_feature_keeps_its_defaults_unless_anomalies_are_known(
     assert "a single feature keeps its defaults" in settled.notes[0]
 
 
+def test_how_long_scores_are_averaged_is_searched_only_where_anomalies_are_known(
+    trained: Any, tmp_path: Path, ray_cluster: None
+) -> None:
+    panel = trained.windows.to_panel()
+    job = trained.job.model_copy(update={"detectors": {"iforest": {"n_trees": 5}}})
+    known = {panel.entities[0]: [tuple(datetime.fromtimestamp(t / 1000, UTC) for t in panel.timestamps[-30::29])]}
+    for labels, searched in (({}, False), (known, True)):
+        folder = tmp_path / f"{searched}"
+        folder.mkdir()
+        settled = settle(
+            job, panel, job.detector_params, trials=1, seconds=None, folder=folder, labels=labels
+        )  # fmt: skip
+        assert ("smoothing" in settled.trials[0].params) is searched
+
+
 def test_a_setting_is_searched_beside_the_other_detectors_as_they_were(
     trained: Any, tmp_path: Path, ray_cluster: None
 ) -> None:
