@@ -80,7 +80,7 @@ def plant(panel: Panel, *, seed: int = 0, share: float = 0.06, kinds: Sequence[s
     >>> rows = Panel.of(np.random.default_rng(0).normal(size=(2000, 3)))
     >>> planted = plant(rows, seed=1)
     >>> sorted({a.kind for a in planted.anomalies})[:3]
-    ['broken correlation', 'level shift', 'spike']
+    ['broken correlation', 'level shift', 'lost season']
     >>> bool(0.02 < planted.label.mean() < 0.12)
     True
     """

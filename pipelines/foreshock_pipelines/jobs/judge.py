@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ def gain(before: Sequence[float], after: Sequence[float], *, apart: bool = True,
     """
     gains = np.subtract(after, before)
     n = len(gains)
-    error = float(gains.std(ddof=1)) / np.sqrt(n) * (1 if apart else n - 1) if n > 1 else 0.0
+    error = float(gains.std(ddof=1)) / math.sqrt(n) * (1 if apart else n - 1) if n > 1 else 0.0
     return Gain(float(gains.mean()), max(ERRORS * error, clearly * float(np.mean(before))))
 
 
