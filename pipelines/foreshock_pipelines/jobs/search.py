@@ -95,7 +95,8 @@ def search(
     _set_up_tune()
     settled = {k: v for k, v in fixed.items() if k not in space}
     task = tune.with_resources(
-        tune.with_parameters(_trial, name=name, fixed=settled, seed=seed, judge=judge, beside=beside),
+        # the judge knows detectors by identity, which parameters that are sent one by one would lose
+        tune.with_parameters(_trial, name=name, fixed=settled, seed=seed, judge_and_beside=(judge, beside)),
         {"cpu": CPUS},
     )
     key = str(folder / _file_name(name))
@@ -172,12 +173,12 @@ def _trial(
     name: str,
     fixed: Mapping[str, Any],
     seed: int,
-    judge: Judge,
-    beside: Members,
+    judge_and_beside: tuple[Judge, Members],
 ) -> None:
     """Fit with one setting and report the mark of the whole model; with a network as it stands, at each rung."""
     from ray import tune
 
+    judge, beside = judge_and_beside
     began = time.perf_counter()
     detector = make(name, **{"random_state": seed, **fixed, **config})
     epochs = 1
