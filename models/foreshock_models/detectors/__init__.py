@@ -116,7 +116,7 @@ def search_space(name: str, n_features: int) -> Space:
     """What may be tuned of the detector of that name; empty if there is nothing.
 
     >>> search_space("discord", 1)["window"]
-    Int(low=8, high=320, default=160, log=True)
+    Int(low=8, high=320, default=224, log=True)
     """
     return _class(name).search_space(n_features)
 

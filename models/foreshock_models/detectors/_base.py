@@ -71,6 +71,12 @@ class Detector(Estimator, ABC):
     def _fit(self, panel: Panel) -> None:
         """Learn from `panel`; gaps are NaN."""
 
+    def _gauge(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
+        """Measure what is usual on all training rows, those included that it did not learn from.
+
+        ``held_back`` ``(n_rows,)``: these. Called after `_fit`, before any raw score is asked for.
+        """
+
     @abstractmethod
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         """Raw score ``(n_rows,)``, finite, of every row; a row without any value gets the lowest."""
@@ -131,6 +137,7 @@ class Detector(Estimator, ABC):
         """The last step of `fit`, on the same rows: calibrate by the newest, which the model was not made of."""
         panel = self._panel(X, None)
         _, tail = hold_back(panel, HOLD_BACK)
+        self._gauge(panel, tail)
         self._conclude(self._decision(panel), panel, tail, budget)
         return self
 

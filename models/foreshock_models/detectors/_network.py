@@ -46,6 +46,8 @@ CLIP = 6.0
 EXCESS = 8.0
 """A feature's residual counts at most so many times its usual size."""
 BACKGROUND = 16
+USUAL, LEAST = 0.95, 0.2
+"""What is usual for a feature: this quantile of its residuals, at least so much in scaled units."""
 EARLY = 0.85
 """Share of an entity's rows, the oldest, that weights are trained on; the rest says when to stop."""
 
@@ -53,9 +55,10 @@ EARLY = 0.85
 class NetworkDetector(Detector):
     """A network that says what each feature should be, from a window of rows; residuals make the score.
 
-    Residuals are scaled feature by feature with those of rows that the weights were not trained on, so that a
-    feature that is hard to predict does not drown the others. The raw score is the mean over the features of
-    how far the scaled residual exceeds its usual size, averaged over the last `smoothing` rows.
+    Residuals are scaled feature by feature with what is usual in training, and in those of its rows that the
+    weights were not trained on, so that a feature that is hard to predict does not drown the others. The raw score
+    is the mean over the features of how far the scaled residual exceeds its usual size, averaged over the last
+    `smoothing` rows.
 
     Parameters
     ----------
@@ -186,12 +189,21 @@ class NetworkDetector(Detector):
     def _settle(self, weights: dict[str, Array], windows: Stacked, known: Array, late: NDArray[np.bool_]) -> None:
         """Take these weights, and the usual size of residuals under them."""
         self._take(weights)
-        late_rows = late if late.any() else np.ones_like(late)
-        predicted = self._forward(windows.x, windows.starts, np.arange(len(known)))
-        residual = np.abs(windows.x - predicted.astype(np.float64))
-        seen = np.where(known > 0, residual, np.nan)
-        self.usual_ = np.maximum(_usual(seen[late_rows]), _usual(seen))
-        spread = np.sqrt(_mean_square(seen[late_rows]))
+        self._measure(windows.x, known, windows.starts, late)
+
+    def _gauge(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
+        older = np.bincount(panel.codes[~held_back], minlength=panel.n_entities)[panel.codes]
+        x, known = self._inputs(panel)
+        starts = np.repeat(panel.offsets[:-1], panel.lengths)
+        self._measure(x, known, starts, panel.positions >= EARLY * older)
+
+    def _measure(self, x: Array, known: Array, starts: NDArray[np.int64], unseen: NDArray[np.bool_]) -> None:
+        """Take the usual size of residuals; ``unseen`` ``(n_rows,)``: rows that weights were not trained on."""
+        unseen = unseen if unseen.any() else np.ones_like(unseen)
+        residual = np.abs(x - self._forward(x, starts, np.arange(len(x))).astype(np.float64))
+        residual[known == 0] = np.nan
+        self.usual_ = np.maximum(_usual(residual[unseen]), _usual(residual))
+        spread = np.sqrt(_mean_square(residual[unseen]))
         self.band_ = np.where(np.isfinite(spread), spread, 1.0)
 
     def _take(self, weights: dict[str, Array]) -> None:
@@ -407,12 +419,12 @@ def _has_driver() -> bool:
 
 
 def _usual(residual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The usual size of each feature's residual: its 95% quantile, NaN being no residual."""
+    """The usual size of each feature's residual, NaN being no residual."""
     out = np.empty(residual.shape[1])
     for j, column in enumerate(residual.T):
         values = column[~np.isnan(column)]
-        out[j] = np.quantile(values, 0.95) if len(values) else 1.0
-    return np.maximum(out, 0.02)
+        out[j] = np.quantile(values, USUAL) if len(values) else 1.0
+    return np.maximum(out, LEAST)
 
 
 def _mean_square(residual: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from foreshock_models.panel import Panel
 
 __all__ = [
-    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "features_of", "mean_before",
-    "rows_before", "rows_needed", "whole_windows", "window_features",
+    "N_WINDOW_FEATURES", "RowsBefore", "Stacked", "carried", "features_of", "fitting",
+    "mean_before", "rows_before", "rows_needed", "whole_windows", "window_features",
 ]  # fmt: skip
 
 N_WINDOW_FEATURES = 4
@@ -225,3 +225,12 @@ def whole_windows(panel: Panel, window: int, most: int, seed: int) -> NDArray[np
     whole = np.flatnonzero(panel.positions >= min(window - 1, shortest - 1))
     rng = np.random.default_rng(seed)
     return np.sort(rng.choice(whole, size=min(len(whole), most), replace=False))
+
+
+def fitting(panel: Panel, window: int) -> int:
+    """A window of at most so many rows that the longest entity holds four side by side, and 16 at least.
+
+    >>> fitting(Panel.of(np.zeros((400, 1))), 224)
+    100
+    """
+    return min(window, max(16, int(panel.lengths.max()) // 4))

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Int, Space
-from foreshock_models.detectors._windows import Stacked, carried, whole_windows
+from foreshock_models.detectors._windows import Stacked, carried, fitting, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Discord"]
 
-SEVERAL, SINGLE = 64, 160
-"""Default `window`, for several features and for one."""
+SEVERAL, SINGLE = 64, 224
+"""Default `window`, for several features and for one; of one, as far as training has so many rows (`fitting`)."""
 MAX_LENGTH = 320
 BATCH = 1024
 
@@ -36,7 +36,7 @@ class Discord(Detector):
     Parameters
     ----------
     window
-        Rows of a sub-sequence; default 64, or 160 for a single feature.
+        Rows of a sub-sequence; default 64, or for a single feature 224, but a quarter of the training rows at most.
     max_windows
         Training windows that are kept, drawn at random from all: scoring a row takes time in their number.
 
@@ -74,7 +74,7 @@ class Discord(Detector):
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
-        self.window_ = self.window or (SINGLE if panel.n_features == 1 else SEVERAL)
+        self.window_ = self.window or (fitting(panel, SINGLE) if panel.n_features == 1 else SEVERAL)
         chosen = whole_windows(panel, self.window_, self.max_windows, self.random_state)
         self.known_ = self._windows(panel).flat(chosen)  # (n, F * window)
 

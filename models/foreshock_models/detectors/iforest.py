@@ -16,6 +16,7 @@ from foreshock_models.detectors._space import Choice, Float, Int, Space
 from foreshock_models.detectors._trees import BLOCK, Forest, add_depths, grow, score_forests
 from foreshock_models.detectors._windows import (
     N_WINDOW_FEATURES,
+    RowsBefore,
     features_of,
     mean_before,
     rows_before,
@@ -30,6 +31,10 @@ __all__ = ["IForest"]
 
 SEVERAL, SINGLE = (5, 60, 8), (15, 200, 30)
 """Default `short`, `long` and `smoothing`, for several features and for one."""
+QUANTILE, QUANTILE_OF_ONE = 0.95, 0.9
+"""Default `quantile`, for several features and for one."""
+MEASURED = 20_000
+"""Rows, drawn at random, that say what is usual."""
 FAR = 8.0
 """A row counts at most so many times for lying far out, in units of the 99% quantile of the training rows."""
 
@@ -54,7 +59,8 @@ class IForest(Detector):
         Rows over which isolation scores are averaged; default 6, or 30 for a single feature, which has no
         others to make a lone spike stand out less.
     quantile
-        Isolation scores below this quantile of the training rows count as none.
+        Isolation scores below this quantile of the training rows count as none; default 0.95, or 0.9 for a
+        single feature.
 
     Examples
     --------
@@ -76,7 +82,7 @@ class IForest(Detector):
         short: int | None = None,
         long: int | None = None,
         smoothing: int | None = None,
-        quantile: float = 0.9,
+        quantile: float | None = None,
         contamination: float = 0.01,
         random_state: int = 0,
     ) -> None:
@@ -95,7 +101,7 @@ class IForest(Detector):
             "short": Int(2, 40, short, log=True),
             "long": Int(20, 300, long, log=True),
             "smoothing": Int(1, 60, smoothing, log=True),
-            "quantile": Float(0.7, 0.98, 0.9),
+            "quantile": Float(0.7, 0.98, QUANTILE_OF_ONE if n_features == 1 else QUANTILE),
             "max_samples": Choice((64, 128, 256, 512), 256),
         }
 
@@ -109,22 +115,35 @@ class IForest(Detector):
         usual = SINGLE if panel.n_features == 1 else SEVERAL
         asked = (self.short, self.long, self.smoothing)
         self.lengths_ = tuple(b if a is None else a for a, b in zip(asked, usual, strict=True))
-        z, (short, long, _) = self.scaler_.transform(panel), self.lengths_
         rng = np.random.default_rng(self.random_state)
         rows = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
         chosen = rng.choice(rows, size=min(len(rows), 20 * self.max_samples), replace=False)
         numbers, back = np.unique(chosen, return_inverse=True)
-        some = rows_before(panel, numbers, 1)
-        x = window_features(z, some.starts, some.rows, short, long)
+        _, _, x = self._features_of(panel, numbers)
         self.forest_ = grow(x[:, back], self.n_trees, self.max_samples, self.random_state)
-        some = rows_before(panel, np.sort(rng.choice(rows, size=min(len(rows), 20_000), replace=False)), 1)
-        x = window_features(z, some.starts, some.rows, short, long)
-        self.floor_ = np.quantile(score_forests(self.forest_, x), self.quantile, axis=0)
         # a forest that saw a single value tells everything else apart by nothing: it has no say
         self.weight_ = np.where(np.ptp(x[:, :, 0], axis=1) > 0, 1.0, 0.0) / panel.n_features
+
+    def _gauge(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
+        rng = np.random.default_rng(self.random_state)
+        rows = np.flatnonzero(~np.isnan(panel.values).all(axis=1))
+        chosen = np.sort(rng.choice(rows, size=min(len(rows), MEASURED), replace=False))
+        z, some, x = self._features_of(panel, chosen)
+        short, long, _ = self.lengths_
+        usual = QUANTILE if panel.n_features > 1 else QUANTILE_OF_ONE
+        quantile = usual if self.quantile is None else self.quantile
+        self.floor_ = np.quantile(score_forests(self.forest_, x), quantile, axis=0)
         self.size_ = np.maximum(np.quantile(np.abs(x), 0.99, axis=1), 0.1)  # (n_features, 4)
         learnt = self.forest_.walked, self.floor_, self.size_, self.weight_
         self.base_ = _parts(z, some.starts, some.rows, short, long, *learnt).mean(axis=0)
+
+    def _features_of(
+        self, panel: Panel, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], RowsBefore, NDArray[np.float32]]:
+        """All rows scaled; where `rows`, increasing, lie; and their window features ``(F, n, 4)``."""
+        short, long, _ = self.lengths_
+        z, some = self.scaler_.transform(panel), rows_before(panel, rows, 1)
+        return z, some, window_features(z, some.starts, some.rows, short, long)
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What each feature adds to the smoothed raw score of `rows` (None: all) ``(n, n_features)``."""

@@ -65,6 +65,12 @@ class PerEntity(Detector):
             if filled[rows].sum() >= MIN_ROWS
         }
 
+    def _gauge(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
+        self.shared_._gauge(panel, held_back)
+        for entity, rows in panel:
+            if entity in self.models_:
+                self.models_[entity]._gauge(panel.rows(rows.start, rows.stop), held_back[rows])
+
     def _decision(self, panel: Panel) -> NDArray[np.float64]:
         return np.concatenate(
             [self._model_of(entity)._decision(panel.rows(rows.start, rows.stop)) for entity, rows in panel]

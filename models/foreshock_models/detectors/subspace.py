@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors._base import Detector
 from foreshock_models.detectors._space import Float, Int, Space
-from foreshock_models.detectors._windows import Stacked, carried, whole_windows
+from foreshock_models.detectors._windows import Stacked, carried, fitting, whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Subspace"]
 
-SEVERAL, SINGLE = 64, 160
-"""Default `window`, for several features and for one."""
+SEVERAL, SINGLE = 64, 224
+"""Default `window`, for several features and for one; of one, as far as training has so many rows (`fitting`)."""
 MAX_WINDOWS = 20_000
 BATCH = 4096
 MAX_LENGTH, MAX_DIMENSIONS = 320, 1_000
@@ -38,7 +38,7 @@ class Subspace(Detector):
     Parameters
     ----------
     window
-        Rows of a sub-sequence; default 64, or 160 for a single feature.
+        Rows of a sub-sequence; default 64, or for a single feature 224, but a quarter of the training rows at most.
     ridge
         Variance added to every direction, as a share of the mean variance: directions that training never
         used count, but not without bound.
@@ -74,7 +74,7 @@ class Subspace(Detector):
 
     def _fit(self, panel: Panel) -> None:
         self.scaler_ = Scaler.fit(panel)
-        self.window_ = self.window or (SINGLE if panel.n_features == 1 else SEVERAL)
+        self.window_ = self.window or (fitting(panel, SINGLE) if panel.n_features == 1 else SEVERAL)
         chosen = whole_windows(panel, self.window_, MAX_WINDOWS, self.random_state)
         rows = self._windows(panel).flat(chosen).astype(np.float64)  # (n, F * window)
         self.mean_ = rows.mean(axis=0)
