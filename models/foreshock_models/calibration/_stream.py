@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.calibration._routine import DAYS, remember, routine
 
-__all__ = ["COLUMNS", "FIRST_LINE", "FRESH", "HIGHEST", "LOWEST", "advance", "relative", "scaled", "stand"]
+__all__ = ["COLUMNS", "FRESH", "HIGHEST", "LOWEST", "advance", "relative", "scaled", "stand"]
 
 COLUMNS = {
     "center": 0,  # location of the raw score
@@ -27,9 +27,6 @@ COLUMNS = {
     "votes": 13,  # from here: the last rows' votes, newest first
 }
 MAX_VOTES = 32
-FIRST_LINE = 0.85
-"""Where the line begins if the tail is extrapolated far beyond what training saw: that errs to the high side, and a
-line that is too low is put right by a few alerts, one that is too high only by weeks without any."""
 LOWEST, HIGHEST = 0.6, 1.6
 """How far the controller may move the line."""
 HUGE = 1e100
@@ -38,7 +35,7 @@ WARM_ROWS = 200
 """Rows after which an entity's own location and spread hold."""
 FRESH: NDArray[np.float64] = np.zeros(COLUMNS["votes"] + MAX_VOTES)
 FRESH[COLUMNS["spread"]] = 1.0
-FRESH[COLUMNS["line"]] = FIRST_LINE
+FRESH[COLUMNS["line"]] = 1.0
 
 UPPER = 0.05
 """Share of rows above centre plus spread."""

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from foreshock_models.calibration._routine import WIDTH, times
 from foreshock_models.calibration._stream import (
     COLUMNS,
-    FIRST_LINE,
     FRESH,
     HIGHEST,
     LOWEST,
@@ -55,9 +54,6 @@ SLOW_DAYS = 7.0
 """Time constant of the mean that relative scores are measured by."""
 TOLERATED = 0.9 * LOWEST
 """What a person called normal scores at most this: below the line, wherever it moves."""
-SUPPORTED = (1.0, 3.0)
-"""A tail is extrapolated where it was fitted on rows in which the budget allows the first number of alerts, and no
-longer where it allows the second: there the line begins where the tail says."""
 LEARNT = ("center", "spread", "shift", "line", "slow", "usual", "fast_center", "fast_spread")
 """What an entity that is unknown takes from those of training."""
 SMALLEST = 1e-100
@@ -91,7 +87,6 @@ class Calibrator:
     ----------
     unit : scale of the raw scores, so that calibration does not depend on it
     floor : lowest spread of an entity
-    rows : held-back rows that it was learnt from
     tail : the tail shared by all entities, in units of each entity's own spread
     state : where each entity stands at the end of training
     """
@@ -101,7 +96,6 @@ class Calibrator:
     floor: float = 1e-3
     relative: bool = False
     step: float = 60.0
-    rows: int = 0
     tail: Tail = field(default_factory=Tail)
     state: State = field(default_factory=State)
     _trained: tuple[State, NDArray[np.float64], NDArray[np.float32]] | None = field(
@@ -131,9 +125,8 @@ class Calibrator:
         shift = [self.tail.own_shift(values) for values in filtered]
         columns: dict[str, Any] = {
             "center": center, "spread": spread, "shift": shift, "seen": panel.lengths, "slow": slow,
-            "usual": usual, "fast_center": center, "fast_spread": spread, "line": self._first_line(panel.n_rows),
+            "usual": usual, "fast_center": center, "fast_spread": spread,
         }  # fmt: skip
-        self.rows = panel.n_rows
         for name, values in columns.items():
             table[:, COLUMNS[name]] = values
         self.state = _fresh(panel.entities, table)
@@ -143,13 +136,8 @@ class Calibrator:
         """Move the line to another budget; the controller begins anew, and what recurs is forgotten."""
         self.budget = budget
         table = self.state.arrays["calibration"].copy()
-        table[:, COLUMNS["line"]] = self._first_line(self.rows)
+        table[:, COLUMNS["line"]] = FRESH[COLUMNS["line"]]
         self.state = _fresh(self.state.entities, table)
-
-    def _first_line(self, n_rows: int) -> float:
-        """Where the line of each entity begins, after so many held-back rows of all of them."""
-        allowed = n_rows / self.budget.rows_per_alert(self.step)
-        return float(np.interp(allowed, SUPPORTED, (FIRST_LINE, 1.0)))
 
     def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
         """Score rows in time order, each with what was known before it; rows without a sample change nothing."""
@@ -254,7 +242,6 @@ class Calibrator:
             "floor": self.floor,
             "relative": self.relative,
             "step": self.step,
-            "rows": self.rows,
             "tail": self.tail.as_dict(),
             "entities": list(self.state.entities),
         }
@@ -274,7 +261,6 @@ class Calibrator:
             floor=values["floor"],
             relative=values["relative"],
             step=values["step"],
-            rows=values["rows"],
             tail=Tail(**values["tail"]),
             state=state,
         )

@@ -18,7 +18,7 @@ from foreshock_models.panel import Panel
 
 __all__ = ["Ensemble"]
 
-WEIGHTS = {"iforest": 2.5}
+WEIGHTS = {"iforest": 3.0}
 """How much a member counts among several features; others 1, and all 1 on a single feature."""
 USUAL, USUAL_OF_ONE = 0.9, 0.99
 """A member's raw score is measured in what it gives to one in ten of the held-back rows; on a single feature, where

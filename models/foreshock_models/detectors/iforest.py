@@ -123,6 +123,7 @@ class IForest(Detector):
         self.forest_ = grow(x[:, back], self.n_trees, self.max_samples, self.random_state)
         # a forest that saw a single value tells everything else apart by nothing: it has no say
         self.weight_ = np.where(np.ptp(x[:, :, 0], axis=1) > 0, 1.0, 0.0) / panel.n_features
+        self.size_ = np.maximum(np.quantile(np.abs(x), 0.99, axis=1), 0.1)  # (n_features, 4)
 
     def _gauge(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
         rng = np.random.default_rng(self.random_state)
@@ -133,7 +134,6 @@ class IForest(Detector):
         usual = QUANTILE if panel.n_features > 1 else QUANTILE_OF_ONE
         quantile = usual if self.quantile is None else self.quantile
         self.floor_ = np.quantile(score_forests(self.forest_, x), quantile, axis=0)
-        self.size_ = np.maximum(np.quantile(np.abs(x), 0.99, axis=1), 0.1)  # (n_features, 4)
         learnt = self.forest_.walked, self.floor_, self.size_, self.weight_
         self.base_ = _parts(z, some.starts, some.rows, short, long, *learnt).mean(axis=0)
 
