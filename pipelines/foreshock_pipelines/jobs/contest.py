@@ -69,7 +69,7 @@ def contest(
     `margin`, and it has no more false alerts than the champion, or than the budget allows, chance aside: at most
     as many as a Poisson count of that mean exceeds once in `UNLUCKY`. Chance is granted beside the budget, not
     beside the champion, lest the allowance grow from one champion to the next. A champion that has seen these rows
-    has learnt its alert line from them at most: no detector is fitted on the newest quarter of its rows.
+    has learnt from them what is usual, and its alert line, at most: no detector is fitted on the newest quarter.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def contest(
     if not calm:
         reason += f"; more than {allowed} false alerts are too many"
     if int(datetime.fromisoformat(model.manifest["training"]["end"]).timestamp() * 1000) > since:
-        reason += "; the champion's alert line was learnt from some of these rows"
+        reason += "; what is usual, and the alert line, the champion has learnt from some of these rows"
     return Verdict(better and calm, reason, *about, champion=before, champion_version=version)
 
 

@@ -75,8 +75,10 @@ def test_a_loser_is_not_promoted(trained: Any, registry: Registry, ray_cluster: 
     champion = registry.champion("small")
     job = trained.job.model_copy(update={"detectors": {"iforest": {}}})
     weak = {"iforest": {"n_trees": Choice((1,), 1), "max_samples": Choice((2,), 2), "smoothing": Choice((60,), 60)}}
-    report = tune(job, registry, trials=1, space=weak, detectors={"iforest": {"n_trees": 1}}, promote=True)
-    assert not report.verdict.won
+    incidents = {i.entity: [(i.start, i.end)] for i in trained.incidents}
+    own = {"iforest": {"n_trees": 1}}
+    report = tune(job, registry, trials=1, space=weak, detectors=own, labels=incidents, promote=True)
+    assert not report.verdict.won, report.verdict.reason
     assert registry.champion("small") == champion
 
 
