@@ -24,7 +24,7 @@ def quiet(n: int) -> NDArray[np.float64]:
 def test_a_feature_that_has_been_odd_for_long_is_not_the_cause_of_what_begins_now() -> None:
     model = IForest(n_trees=20).fit(quiet(800))
     x = quiet(400)
-    x[100:, 0] += 1.0  # odd for hours, and far out
+    x[100:, 0] += 2.0  # odd for hours, and far out
     x[300:, 1] += 0.6  # moves now
     alone, weighed = (model.explain(x, [306], weighed=choice) for choice in (False, True))
     assert alone.top(0)[0][0] == "feature_0"
