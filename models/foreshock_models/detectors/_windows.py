@@ -228,7 +228,7 @@ def whole_windows(panel: Panel, window: int, most: int, seed: int) -> NDArray[np
 
 
 def fitting(panel: Panel, window: int) -> int:
-    """A window of at most so many rows that the longest entity holds four side by side, and 16 at least.
+    """Rows of a window: `window`, or a quarter of the longest entity's rows where these are fewer, but at least 16.
 
     >>> fitting(Panel.of(np.zeros((400, 1))), 224)
     100

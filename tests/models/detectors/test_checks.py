@@ -29,6 +29,11 @@ CASES = [
     ("per_entity", 3),
     ("per_entity", 1),
 ]
+MISSED = {
+    ("pyod:ECOD", 3, "check_alert_line_separates"): "of one feature among three, ranks say hardly more (12.8) than "
+    "of some training row (12.6): at 1 alert a week that is .88 and .96",
+}
+"""Checks that do not hold, by detector and number of features, and why."""
 
 
 @cache
@@ -46,5 +51,8 @@ def test_every_registered_detector_is_checked() -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 @pytest.mark.parametrize(("name", "n_features"), CASES, ids=lambda value: str(value))
-def test_detector(name: str, n_features: int, check: Any, tmp_path: Path) -> None:
+def test_detector(name: str, n_features: int, check: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    missed = MISSED.get((name, n_features, check.__name__))
+    if missed is not None:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=missed))
     check(maker(name), n_features, tmp_path)
