@@ -70,12 +70,27 @@ def test_a_winner_is_promoted_only_where_that_is_asked_for(
     assert registry.champion("small") == report.version
 
 
-def test_a_loser_is_not_promoted(trained: Any, registry: Registry, ray_cluster: None) -> None:
+@pytest.mark.parametrize(
+    "known",
+    [
+        True,
+        pytest.param(
+            False,
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="a champion that saw the rows of the contest, unknown incidents among them, ranks behind",
+            ),
+        ),
+    ],
+    ids=["incidents known", "incidents unknown"],
+)
+def test_a_loser_is_not_promoted(known: bool, trained: Any, registry: Registry, ray_cluster: None) -> None:
     train(trained.job, registry)
     champion = registry.champion("small")
     job = trained.job.model_copy(update={"detectors": {"iforest": {}}})
     weak = {"iforest": {"n_trees": Choice((1,), 1), "max_samples": Choice((2,), 2), "smoothing": Choice((60,), 60)}}
-    incidents = {i.entity: [(i.start, i.end)] for i in trained.incidents}
+    incidents = {i.entity: [(i.start, i.end)] for i in trained.incidents} if known else {}
     own = {"iforest": {"n_trees": 1}}
     report = tune(job, registry, trials=1, space=weak, detectors=own, labels=incidents, promote=True)
     assert not report.verdict.won, report.verdict.reason
