@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults check format bench bench-% notebooks clean
+.PHONY: help demo test test-faults check docs format bench bench-% notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
@@ -35,6 +35,9 @@ check: $(READY) ## lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy platform pipelines models
 	$(BIN)/lint-imports
+
+docs: $(READY) ## the documentation site, in build/site; broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: $(READY) ## put the code in shape
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,56 @@
+"""Everything that a user can set, call or read is documented."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_command_and_option_has_a_help_text(hooks: ModuleType) -> None:
+    commands = dict(hooks.commands(hooks.command_line()))
+    assert {"foreshock train", "foreshock up", "foreshock alerts list"} <= set(commands)
+    missing = [name for name, command in commands.items() if not (command.help or "").strip()]
+    missing += [
+        f"{name} {parameter.name}"
+        for name, command in commands.items()
+        for parameter in command.params
+        if not hooks.hidden(parameter) and not getattr(parameter, "help", None)
+    ]
+    assert missing == []
+
+
+def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: ModuleType) -> None:
+    from datetime import UTC, datetime
+
+    from foreshock.schedule.measures import Measures
+
+    exposed = text_string_to_metric_families(Measures().exposition(datetime.now(UTC)))
+    names = {family.name for family in exposed}
+    assert names
+    assert names <= set(hooks.metrics())
+
+
+def test_the_pages_name_what_they_document(hooks: ModuleType) -> None:
+    pages = {path: write() for path, write in hooks.PAGES.items()}
+    assert "`FORESHOCK_HOME`" in pages["reference/settings.md"]
+    assert "## foreshock train" in pages["reference/cli.md"]
+    assert "`false_alerts`" in pages["reference/job-file.md"]
+    assert "## POST /ai/score" in pages["reference/http.md"]
+    assert "`foreshock_anomaly_score`" in pages["reference/metrics.md"]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "site" / "reference" / "metrics" / "index.html").is_file()
