@@ -16,6 +16,7 @@
     ├── StoreError              the store of alerts, runs and scores
     │   └── StateError          what was asked does not fit the state that something is in
     ├── JobError                a train, tune, score, backtest or forecast job failed
+    ├── HttpError               a request over HTTP got no answer, or none of 2xx
     ├── NotifyError             a notification could not be delivered
     └── WriteError              scores or forecasts could not be written into Prometheus
 
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ForeshockError",
+    "HttpError",
     "JobError",
     "NoSamples",
     "NotEnoughData",
@@ -106,6 +108,40 @@ class StateError(StoreError):
 
 class JobError(ForeshockError):
     """A train, tune, score, backtest or forecast job failed."""
+
+
+class HttpError(ForeshockError):
+    """A request over HTTP got no answer, or none of 2xx; source, notifiers and writers make their own error of it.
+
+    Attributes
+    ----------
+    status
+        Of the answer; None if there was none.
+    said
+        What the server said went wrong.
+    retriable
+        The same request may succeed later.
+    retry_after
+        Seconds that the server asks to wait.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int | None = None,
+        said: str = "",
+        retriable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status, self.said, self.retriable, self.retry_after = status, said, retriable, retry_after
+
+    def reworded(self, text: str) -> HttpError:
+        """The same error with another text."""
+        return HttpError(
+            text, status=self.status, said=self.said, retriable=self.retriable, retry_after=self.retry_after
+        )
 
 
 class NotifyError(ForeshockError):

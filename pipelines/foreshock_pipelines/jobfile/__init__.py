@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from foreshock_pipelines.jobfile.durations import Amount, Duration, format_duration, parse_duration
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
+from foreshock_pipelines.jobfile.http_config import Authorization, BasicAuth, HttpConfig, TlsConfig
 from foreshock_pipelines.jobfile.job import AlertConfig, Job, NotifierConfig, Query, Schedule
 from foreshock_pipelines.jobfile.load import load_job, load_jobs, parse_job
-from foreshock_pipelines.jobfile.source import BasicAuth, HttpConfig, SourceConfig, TlsConfig
+from foreshock_pipelines.jobfile.source import SourceConfig
 from foreshock_pipelines.jobfile.write import WriteConfig
 
 __all__ = [
     "AlertConfig",
     "Amount",
+    "Authorization",
     "BasicAuth",
     "Duration",
     "EventConfig",

@@ -14,7 +14,8 @@ from foreshock_pipelines.jobfile.base import Model
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
-from foreshock_pipelines.jobfile.source import HttpConfig, SourceConfig
+from foreshock_pipelines.jobfile.http_config import HttpConfig
+from foreshock_pipelines.jobfile.source import SourceConfig
 from foreshock_pipelines.jobfile.write import WriteConfig
 
 __all__ = ["AlertConfig", "Job", "NotifierConfig", "Query", "Schedule"]

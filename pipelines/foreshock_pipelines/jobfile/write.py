@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AnyHttpUrl, Field, TypeAdapter, field_validator
 
 from foreshock_pipelines.jobfile.durations import Duration, parse_duration
-from foreshock_pipelines.jobfile.source import HttpConfig
+from foreshock_pipelines.jobfile.http_config import HttpConfig
 
 __all__ = ["WriteConfig"]
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.servers import servers
+from tests.servers.certificates import certificate
 
 from foreshock_models.errors import SourceUnavailable
 from foreshock_pipelines.jobfile import SourceConfig
@@ -19,18 +18,6 @@ from foreshock_pipelines.prometheus.decode import decode_instant
 pytestmark = pytest.mark.prometheus
 
 PASSWORD, HASH = "secret", "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
-
-
-def certificate(folder: Path, name: str) -> None:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed (Debian: apt-get install openssl)")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-        "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem", "-days", "1000",
-        "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,55 @@
+"""Parts of URLs: what may be shown, and what two of them share."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from requests.sessions import SessionRedirectMixin
+
+from foreshock_models.errors import HttpError
+
+__all__ = ["same_host", "same_origin", "shown", "without_parameters", "without_user"]
+
+_rules = SessionRedirectMixin()
+
+
+def shown(url: str, *, path: bool = True) -> str:
+    """The URL without user, password, query and fragment; without its path too, if that is a secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as of http://[::1
+        return "(not a URL)"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
+
+
+def without_user(url: str) -> str:
+    """The URL without user and password.
+
+    Raises
+    ------
+    HttpError
+        It is none.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:  # its text may hold the password
+        raise HttpError("the address cannot be used: it is not a URL") from exc
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def without_parameters(url: str, names: set[str]) -> str:
+    """The URL without the query parameters of these names."""
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in names]
+    return urlunsplit(parts._replace(query=urlencode(kept)))
+
+
+def same_host(url: str, other: str) -> bool:
+    """Whether `other` is on the same host, and not less protected."""
+    one, two = urlsplit(url), urlsplit(other)
+    return one.hostname == two.hostname and not (one.scheme == "https" and two.scheme != "https")
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Whether credentials for `url` may go to `other`: same host and port, or from port 80 to 443 of that host."""
+    return same_host(url, other) and not _rules.should_strip_auth(url, other)
