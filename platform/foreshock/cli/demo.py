@@ -42,6 +42,7 @@ def demo(
     """Make a fleet with incidents, train on it, serve, and replay its last hours."""
     from foreshock.cli.up import wait_for_stop
     from foreshock.schedule.conductor import Replay
+    from foreshock.serving.auth import present_token
     from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import bring_up, ray_cluster
@@ -50,10 +51,11 @@ def demo(
     from foreshock_pipelines.registry import Registry
 
     began = time.perf_counter()
-    home = load_settings().home / "demo"
+    base = load_settings(port=port)
+    present_token(base)  # a wrong one is told before anything starts
+    home = base.home / "demo"
     shutil.rmtree(home, ignore_errors=True)  # each demo begins anew; nothing else lives there
     home.mkdir(parents=True)
-    base = load_settings(port=port)
     settings = base.model_copy(update={"home": home, "store_url": None, "registry_uri": None, "log_level": "ERROR"})
     windows, planted = demo_fleet(
         hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed

@@ -35,10 +35,12 @@ def serve(config: Paths, host: Host = None, port: Port = None) -> None:
 
 
 def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
+    from foreshock.serving.auth import present_token
     from foreshock.settings import load_settings
     from foreshock.up import bring_up, ray_cluster
 
     settings = load_settings(host=host, port=port)
+    present_token(settings)  # a wrong one is told before anything starts
     jobs, files = jobs_of(config)
     settings.home.mkdir(parents=True, exist_ok=True)
     with ray_cluster(settings) as own:

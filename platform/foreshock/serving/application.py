@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import stat
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.logs import get_logger
-from foreshock.serving.auth import Guard, api_token
+from foreshock.serving.auth import Guard, api_token, token_digest
 from foreshock.serving.batching import Batcher
 from foreshock.serving.bodies import panel_of, plain_panel
 from foreshock.serving.ingress import api, checked, run_json
@@ -227,7 +226,6 @@ def serve_application(
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)
-    digest = hashlib.sha256(token.encode()).hexdigest()
     options = {"num_cpus": 0}  # what always runs keeps no core from training; Ray lets each use one thread
 
     most = settings.max_replicas
@@ -244,7 +242,7 @@ def serve_application(
         ingress.bind(
             scorer.bind(settings.registry, settings.log_level),
             explainer.bind(settings.registry, settings.log_level),
-            digest, safe, dict(jobs), dict(files or {}),
+            token_digest(token), safe, dict(jobs), dict(files or {}),
         ),
         name=APPLICATION, route_prefix="/",
         # a line for each request, in a file of Ray's, takes as long as to read the request's JSON

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from foreshock.settings import Settings
+from foreshock_models.errors import ConfigError
 
-__all__ = ["OPEN_PATHS", "Guard", "api_token"]
+__all__ = ["OPEN_PATHS", "Guard", "api_token", "present_token", "token_digest"]
 
 OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
 """Answer without a token: probes and browsers have none, and they tell nothing of this installation."""
+SENDABLE = re.compile(r"[\x21-\x7e]+")
+"""What fits into a header: printable ASCII without spaces."""
+FILE = "api-token"
+LONGEST = 4096
+"""Letters of a token; a proxy refuses headers of more than about four times as many."""
 
 
 class Guard:
@@ -22,7 +31,7 @@ class Guard:
     Parameters
     ----------
     digest
-        SHA-256 of the token: the token itself stays out of Ray's object store and logs.
+        SHA-256 of the token, as `token_digest` gives it: the token itself stays out of Ray's object store and logs.
     """
 
     def __init__(self, digest: str) -> None:
@@ -31,25 +40,96 @@ class Guard:
     def admits(self, path: str, authorization: str | None) -> bool:
         if path in OPEN_PATHS:
             return True
-        scheme, _, token = (authorization or "").partition(" ")
-        given = hashlib.sha256(token.strip().encode()).hexdigest()
-        return scheme.lower() == "bearer" and hmac.compare_digest(given, self.digest)
+        scheme, _, rest = (authorization or "").partition(" ")
+        token = rest.strip(" \t")
+        if scheme.lower() != "bearer" or not token:
+            return False
+        given = hashlib.sha256(token.encode()).hexdigest()
+        return hmac.compare_digest(given, self.digest)
+
+
+def token_digest(token: str) -> str:
+    """SHA-256 of a token that `api_token` gave."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def api_token(settings: Settings) -> tuple[str, bool]:
-    """The token of this installation, and whether it was made just now.
+    """Return the token of this installation, and whether it was made just now.
 
     It comes from ``FORESHOCK_API_TOKEN``, else from a file that only its owner can read.
+
+    Raises
+    ------
+    ConfigError
+        The token is empty or cannot be sent in a header, or its file cannot be read or written: without a token
+        nothing is served.
     """
+    found = present_token(settings)
+    if found is not None:
+        return found, False
+    path = settings.home / FILE
+    with _explained(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = _write_new(path)
+    return _kept(path), new
+
+
+def present_token(settings: Settings) -> str | None:
+    """Return the token if there is one already; errors as `api_token` raises them, which a start tells first."""
     if settings.api_token is not None:
-        return settings.api_token.get_secret_value(), False
-    path: Path = settings.home / "api-token"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_urlsafe(32)
+        hint = "unset it, and a token is made and kept in a file"
+        return _usable(settings.api_token.get_secret_value(), "FORESHOCK_API_TOKEN", hint)
+    path = settings.home / FILE
+    with _explained(path):
+        there = path.is_symlink() or path.exists()
+    return _kept(path) if there else None
+
+
+def _kept(path: Path) -> str:
+    with _explained(path):
+        data = path.read_bytes()
+    with contextlib.suppress(OSError):  # a file of root's that others may read
+        path.chmod(0o600)
+    return _usable(data.decode("ascii", errors="replace"), str(path), "remove the file, and a new token is made")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip(), False
-    with os.fdopen(handle, "w") as file:
-        file.write(token)
-    return token, True
+        yield
+    except OSError as exc:
+        reason = exc.strerror or exc
+        raise ConfigError(
+            f"{path}: the API token cannot be kept there: {reason}; mend that, or set FORESHOCK_API_TOKEN"
+        ) from exc
+
+
+def _usable(token: str, origin: str, hint: str) -> str:
+    token = token.strip(" \t\r\n")
+    if not token:
+        raise ConfigError(f"{origin}: the API token is empty; {hint}")
+    if len(token) > LONGEST or not SENDABLE.fullmatch(token):
+        raise ConfigError(
+            f"{origin}: the API token cannot be sent in a header: use up to {LONGEST} letters, digits and signs of "
+            f"ASCII, without spaces or line breaks; or {hint}"
+        )
+    return token
+
+
+def _write_new(path: Path) -> bool:
+    """Write a token into a file, unless there is one, and return whether it did; nobody ever reads half of it."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)
+    except FileExistsError:  # somebody else was first
+        return False
+    except OSError:  # a filesystem without hard links
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return True

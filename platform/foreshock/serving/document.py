@@ -38,12 +38,14 @@ class Api(FastAPI):
         self.short: dict[str, Endpoint] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await super().__call__(scope, receive, send)
         if not self.admits(scope["path"], header_of(scope, b"authorization")):
+            if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
+                return await send({"type": "websocket.close", "code": 1008})
             problem = Problem(401, "send 'Authorization: Bearer TOKEN' with the API token")
             return await problem_response(Request(scope), problem)(scope, receive, send)
-        endpoint = self.short.get(scope["path"]) if scope["method"] == "POST" else None
+        endpoint = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
         if endpoint is None:
             return await super().__call__(scope, receive, send)
         try:
