@@ -7,19 +7,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from requests.sessions import SessionRedirectMixin
 
 from foreshock_models.errors import HttpError
+from foreshock_pipelines.jobfile.urls import shown_url as shown
 
 __all__ = ["same_host", "same_origin", "shown", "without_parameters", "without_user"]
 
 _rules = SessionRedirectMixin()
-
-
-def shown(url: str, *, path: bool = True) -> str:
-    """The URL without user, password, query and fragment; without its path too, if that is a secret."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # as of http://[::1
-        return "(not a URL)"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
 
 
 def without_user(url: str) -> str:

@@ -8,10 +8,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 
-from foreshock_pipelines.jobfile.durations import parse_duration
+from foreshock_pipelines.jobfile.base import shown
+from foreshock_pipelines.jobfile.durations import format_duration, parse_duration
 
 __all__ = ["next_due", "parse_schedule", "parse_timezone"]
 
+SHORTEST = timedelta(minutes=1)
+"""As in a cron line; runs that were missed are counted from the last one."""
+LOOK_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+MAX_LENGTH = 200
+"""Characters of a cron line."""
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
@@ -20,7 +26,7 @@ def parse_timezone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
-        raise ValueError(f"{name!r} is no time zone; write an IANA name, as in UTC or Europe/Berlin") from exc
+        raise ValueError(f"{shown(name)} is no time zone; write an IANA name, as in UTC or Europe/Berlin") from exc
 
 
 def parse_schedule(text: str, timezone: str = "UTC") -> CronTrigger | timedelta:
@@ -31,15 +37,15 @@ def parse_schedule(text: str, timezone: str = "UTC") -> CronTrigger | timedelta:
     ValueError
         Neither of the two, or a field out of range.
     """
-    fields = text.split()
+    fields = text.split() if len(text) <= MAX_LENGTH else []
     if len(fields) != 5:
         interval = parse_duration(text)
-        if interval <= timedelta(0):
-            raise ValueError("an interval must be longer than 0")
+        if interval < SHORTEST:
+            raise ValueError(f"an interval must be at least {format_duration(SHORTEST)}; got {shown(text)}")
         return interval
     minute, hour, day, month, weekday = fields
     try:
-        return CronTrigger(
+        trigger = CronTrigger(
             minute=minute,
             hour=hour,
             day=day,
@@ -48,7 +54,15 @@ def parse_schedule(text: str, timezone: str = "UTC") -> CronTrigger | timedelta:
             timezone=parse_timezone(timezone),
         )
     except ValueError as exc:
-        raise ValueError(f"{text!r} is no cron line (minute hour day month weekday): {exc}") from exc
+        raise ValueError(f"{shown(text)} is no cron line (minute hour day month weekday): {exc}") from exc
+    if _never(day, month, trigger):
+        raise ValueError(f"{shown(text)} never comes: no year has that day")
+    return trigger
+
+
+def _never(day: str, month: str, trigger: CronTrigger) -> bool:
+    """True for a 31 February; asked only where a day is named, for the search goes through all years."""
+    return day != "*" and month != "*" and trigger.get_next_fire_time(None, LOOK_FROM) is None
 
 
 def next_due(schedule: CronTrigger | timedelta, after: datetime) -> datetime:
@@ -65,19 +79,22 @@ def _weekdays(field: str) -> str:
         return field
     days: list[str] = []
     for part in field.lower().split(","):
-        match = re.fullmatch(r"(\w+)(?:-(\w+))?(?:/(\d+))?", part)
+        match = re.fullmatch(r"(\w+)(?:-(\w+))?(?:/(\d{1,2}))?", part, re.ASCII)
         if not match:
             raise ValueError(f"{part!r} is no weekday")
         first = _weekday(match[1])
         last = _weekday(match[2]) if match[2] else first
         if last < first:
             last += 7
-        days += [WEEKDAYS[d % 7] for d in range(first, last + 1, int(match[3] or 1))]
+        step = int(match[3] or 1)
+        if step == 0:
+            raise ValueError(f"{part!r} is no weekday: a step is at least 1")
+        days += [WEEKDAYS[d % 7] for d in range(first, last + 1, step)]
     return ",".join(dict.fromkeys(days))
 
 
 def _weekday(word: str) -> int:
-    if word.isdigit() and int(word) <= 7:
+    if word in "01234567" and len(word) == 1:
         return int(word)
     if word[:3] in WEEKDAYS:
         return WEEKDAYS.index(word[:3])

@@ -12,6 +12,8 @@ from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_durati
 
 __all__ = ["EventConfig", "Exhaustion", "ForecastConfig"]
 
+EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
 
 class ForecastConfig(Model):
     """How a job is forecast."""
@@ -38,6 +40,13 @@ class EventConfig(Model):
     @classmethod
     def _aware(cls, value: datetime) -> datetime:
         return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @field_validator("start", "end")
+    @classmethod
+    def _in_our_time(cls, value: datetime) -> datetime:
+        if not EARLIEST <= value <= LATEST:
+            raise ValueError(f"a time lies between {EARLIEST:%Y-%m-%d} and {LATEST:%Y-%m-%d}")
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

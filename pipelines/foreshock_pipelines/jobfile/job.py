@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.base import Model
+from foreshock_pipelines.jobfile.base import Model, shown
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
-from foreshock_pipelines.jobfile.durations import Amount, Duration, parse_duration
+from foreshock_pipelines.jobfile.detectors import Detectors, normal_form
+from foreshock_pipelines.jobfile.durations import LARGEST, Amount, Duration, format_duration, parse_duration
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.http_config import HttpConfig
 from foreshock_pipelines.jobfile.source import SourceConfig
+from foreshock_pipelines.jobfile.urls import check_url, shown_url
 from foreshock_pipelines.jobfile.write import WriteConfig
 
 __all__ = ["AlertConfig", "Job", "NotifierConfig", "Query", "Schedule"]
 
 NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 FEATURE = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
-LABEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
 RESERVED = {"timestamp"}
+MAX_QUERY = 65_536
+MAX_STEPS = 50_000_000
+"""Of a history: a year and a half in steps of a second."""
+LEAST_ALERTS, MOST_ALERTS = 0.001 / 365, 1000 * 24
+"""False alerts a day that a budget may ask for."""
+NEED_URL = {"webhook": "http://host:port/path", "alertmanager": "http://localhost:9093"}
+"""Types of `notify` that speak HTTP, with an example."""
 
 
 class Query(Model):
     """One feature: its PromQL, and what counts as a deviation of it."""
 
-    query: str = Field(min_length=1, description="PromQL; gives one series per entity")
+    query: str = Field(min_length=1, max_length=MAX_QUERY, description="PromQL; gives one series per entity")
     direction: Literal["both", "up", "down"] = Field("both", description="which deviations may alert")
     min_deviation: Amount | None = Field(
         None,
@@ -38,7 +55,7 @@ class Query(Model):
     valid_range: tuple[float | None, float | None] | None = Field(
         None, description="[lowest, highest] possible value; samples outside are gaps"
     )
-    unit: str = Field("", description="for axes and messages")
+    unit: str = Field("", max_length=63, description="for axes and messages")
     exhaustion: Exhaustion | None = None
 
     @property
@@ -52,7 +69,10 @@ class Query(Model):
     @field_validator("valid_range")
     @classmethod
     def _ordered(cls, value: tuple[float | None, float | None] | None) -> tuple[float | None, float | None] | None:
-        if value and value[0] is not None and value[1] is not None and value[0] >= value[1]:
+        low, high = value or (None, None)
+        if any(end is not None and abs(end) > LARGEST for end in (low, high)):
+            raise ValueError(f"a number of valid_range is at most {LARGEST:g}")
+        if low is not None and high is not None and low >= high:
             raise ValueError("valid_range: the first number must be below the second")
         return value
 
@@ -64,7 +84,7 @@ def _query(value: Any) -> Any:
 class Votes(Model):
     """``3 of 5``: so many of the last so many rows must be anomalous."""
 
-    needed: int = Field(ge=1)
+    needed: int = Field(ge=1, le=32)
     of: int = Field(ge=1, le=32)
 
     @model_validator(mode="after")
@@ -81,9 +101,9 @@ class Votes(Model):
 
 def _votes(value: Any) -> Any:
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*of\s*(\d+)\s*", value)
+        match = re.fullmatch(r"\s*(\d{1,4})\s*of\s*(\d{1,4})\s*", value, re.ASCII)
         if not match:
-            raise ValueError(f"{value!r} is not of the form 'N of M'; write for example '3 of 5'")
+            raise ValueError(f"{shown(value)} is not of the form 'N of M'; write for example '3 of 5'")
         return {"needed": int(match[1]), "of": int(match[2])}
     return value
 
@@ -116,7 +136,10 @@ class Schedule(Model):
     tune: str | None = None
     forecast: str | None = None
     train_on_drift: float | None = Field(
-        None, gt=0, description="train when a feature's population stability index over a day reaches this: 0.25"
+        None,
+        gt=0,
+        le=1000,
+        description="train when a feature's population stability index over a day reaches this: 0.25",
     )
     timezone: str = Field("UTC", description="for cron lines")
 
@@ -138,34 +161,32 @@ class NotifierConfig(HttpConfig):
     """Where alerts go: one `type`, with what that type needs."""
 
     type: str = Field(description="log, webhook, alertmanager, or the name of a plugin")
-    url: str | None = None
+    url: Annotated[
+        str | None,
+        PlainSerializer(partial(shown_url, path=False), return_type=str, when_used="json-unless-none"),
+    ] = Field(None, max_length=2048)
+
+    @model_validator(mode="after")
+    def _url_of_http(self) -> Self:
+        if self.type not in NEED_URL:
+            return self
+        if self.url is None:
+            raise ValueError(f"{self.type} needs a url, as in {NEED_URL[self.type]}")
+        check_url(self.url)
+        return self
 
 
 class AutoDetectors(Model):
     """``detectors: auto``, or ``{auto: {time: 20m}}``: pick detectors and their settings by a search."""
 
     time: Duration = Field(parse_duration("10m"), description="how long the first training searches")
-    trials: int = Field(8, ge=1, description="settings to try for each detector")
+    trials: int = Field(8, ge=1, le=10_000, description="settings to try for each detector")
 
 
-Detectors = dict[str, dict[str, Any]]
-
-
-def _detectors(value: Any) -> Any:
-    if value == "auto":
-        return {"auto": {}}
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, list):
-        merged: Detectors = {}
-        for item in value:
-            merged.update({item: {}} if isinstance(item, str) else item)
-        return merged
+def _label(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError(f"{shown(value)} is not a label name; write printable characters")
     return value
-
-
-def _nulls_to_empty(value: Detectors) -> Detectors:
-    return {name: params or {} for name, params in value.items()}
 
 
 class Job(Model):
@@ -176,16 +197,20 @@ class Job(Model):
     queries: dict[
         Annotated[str, Field(pattern=FEATURE)],
         Annotated[Query, BeforeValidator(_query, json_schema_input_type=str | Query)],
-    ] = Field(min_length=1, description="feature name to PromQL, or to {query, direction, min_deviation, ...}")
-    entity: list[Annotated[str, Field(pattern=LABEL)]] = Field(
-        min_length=1, description="labels that name one monitored thing"
+    ] = Field(
+        min_length=1,
+        max_length=1000,
+        description="feature name to PromQL, or to {query, direction, min_deviation, ...}",
     )
+    entity: list[Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_label)]] = Field(
+        min_length=1, max_length=16,
+        description="labels that name one monitored thing; any UTF-8, as in service.name",
+    )  # fmt: skip
     step: Duration = Field(parse_duration("60s"), description="distance of two rows")
     history: Duration = Field(parse_duration("14d"), description="how much training reads")
     detectors: Annotated[
         Detectors,
-        BeforeValidator(_nulls_to_empty),
-        BeforeValidator(_detectors),
+        BeforeValidator(normal_form),
         WithJsonSchema(
             {
                 "anyOf": [
@@ -201,7 +226,7 @@ class Job(Model):
     false_alerts: str = Field("1 per week", description="the budget per entity: the only threshold")
     schedule: Schedule = Field(default_factory=Schedule)
     alerts: AlertConfig = Field(default_factory=AlertConfig)
-    notify: list[NotifierConfig] = Field(default_factory=lambda: [NotifierConfig(type="log")])
+    notify: list[NotifierConfig] = Field(default_factory=lambda: [NotifierConfig(type="log")], max_length=100)
     write: WriteConfig | None = Field(None, description="where scores go by remote write; null nowhere")
     labels: Path | None = Field(
         None, description="CSV or Parquet of known anomalies: start, end and the entity labels"
@@ -211,17 +236,21 @@ class Job(Model):
     workers: int = Field(1, ge=1, le=256, description="processes that train each network together")
     shards: int = Field(1, ge=1, le=256, description="processes that share the entities in scoring")
     events: list[EventConfig] = Field(
-        default_factory=list, description="what is known in advance to move metrics, for forecasts"
+        default_factory=list,
+        max_length=10_000,
+        description="what is known in advance to move metrics, for forecasts",
     )
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32, description="of all that is random in training")
 
     @field_validator("false_alerts")
     @classmethod
     def _budget(cls, value: str) -> str:
         try:
-            Budget.parse(value)
+            rate = Budget.parse(value).alerts_per_day
         except ConfigError as exc:
             raise ValueError(str(exc).removeprefix("false_alerts: ")) from exc
+        if not LEAST_ALERTS <= rate <= MOST_ALERTS:
+            raise ValueError(f"{shown(value)} is out of range; write from 0.001 per year to 1000 per hour")
         return value
 
     @field_validator("detectors")
@@ -240,7 +269,7 @@ class Job(Model):
             import holidays  # takes a second: only for those who name a country
 
             if value not in holidays.list_supported_countries():
-                raise ValueError(f"no holidays of {value!r} are known; write an ISO 3166 code, as in DE or US")
+                raise ValueError(f"no holidays of {shown(value)} are known; write an ISO 3166 code, as in DE or US")
         return value
 
     @model_validator(mode="after")
@@ -256,6 +285,12 @@ class Job(Model):
             raise ValueError("per_entity goes with detectors that are named, not with detectors: auto")
         if self.history < 10 * self.step:
             raise ValueError("history must span at least 10 steps")
+        longest = max(self.history, self.forecast.history or self.history)
+        if longest / self.step > MAX_STEPS:
+            raise ValueError(
+                f"a history of {format_duration(longest)} has more than {MAX_STEPS:,} steps of "
+                f"{format_duration(self.step)}; shorten it, or lengthen the step"
+            )
         return self
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AnyHttpUrl, Field, TypeAdapter, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from foreshock_pipelines.jobfile.durations import Duration, parse_duration
+from foreshock_pipelines.jobfile.urls import Url
+from foreshock_pipelines.jobfile.durations import Duration, Timeout, parse_duration
 from foreshock_pipelines.jobfile.http_config import HttpConfig
 
 __all__ = ["SourceConfig"]
@@ -17,7 +18,7 @@ class SourceConfig(HttpConfig):
     """Exactly one of `prometheus` (a URL) and `parquet` (a file of saved windows)."""
 
     prometheus: Annotated[
-        str | None,
+        Url | None,
         Field(
             description="URL of Prometheus, VictoriaMetrics, Thanos or Mimir",
             examples=["http://localhost:9090"],
@@ -27,7 +28,7 @@ class SourceConfig(HttpConfig):
         Path | None, Field(description="Parquet file of windows, as `foreshock fetch` writes it")
     ] = None
     parallel: int = Field(4, ge=1, le=64, description="requests under way at once")
-    timeout: Duration = Field(parse_duration("30s"), description="limit of one request")
+    timeout: Timeout = Field(parse_duration("30s"), description="limit of one request")
     deadline: Duration = Field(parse_duration("10m"), description="limit of one whole read, retries included")
     query_offset: Duration | None = Field(
         None, description="score rows so long after their time, where samples arrive late (as in rule groups)"
@@ -40,7 +41,7 @@ class SourceConfig(HttpConfig):
     @field_validator("prometheus")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        return None if value is None else str(TypeAdapter(AnyHttpUrl).validate_python(value)).rstrip("/")
+        return None if value is None else value.rstrip("/")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
