@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.place import place
+from foreshock_pipelines.jobfile.place import dotted, place
 
 __all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "parse_yaml"]
 
@@ -42,7 +42,7 @@ def parse_yaml(text: str, name: str) -> Any:
         found = _load(text)
         _check(found, [])
     except _Mistake as exc:
-        where = place(text, exc.line) if exc.line is not None else ".".join(exc.path)
+        where = place(text, exc.line) if exc.line is not None else dotted(exc.path)
         raise ConfigError(f"{name}: {where or 'the job'}: {exc}") from None
     except yaml.YAMLError as exc:
         raise ConfigError(f"{name}: not valid YAML: {_without_values(exc, text)}") from None

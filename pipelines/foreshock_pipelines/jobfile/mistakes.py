@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterable
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from foreshock_models.errors import allowed
 from foreshock_pipelines.jobfile.base import shown
 from foreshock_pipelines.jobfile.job import Job
+from foreshock_pipelines.jobfile.place import dotted
 
 __all__ = ["MAX_LINES", "lines_of"]
 
@@ -53,11 +53,6 @@ def _line(error: Any) -> str:
     if kind in OF_A_TYPE:
         return f"{where}: must be {OF_A_TYPE[kind]}"
     return f"{where}: {message}"
-
-
-def dotted(loc: Iterable[Any]) -> str:
-    """A path of keys, on one line."""
-    return ".".join(part if part.isprintable() else repr(part) for part in map(str, loc))
 
 
 def _fields(loc: list[Any]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["place"]
+__all__ = ["dotted", "place"]
 
 KEY = re.compile(r"""([ \t-]*)(["']?)([A-Za-z_][A-Za-z0-9_.:/-]{0,62}?)\2[ \t]*:(?:[ \t\r]|$)""")
 
@@ -30,3 +32,8 @@ def place(text: str, line: int) -> str:
         if indent == 0:
             break
     return f"line {line + 1}" + (f", {'.'.join(keys)}" if keys else "")
+
+
+def dotted(loc: Iterable[Any]) -> str:
+    """A path of keys, on one line."""
+    return ".".join(part if part.isprintable() else repr(part) for part in map(str, loc))

@@ -28,16 +28,18 @@ def read_text(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
         raise ConfigError(f"{path}: cannot read the job file: {getattr(exc, 'strerror', None) or exc}") from exc
-    with open(descriptor, "rb") as file:
+    try:
         kind = os.fstat(descriptor)
         if not stat.S_ISREG(kind.st_mode):
             raise ConfigError(f"{path}: cannot read the job file: it is {_kind(kind.st_mode)}, not a regular file")
         if kind.st_size > MAX_BYTES:
             raise ConfigError(_too_large(path))
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)  # it may have grown since
-        except OSError as exc:
-            raise ConfigError(f"{path}: cannot read the job file: {exc.strerror or exc}") from exc
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot read the job file: {exc.strerror or exc}") from exc
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_BYTES:
         raise ConfigError(_too_large(path))
     return decoded(data, str(path))

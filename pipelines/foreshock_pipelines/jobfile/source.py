@@ -7,9 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from foreshock_pipelines.jobfile.urls import Url
 from foreshock_pipelines.jobfile.durations import Duration, Timeout, parse_duration
 from foreshock_pipelines.jobfile.http_config import HttpConfig
+from foreshock_pipelines.jobfile.urls import Url
 
 __all__ = ["SourceConfig"]
 

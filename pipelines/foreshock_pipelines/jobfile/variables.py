@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile.place import dotted
 
 __all__ = ["MAX_EXPANDED", "expand"]
 
@@ -43,7 +44,7 @@ class _Expansion:
             return [self.of(item, (*path, str(i))) for i, item in enumerate(value)]
         if not isinstance(value, str):
             return value
-        where = f"{self.name}: {'.'.join(path) or 'the job'}"
+        where = f"{self.name}: {dotted(path) or 'the job'}"
         return VARIABLE.sub(lambda match: self._one(match, where), value)
 
     def _one(self, match: re.Match[str], where: str) -> str:

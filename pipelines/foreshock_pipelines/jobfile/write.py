@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from foreshock_pipelines.jobfile.urls import Url, shown_url
 from foreshock_pipelines.jobfile.durations import Duration, Timeout, parse_duration
 from foreshock_pipelines.jobfile.http_config import HttpConfig
+from foreshock_pipelines.jobfile.urls import Url, shown_url
 
 __all__ = ["WriteConfig"]
 
