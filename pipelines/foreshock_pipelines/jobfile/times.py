@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile.base import shown
 from foreshock_pipelines.jobfile.durations import parse_duration
 
 __all__ = ["parse_time"]
+
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""With the longest duration added or taken away, dates do not overflow."""
 
 
 def parse_time(text: str | datetime, now: datetime) -> datetime:
@@ -19,10 +23,16 @@ def parse_time(text: str | datetime, now: datetime) -> datetime:
     Raises
     ------
     ConfigError
-        None of these.
+        None of these, or centuries away.
     """
-    if isinstance(text, datetime):
-        return text if text.tzinfo else text.replace(tzinfo=UTC)
+    time = text if isinstance(text, datetime) else _parsed(text, now)
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    if not EARLIEST <= time <= LATEST:
+        raise ConfigError(f"{shown(str(text))} is out of range; write a time from {EARLIEST:%Y} to {LATEST:%Y}")
+    return time
+
+
+def _parsed(text: str, now: datetime) -> datetime:
     word = text.strip()
     try:
         if word == "now":
@@ -31,9 +41,9 @@ def parse_time(text: str | datetime, now: datetime) -> datetime:
             return now - parse_duration(word[1:])
         if word.replace(".", "", 1).isdigit() and len(word) > 8:
             return datetime.fromtimestamp(float(word), UTC)
-        time = datetime.fromisoformat(word)
+        return datetime.fromisoformat(word)
     except (ValueError, OverflowError) as exc:
         raise ConfigError(
-            f"{text!r} is not a time; write 'now', '-14d', '2026-03-01', '2026-03-01T12:00:00Z' or epoch seconds"
+            f"{shown(text)} is not a time; write 'now', '-14d', '2026-03-01', "
+            "'2026-03-01T12:00:00Z' or epoch seconds"
         ) from exc
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from foreshock.cli.app import app
 from foreshock.cli.jobs import named, times
-from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line
+from foreshock.cli.options import AsJson, ConfigPath, console, positive_duration, print_json, stage_line
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobs.backtest import BacktestReport
@@ -37,7 +37,7 @@ def backtest(
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.labels import read_labels
     from foreshock_pipelines.datasets.source import open_source
-    from foreshock_pipelines.jobfile import load_job, parse_duration
+    from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.backtest import backtest as run
     from foreshock_pipelines.reports.backtest import render
 
@@ -46,7 +46,7 @@ def backtest(
     proposed = load_job(policy) if policy else None
     file = labels or job.labels
     known = read_labels(file, job.entity) if file else None
-    every = parse_duration(refit) if refit else None
+    every = positive_duration(refit, "--refit") if refit else None
     source = open_source(job)
     source.check()
     first, last = times(job, source, start, end)

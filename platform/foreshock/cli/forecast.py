@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line, steps_bar
+from foreshock.cli.options import AsJson, ConfigPath, console, positive_duration, print_json, stage_line, steps_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ def _forecast(
     job = load_job(config)
     chosen = method or job.forecast.method
     find(chosen)
-    ahead = _ahead(horizon) if horizon else job.forecast.horizon
+    ahead = positive_duration(horizon, "--horizon") if horizon else job.forecast.horizon
     with steps_bar(f"reading {job.name}") as progress:
         windows = read_history(job, progress)
     if features is not None:
@@ -133,18 +133,6 @@ def _keep(job: Job, report: ForecastReport) -> list[str]:
     finally:
         store.close()
     return [f"{change.event}: {change.alert.summary}" for change in changes]
-
-
-def _ahead(text: str) -> timedelta:
-    from foreshock_pipelines.jobfile import parse_duration
-
-    try:
-        ahead = parse_duration(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--horizon") from exc
-    if ahead <= timedelta(0):
-        raise typer.BadParameter("must be longer than 0", param_hint="--horizon")
-    return ahead
 
 
 def _series(report: ForecastReport) -> list[dict[str, Any]]:

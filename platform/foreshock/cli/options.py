@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
-    "AsJson", "ConfigPath", "Limit", "OptionalJob", "console", "print_json", "stage_line", "steps_bar",
-    "the_registry", "the_store",
+    "AsJson", "ConfigPath", "Limit", "OptionalJob", "console", "positive_duration", "print_json", "stage_line",
+    "steps_bar", "the_registry", "the_store",
 ]  # fmt: skip
 
 console = Console()
@@ -54,6 +55,19 @@ def the_registry() -> Registry:
     from foreshock_pipelines.registry import Registry
 
     return Registry(load_settings().registry)
+
+
+def positive_duration(text: str, option: str) -> timedelta:
+    """Return a duration that an option gives; a wrong one is wrong usage."""
+    from foreshock_pipelines.jobfile import parse_duration
+
+    try:
+        length = parse_duration(text)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint=option) from exc
+    if length <= timedelta(0):
+        raise typer.BadParameter("must be longer than 0", param_hint=option)
+    return length
 
 
 def print_json(value: Any) -> None:

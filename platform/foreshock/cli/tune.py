@@ -16,7 +16,7 @@ from rich.text import Text
 
 from foreshock.cli.app import app
 from foreshock.cli.jobs import End, Start, named, times
-from foreshock.cli.options import AsJson, ConfigPath, console, errors, print_json
+from foreshock.cli.options import AsJson, ConfigPath, console, errors, positive_duration, print_json
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobs.search import Trial
@@ -49,13 +49,13 @@ def tune(
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.source import open_source
-    from foreshock_pipelines.jobfile import load_job, parse_duration
+    from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.tune import tune as run
     from foreshock_pipelines.registry import Registry
 
     settings = load_settings()
     job = load_job(config)
-    budget = parse_duration(time) if time else job.auto.time if job.auto else None
+    budget = positive_duration(time, "--time") if time else job.auto.time if job.auto else None
     chosen = named(detector)
     with contextlib.closing(open_store(settings.store)) as store:
         known, exclude = known_anomalies(store, job, labels), exclusions(store, job, confirmed=False)

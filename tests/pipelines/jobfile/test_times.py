@@ -36,8 +36,17 @@ def test_a_datetime_passes_and_is_utc_unless_it_says_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["yesterday", "-7 days", "2026-13-01", "-", "", "99999999999999999999", "-9999999y"]
+    "text", ["yesterday", "-7 days", "2026-13-01", "-", "", "99999999999999999999", "-9999999y", "²²²²²²²²²²"]
 )
 def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(ConfigError, match=r"is not a time; write 'now', '-14d', '2026-03-01'.*epoch seconds"):
         parse_time(text, NOW)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01", "9999-12-31", "99999999999", "-99y200d", datetime.min, datetime.max]
+)
+def test_a_time_that_a_history_cannot_be_taken_from_is_out_of_range(text: str | datetime) -> None:
+    now = datetime(1999, 1, 1, tzinfo=UTC)
+    with pytest.raises(ConfigError, match="out of range; write a time from 1900 to 2200"):
+        parse_time(text, now)
