@@ -6,7 +6,7 @@ from foreshock_pipelines.jobfile.durations import Amount, Duration, format_durat
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.http_config import Authorization, BasicAuth, HttpConfig, TlsConfig
 from foreshock_pipelines.jobfile.job import AlertConfig, Job, NotifierConfig, Query, Schedule
-from foreshock_pipelines.jobfile.load import load_job, load_jobs, parse_job
+from foreshock_pipelines.jobfile.load import load_files, load_job, load_jobs, parse_job
 from foreshock_pipelines.jobfile.source import SourceConfig
 from foreshock_pipelines.jobfile.write import WriteConfig
 
@@ -28,6 +28,7 @@ __all__ = [
     "TlsConfig",
     "WriteConfig",
     "format_duration",
+    "load_files",
     "load_job",
     "load_jobs",
     "parse_duration",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foreshock.cli.app import app
+
+if TYPE_CHECKING:
+    from foreshock_pipelines.jobfile import Job
+    from foreshock_pipelines.jobs.probe import Answer
 
 group = typer.Typer(help="Check job files; print their JSON Schema.", no_args_is_help=True)
 app.add_typer(group, name="config")
@@ -18,33 +22,69 @@ app.add_typer(group, name="config")
 def validate(
     paths: Annotated[list[Path] | None, typer.Argument(help="Job files, or folders of them.")] = None,
     config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="The same.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the jobs, defaults filled in, as JSON.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Ask the source each query, too.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the jobs, defaults filled in, secrets left out, as JSON.")
+    ] = False,
 ) -> None:
-    """Check job files; says every mistake with file, key and what is allowed."""
-    from foreshock_models.errors import ConfigError
-    from foreshock_pipelines.jobfile import load_jobs
+    """Check job files; says every mistake with file, key and what is allowed.
 
-    jobs = {}
-    wrong = []
+    Notifiers are made, and the files of secrets, certificates and labels must be there. With --online, the source
+    must answer, and each query must give one series for each entity; the exit code is 1 if one does not.
+    """
+    from foreshock.schedule.checks import load_checked
+    from foreshock_models.errors import ConfigError, JobError
+    from foreshock_pipelines.jobfile import load_files
+
     given = [*(paths or ()), *(config or ())]
     if not given:
         raise ConfigError("name the job files to check, as in foreshock config validate configs/node.yaml")
-    for path in given:
+    found: list[tuple[Path, Job]] = []
+    wrong: list[str] = []
+    for path in given:  # each may be of another installation, so names may be used again
         try:
-            jobs.update({f"{path}:{name}": job for name, job in load_jobs(path).items()})
+            found += [(file, job) for job, file in load_files(path, load=load_checked).values()]
         except ConfigError as exc:
             wrong.append(str(exc))
     if wrong:
         raise ConfigError("\n".join(wrong))
+    answers = {file: _ask(job) if online else [] for file, job in found}
     if as_json:
-        typer.echo(json.dumps([job.model_dump(mode="json", by_alias=True) for job in jobs.values()], indent=2))
-        return
-    for where, job in jobs.items():
-        file = where.rpartition(":")[0]
+        _print_json(found, answers if online else None)
+    else:
+        _print_lines(found, answers)
+    failed = [
+        f"{file}: {one.key}: {one.problem}" for file, asked in answers.items() for one in asked if one.problem
+    ]
+    if failed:
+        raise JobError("\n".join(failed))
+
+
+def _print_lines(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]]) -> None:
+    for file, job in found:
         typer.echo(
             f"{file}: ok - job {job.name}: {len(job.queries)} features per {', '.join(job.entity)}, "
             f"detectors {', '.join(job.detector_params)}, {job.budget} false alerts"
         )
+        for one in answers[file]:
+            if not one.problem:
+                typer.echo(f"{file}: {one.key}: {one.entities} entities at present")
+
+
+def _print_json(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]] | None) -> None:
+    from dataclasses import asdict
+
+    jobs = [job.model_dump(mode="json", by_alias=True) for _, job in found]
+    if answers is not None:
+        for (file, _), job in zip(found, jobs, strict=True):
+            job["online"] = [asdict(one) for one in answers[file]]
+    typer.echo(json.dumps(jobs, indent=2))
+
+
+def _ask(job: Job) -> list[Answer]:
+    from foreshock_pipelines.jobs.probe import probe
+
+    return probe(job)
 
 
 @group.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -52,23 +52,14 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
 
 
 def jobs_of(paths: list[Path]) -> tuple[dict[str, Job], dict[str, Path]]:
-    """Jobs of files and folders, and the file of each."""
-    from foreshock_models.errors import ConfigError
-    from foreshock_pipelines.jobfile import load_jobs
+    """Jobs of files and folders, and the file of each; a link stays one, for what it leads to may be replaced."""
+    from foreshock.schedule.checks import load_runnable
+    from foreshock_pipelines.jobfile import load_files
 
-    jobs: dict[str, Any] = {}
-    files: dict[str, Path] = {}
-    for path in paths:
-        for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]:
-            for name, job in load_jobs(file).items():
-                if name in jobs:
-                    raise ConfigError(
-                        f"{file}: a job named {name!r} is in {files[name]} already; names must differ"
-                    )
-                jobs[name], files[name] = job, file.resolve()
-    if not jobs:
-        raise ConfigError(f"{paths[0]}: the folder holds no job file (*.yaml)")
-    return jobs, files
+    found = load_files(paths, load=load_runnable)
+    return {name: job for name, (job, _) in found.items()}, {
+        name: file.absolute() for name, (_, file) in found.items()
+    }
 
 
 def announce(settings: Settings, running: Running, jobs: dict[str, Job]) -> None:

@@ -82,7 +82,10 @@ class Conductor:
             self.clock = ReplayClock(plan.replay.start, plan.replay.end, plan.replay.speed)
         self.store = open_patiently(plan.store_url)
         self.registry = Registry(plan.registry)
-        self.files = JobFiles(plan.files, self.registry)
+        self.measures = Measures()
+        for name in self.jobs:
+            self.measures.watch(name)
+        self.files = JobFiles(plan.files, self.registry, self.measures.reloaded)
         self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level, plan.keep)
         self.scheduler = Scheduler(
             StoredRuns(self.store), self._launch, self.clock, lambda job: self.registry.champion(job.name) is None
@@ -92,9 +95,6 @@ class Conductor:
         self.due: dict[str, float] = {}
         self.reports: dict[str, PassReport] = {}
         self.problems: dict[str, str] = {}
-        self.measures = Measures()
-        for name in self.jobs:
-            self.measures.watch(name)
         self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
         self._tidied = time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)

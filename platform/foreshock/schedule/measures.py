@@ -34,6 +34,13 @@ class Measures:
         self.drift = Gauge(
             "foreshock_input_drift", "Population stability index of a day.", [*job, "feature"], registry=r
         )
+        self.jobfile = Gauge(
+            "foreshock_jobfile_last_reload_successful", "0 while a job file, as it is now, is not in force.", job,
+            registry=r,
+        )  # fmt: skip
+        self.refused = Counter(
+            "foreshock_jobfile_reload_failures", "Loads of a job file that failed.", job, registry=r
+        )
         self._trained: dict[str, float] = {}
         self._scored: dict[str, float] = {}
         self._write: dict[str, WriteStats] = {}
@@ -44,6 +51,14 @@ class Measures:
             metric.labels(job)
         for result in ("ok", "failed"):
             self.passes.labels(job, result)
+        self.jobfile.labels(job).set(1)
+        self.refused.labels(job)
+
+    def reloaded(self, job: str, holds: bool) -> None:
+        """The file of a job was loaded; `holds` says whether it is in force."""
+        self.jobfile.labels(job).set(float(holds))
+        if not holds:
+            self.refused.labels(job).inc()
 
     def passed(self, report: PassReport) -> None:
         """A pass that came to its end."""

@@ -56,3 +56,48 @@ def test_a_wrong_setting_is_named() -> None:
     done = foreshock("config", "schema", FORESHOCK_PORT="many")
     assert done.returncode == 2
     assert "FORESHOCK_PORT" in done.stderr
+
+
+def test_no_secret_is_printed(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(
+        "name: j\nsource: {prometheus: 'http://ada:hunter2@x/?token=hunter2'}\nqueries: {cpu: up}\nentity: [i]\n"
+        "notify: [{type: webhook, url: 'https://hooks.example/services/hunter2'}]\n"
+        "write: {url: 'http://ada:hunter2@x/write', basic_auth: {username: a, password: hunter2}}\n"
+    )
+    for options in ([], ["--json"]):
+        done = foreshock("config", "validate", str(file), *options)
+        assert done.returncode == 0, done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+    file.write_text(file.read_text() + "password: *hunter2\n")
+    done = foreshock("config", "validate", str(file))
+    assert done.returncode == 2
+    assert f"{file}: line 7, password: an alias" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_asked_online_a_source_that_is_down_fails_with_1(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(
+        "name: j\nsource: {prometheus: 'http://127.0.0.1:1', retries: 0}\nqueries: {cpu: up}\nentity: [i]\n"
+    )
+    done = foreshock("config", "validate", "--online", str(file))
+    assert done.returncode == 1
+    assert f"{file}: source: http://127.0.0.1:1" in done.stderr
+    assert "ok - job j" in done.stdout
+
+
+@pytest.mark.prometheus
+def test_asked_online_a_source_says_how_many_entities_each_query_has(fleet_prometheus: str, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    query = "last_over_time(cpu[20y])"
+    file.write_text(
+        f"name: j\nsource: {{prometheus: '{fleet_prometheus}'}}\nqueries: {{cpu: '{query}'}}\nentity: [instance]\n"
+    )
+    done = foreshock("config", "validate", "--online", str(file))
+    assert done.returncode == 0, done.stderr
+    assert f"{file}: queries.cpu: 3 entities at present" in done.stdout
+    found = json.loads(foreshock("config", "validate", "--online", "--json", str(file)).stdout)
+    assert found[0]["online"] == [
+        {"key": "queries.cpu", "series": 3, "entities": 3, "missing": [], "problem": None}
+    ]

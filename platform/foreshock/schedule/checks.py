@@ -1,0 +1,67 @@
+"""What a job file needs beside its own text: notifiers that can be made, files that are there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from foreshock.notify import make_notifier
+from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile import Job, load_job
+from foreshock_pipelines.jobfile.base import Model
+
+__all__ = ["load_checked", "load_runnable"]
+
+
+def load_runnable(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
+    """Read one job file, and check its notifiers.
+
+    Raises
+    ------
+    ConfigError
+        One line per mistake: file, key, what was wrong, what is allowed.
+    """
+    job = load_job(path, env=env)
+    _raise(_wrong_notifiers(job), path)
+    return job
+
+
+def load_checked(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
+    """As `load_runnable`; the files that the job names must be there, too."""
+    job = load_job(path, env=env)
+    _raise([*_wrong_notifiers(job), *_unreadable(job, ())], path)
+    return job
+
+
+def _raise(wrong: Iterable[str], path: str | Path) -> None:
+    lines = [f"{path}: {line}" for line in wrong]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _wrong_notifiers(job: Job) -> Iterator[str]:
+    for i, config in enumerate(job.notify):
+        try:
+            make_notifier(config)
+        except ConfigError as exc:
+            yield f"notify.{i}: {str(exc).removeprefix('notify: ')}"
+        except Exception as exc:  # of a plugin, which may raise anything; its text may hold a secret
+            yield f"notify.{i}: the notifier {config.type!r} cannot be made: {type(exc).__name__}"
+
+
+def _unreadable(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Files below a value that must be there; a source of Parquet may still be written."""
+    if isinstance(value, Model):
+        for name in type(value).model_fields:
+            yield from _unreadable(getattr(value, name), (*path, name))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _unreadable(item, (*path, str(i)))
+    elif isinstance(value, Path) and path != ("source", "parquet"):
+        where = ".".join(path)
+        if not value.exists():
+            yield f"{where}: {value}: no such file"
+        elif not value.is_file() or not os.access(value, os.R_OK):
+            yield f"{where}: {value}: not a file that can be read"
