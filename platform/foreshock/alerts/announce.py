@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from foreshock.alerts.holding import SilenceIndex
 from foreshock.alerts.payload import alert_payload, iso
-from foreshock.alerts.silences import Silence, holding
+from foreshock.alerts.silences import Silence
+from foreshock.logs import get_logger
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert, Store
 
 __all__ = ["EVERY", "Announcer", "Change"]
 
+log = get_logger("alerts")
 EVERY = "*"
 """Stands, after the job's name and a slash, for each notifier that the job has when it is delivered."""
+KEPT = 4
+"""Indexes of silences that stay ready."""
 OPENING = ("opened", "reopened")
 
 
@@ -47,16 +52,32 @@ class Announcer:
 
     store: Store
     url: str = ""
+    _indexes: dict[Any, SilenceIndex] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.silences = StoredSilences(self.store)
 
-    def announce(self, c: Connection, changes: Sequence[Change], now_ms: int) -> list[Change]:
+    def in_force(self, since_ms: int) -> SilenceIndex:
+        """Silences that end later than a time, for `announce` and `sweep`; to be read before the transaction.
+
+        One that is declared or ended meanwhile counts from the next time on.
+        """
+        state = self.silences.state(since_ms)
+        found = self._indexes.get(state)
+        if found is None:
+            said = {silence.id for index in self._indexes.values() for silence, _ in index.unusable}
+            found = SilenceIndex(self.silences.since(since_ms))
+            for silence, why in found.unusable:
+                if silence.id not in said:
+                    log.error("silence is unusable: it holds nothing back", silence=silence.id, why=why)
+            # passes of several jobs, and what is done between passes, ask about different times
+            self._indexes = {**dict(list(self._indexes.items())[1 - KEPT :]), state: found}
+        return found
+
+    def announce(
+        self, c: Connection, changes: Sequence[Change], silences: SilenceIndex, now_ms: int
+    ) -> list[Change]:
         """Post what is not held back; gives the changes with what is silenced marked."""
-        told = [change for change in changes if change.event != "updated"]
-        if not told:
-            return list(changes)
-        silences = self.silences.since(min(change.alert.updated_ms for change in told), c)
         known: dict[str, Alert] = {}  # what an earlier change of these has marked
         done = []
         for change in changes:
@@ -70,12 +91,13 @@ class Announcer:
             done.append(Change(change.event, alert))
         return done
 
-    def sweep(self, c: Connection, live: Iterable[Alert], at_ms: int, now_ms: int) -> list[Change]:
+    def sweep(
+        self, c: Connection, live: Iterable[Alert], silences: SilenceIndex, at_ms: int, now_ms: int
+    ) -> list[Change]:
         """Mark live alerts that a silence has begun to hold back, and send those whose silence is over."""
         changes = []
-        silences = self.silences.since(at_ms, c)
         for alert in live:
-            silence = holding(silences, alert, at_ms)
+            silence = silences.holding(alert, at_ms)
             if silence is not None and alert.silenced_by is None:
                 self._silence(c, alert, silence, at_ms)
             elif silence is None and alert.silenced_by is not None:
@@ -95,9 +117,9 @@ class Announcer:
                 payload = _reminder(silence, job, self.url, now_ms)
                 self.store.post(c, f"{silence.id}/lapses/{job}", f"{job}/{EVERY}", payload, now_ms)
 
-    def _one(self, c: Connection, change: Change, silences: Sequence[Silence], now_ms: int) -> Alert:
+    def _one(self, c: Connection, change: Change, silences: SilenceIndex, now_ms: int) -> Alert:
         alert = change.alert
-        silence = holding(silences, alert, alert.updated_ms)
+        silence = silences.holding(alert, alert.updated_ms)
         if silence is not None:
             if alert.silenced_by is None and change.event != "resolved":
                 alert = self._silence(c, alert, silence, alert.updated_ms)

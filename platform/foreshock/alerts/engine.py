@@ -68,6 +68,8 @@ class Engine:
         """
         panel = scored.panel
         last_ms = scored.last_ms
+        first_ms = int(panel.timestamps.min()) if panel.n_rows else last_ms
+        silences = self.announcer.in_force(min(first_ms, last_ms))
         with self.store.begin() as c:
             known = self.store.scorer(job.name, c)
             stands = known.revision if known is not None else 0
@@ -91,8 +93,9 @@ class Engine:
             self.store.save_scorer(c, job.name, state)
             self.blocks.post(c, job.name, unwritten, round(time.time() * 1000))  # they wait in real time
             self._note_entities(c, job, scored, after, last_ms)
-            changes = self.announcer.announce(c, changes, now_ms)
-            changes += self.announcer.sweep(c, self.store.live_alerts(job.name, c).values(), last_ms, now_ms)
+            changes = self.announcer.announce(c, changes, silences, now_ms)
+            live = self.store.live_alerts(job.name, c)
+            changes += self.announcer.sweep(c, live.values(), silences, last_ms, now_ms)
         return changes
 
     def report(
@@ -109,15 +112,18 @@ class Engine:
         over
             For the history of what is resolved: why.
         """
+        silences = self.announcer.in_force(at_ms)
         with self.store.begin() as c:
             live = self.store.live_alerts(job.name, c)
             changes = self._settle(c, job, kind, findings, live, at_ms, over)
-            return self.announcer.announce(c, changes, now_ms)
+            return self.announcer.announce(c, changes, silences, now_ms)
 
     def sweep(self, job: Job, now_ms: int) -> list[Change]:
         """Let silences take effect, and end, where no pass of the job does."""
+        silences = self.announcer.in_force(now_ms)
         with self.store.begin() as c:
-            return self.announcer.sweep(c, self.store.live_alerts(job.name, c).values(), now_ms, now_ms)
+            live = self.store.live_alerts(job.name, c)
+            return self.announcer.sweep(c, live.values(), silences, now_ms, now_ms)
 
     # -- anomalies -------------------------------------------------------------------------------------
     def _anomalies(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.life import end
+from foreshock.alerts.life import Ending
+from foreshock.logs import get_logger
 from foreshock.store.feedback import VERDICTS, Feedback, StoredFeedback
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert, ScorerState, Store
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from foreshock_pipelines.jobs.train import Exclusion
 
 __all__ = ["confirmed", "exclusions", "give", "meaning", "parse_interval", "tolerances", "undo"]
+
+log = get_logger("feedback")
 
 
 def give(
@@ -68,6 +71,7 @@ def give(
         raise ConfigError("the interval ends before it starts")
     kept = StoredFeedback(store)
     job = store.alert(alert_id).job
+    ending = Ending(store, who, now_ms, url)
     with store.begin() as c:
         scorer = store.scorer(job, c)  # first the scorer, then its alerts: as a pass does
         alert = store.alert(alert_id, c)
@@ -86,7 +90,7 @@ def give(
         kept.add(c, feedback)
         store.note(alert.id, f"feedback {verdict}", who=who, why=meaning(feedback), at_ms=now_ms, c=c)
         if verdict == "false" and alert.live:
-            end(store, c, alert, who=who, why=note or "a false alarm", now_ms=now_ms, url=url)
+            ending.end(c, alert, note or "a false alarm")
     return feedback
 
 
@@ -169,7 +173,10 @@ def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclus
     found = [Exclusion(f.entity, f.start_ms, f.end_ms) for f in given]
     now = round(time.time() * 1000)
     for silence in StoredSilences(store).since(0):
-        found += silence.exclusions(job.name, job.entity, silence.start_ms, max(now, silence.start_ms))
+        if silence.exclude and (problem := silence.problem()) is not None:
+            log.error("silence is unusable: its rows are learnt from", silence=silence.id, why=problem)
+        elif silence.exclude:
+            found += silence.exclusions(job.name, job.entity, silence.start_ms, max(now, silence.start_ms))
     return found
 
 

@@ -12,7 +12,7 @@ from foreshock.store.store import Alert, Store
 from foreshock_models.calibration.state import State
 from foreshock_models.errors import StateError, StoreError, allowed
 
-__all__ = ["acknowledge", "end", "forget", "resolve"]
+__all__ = ["Ending", "acknowledge", "forget", "resolve"]
 
 
 def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url: str = "") -> Alert:
@@ -23,10 +23,13 @@ def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int,
     StateError
         It is resolved already.
     """
+    announcer = Announcer(store, url)
+    silences = announcer.in_force(store.alert(alert_id).updated_ms)
     with store.begin() as c:
         alert = _live(store, c, alert_id)
         done = replace(alert, state="acknowledged", acknowledged_by=who)
-        return _write(store, c, Change("acknowledged", done), who, why or "taken care of", now_ms, url)
+        store.save_alert(c, done, event="acknowledged", at_ms=now_ms, who=who, why=why or "taken care of")
+        return announcer.announce(c, [Change("acknowledged", done)], silences, now_ms)[0].alert
 
 
 def resolve(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url: str = "") -> Alert:
@@ -37,17 +40,25 @@ def resolve(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url
     StateError
         It is resolved already.
     """
+    ending = Ending(store, who, now_ms, url)
     with store.begin() as c:
-        return end(
-            store, c, _live(store, c, alert_id), who=who, why=why or "resolved by hand", now_ms=now_ms, url=url
-        )
+        return ending.end(c, _live(store, c, alert_id), why or "resolved by hand")
 
 
-def end(store: Store, c: Connection, alert: Alert, *, who: str, why: str, now_ms: int, url: str) -> Alert:
-    """As `resolve`, in a transaction at hand."""
-    at = max(now_ms, alert.updated_ms)
-    done = replace(alert, state="resolved", resolved_by=who, resolved_ms=at, updated_ms=at)
-    return _write(store, c, Change("resolved", done), who, why, now_ms, url)
+class Ending:
+    """Ends alerts in a transaction at hand; to be made before it, for silences are read and made ready here."""
+
+    def __init__(self, store: Store, who: str, now_ms: int, url: str) -> None:
+        self._store, self._who, self._now_ms = store, who, now_ms
+        self._announcer = Announcer(store, url)
+        self._silences = self._announcer.in_force(now_ms)
+
+    def end(self, c: Connection, alert: Alert, why: str) -> Alert:
+        """Resolve a live alert."""
+        at = max(self._now_ms, alert.updated_ms)
+        done = replace(alert, state="resolved", resolved_by=self._who, resolved_ms=at, updated_ms=at)
+        self._store.save_alert(c, done, event="resolved", at_ms=self._now_ms, who=self._who, why=why)
+        return self._announcer.announce(c, [Change("resolved", done)], self._silences, self._now_ms)[0].alert
 
 
 def forget(
@@ -67,6 +78,7 @@ def forget(
     for entity in gone:
         if entity not in known:
             raise StoreError(f"no entity {entity!r} in the job {job!r}; {allowed(entity, known)}")
+    ending = Ending(store, who, now_ms, url)
     with store.begin() as c:
         scorer = store.scorer(job, c)
         if scorer is not None:
@@ -76,7 +88,7 @@ def forget(
         store.forget(c, job, gone)
         live = [alert for alert in store.live_alerts(job, c).values() if alert.entity in gone]
         reason = why or "decommissioned"
-        return [end(store, c, alert, who=who, why=reason, now_ms=now_ms, url=url) for alert in live]
+        return [ending.end(c, alert, reason) for alert in live]
 
 
 def _live(store: Store, c: Connection, alert_id: str) -> Alert:
@@ -84,12 +96,6 @@ def _live(store: Store, c: Connection, alert_id: str) -> Alert:
     if not alert.live:
         raise StateError(f"the alert {alert_id} is resolved already, by {alert.resolved_by or 'foreshock'}")
     return alert
-
-
-def _write(store: Store, c: Connection, change: Change, who: str, why: str, now_ms: int, url: str) -> Alert:
-    store.save_alert(c, change.alert, event=change.event, at_ms=now_ms, who=who, why=why)
-    (done,) = Announcer(store, url).announce(c, [change], now_ms)
-    return done.alert
 
 
 def _without(data: bytes, gone: list[str]) -> bytes:

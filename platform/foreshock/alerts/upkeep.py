@@ -47,7 +47,7 @@ class Upkeep:
 
     def _remind(self, jobs: list[str], now_ms: int) -> None:
         announcer = self.engine.announcer
-        for silence in announcer.silences.since(now_ms):
+        for silence in announcer.in_force(now_ms).silences:
             if silence.reminded_ms is None and silence.remind_at() <= now_ms:
                 with self.engine.store.begin() as c:
                     announcer.remind(c, silence, jobs, now_ms)

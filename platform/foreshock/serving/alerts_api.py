@@ -13,8 +13,11 @@ from starlette.concurrency import run_in_threadpool
 
 from foreshock.alerts import feedback, life
 from foreshock.alerts.entities import entities
+from foreshock.alerts.matchers import LONGEST
 from foreshock.alerts.payload import alert_payload, iso
-from foreshock.alerts.silences import declare
+from foreshock.alerts.reach import reach
+from foreshock.alerts.recurrence import LONGEST_RULE
+from foreshock.alerts.silences import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, declare
 from foreshock.serving.schemas import Body, body_schema
 from foreshock.store.feedback import StoredFeedback
 from foreshock.store.silences import StoredSilences
@@ -28,6 +31,7 @@ Text = Annotated[str | None, Query(max_length=512, pattern=NO_NUL)]
 Id = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
 Who = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL, examples=["anna"])]
 WhoQuery = Annotated[str, Query(min_length=1, max_length=128, pattern=NO_NUL)]
+Time = Annotated[str, Field(max_length=LONGEST_TIME, pattern=NO_NUL)]
 Why = Annotated[str, Field(max_length=2000, pattern=NO_NUL, examples=["restarted it"])]
 
 
@@ -59,18 +63,18 @@ class FeedbackBody(Act):
 class SilenceBody(Body):
     """A silence, or a recurring maintenance window."""
 
-    matchers: list[Annotated[str, Field(max_length=1000, pattern=NO_NUL)]] = Field(
-        min_length=1, max_length=50, examples=[["job=node", 'instance=~"web-.*"']]
+    matchers: list[Annotated[str, Field(max_length=4 * LONGEST, pattern=NO_NUL)]] = Field(
+        min_length=1, max_length=MOST_MATCHERS, examples=[["job=node", 'instance=~"web-.*"']]
     )
     owner: Who
-    reason: Annotated[str, Field(min_length=1, max_length=2000, pattern=NO_NUL, examples=["disk swap"])]
-    start: str = Field("now", description="now, -3h, or ISO 8601; without an offset local to `timezone`")
-    end: str | None = Field(None, description="required, unless a one-off has a duration")
-    duration: str | None = Field(None, description="how long a one-off, or each recurring window, lasts: 90m")
+    reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON, pattern=NO_NUL, examples=["disk swap"])]
+    start: Time = Field("now", description="now, -3h, or ISO 8601; without an offset local to `timezone`")
+    end: Time | None = Field(None, description="required, unless a one-off has a duration")
+    duration: Time | None = Field(None, description="how long a one-off, or each recurring window, lasts: 90m")
     rule: str | None = Field(
-        None, max_length=500, pattern=NO_NUL, description="RRULE of iCalendar: FREQ=WEEKLY;BYDAY=SU"
+        None, max_length=LONGEST_RULE, pattern=NO_NUL, description="RRULE of iCalendar: FREQ=WEEKLY;BYDAY=SU"
     )
-    timezone: str = "UTC"
+    timezone: Time = "UTC"
     exclude: bool | None = Field(
         None, description="its rows are not learnt from; default: if its start is in the past"
     )
@@ -167,12 +171,16 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
 
     @app.post("/ai/silences", tags=["silences"], status_code=201, openapi_extra=body_schema(SilenceBody))
     async def add(request: Request) -> dict[str, Any]:
-        """Hold back alerts for a time, once or again and again."""
+        """Hold back alerts for a time, once or again and again; `matches` says of how many that are known now."""
         here = backend()
         body: SilenceBody = await read_json(request, SilenceBody, here.max_body)
-        made = declare(**body.model_dump(), now=datetime.now(UTC))
-        added = await run_in_threadpool(StoredSilences(here.store).add, made)
-        return added.as_json(_now_ms())
+
+        def act() -> dict[str, Any]:
+            made = declare(**body.model_dump(), now=datetime.now(UTC))
+            added = StoredSilences(here.store).add(made)
+            return {**added.as_json(_now_ms()), "matches": reach(here.store, here.models, added).as_json()}
+
+        return await run_in_threadpool(act)
 
     @app.delete("/ai/silences/{silence}", tags=["silences"])
     def end(

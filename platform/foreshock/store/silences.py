@@ -8,12 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.silences import Silence, check_silence, parse_matcher
+from foreshock.alerts.matchers import read_matcher
+from foreshock.alerts.silences import Silence, check_silence
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError, StoreError
 
-__all__ = ["StoredSilences"]
+__all__ = ["MOST_IN_FORCE", "StoredSilences"]
+
+MOST_IN_FORCE = 10_000
 
 
 class StoredSilences:
@@ -23,9 +26,22 @@ class StoredSilences:
         self.store = store
 
     def add(self, silence: Silence) -> Silence:
-        """Keep a new one, if it can be; see `check_silence`."""
+        """Keep a new one, if it can be; see `check_silence`.
+
+        Raises
+        ------
+        StateError
+            There are `MOST_IN_FORCE` already.
+        """
         check_silence(silence)
+        s = t.silences.c
+        in_force = sa.select(sa.func.count()).where(s.end_ms > silence.created_ms)
         with self.store.begin() as c:
+            if c.execute(in_force).scalar_one() >= MOST_IN_FORCE:
+                raise StateError(
+                    f"{MOST_IN_FORCE} silences are in force or to come, which is the most; end some first: "
+                    "foreshock silences end"
+                )
             c.execute(sa.insert(t.silences).values(**_row(silence)))
         return silence
 
@@ -40,12 +56,20 @@ class StoredSilences:
             raise StoreError(f"no silence {silence_id!r}; see: foreshock silences list")
         return _silence(row)
 
-    def since(self, at_ms: int, connection: Connection | None = None) -> list[Silence]:
+    def since(self, at_ms: int) -> list[Silence]:
         """Those that end later than a time, in the order of their ends."""
         s = t.silences.c
         query = sa.select(t.silences).where(s.end_ms > at_ms).order_by(s.end_ms, s.id)
-        with self.store.use(connection) as c:
-            return [_silence(row) for row in c.execute(query).mappings()]
+        with self.store.begin() as c:
+            rows = list(c.execute(query).mappings())
+        return list(map(_silence, rows))
+
+    def state(self, at_ms: int) -> tuple[Any, ...]:
+        """Another value whenever `since` gives something else."""
+        s = t.silences.c
+        found = sa.select(sa.func.count(), sa.func.sum(s.end_ms), sa.func.max(s.created_ms)).where(s.end_ms > at_ms)
+        with self.store.begin() as c:
+            return tuple(c.execute(found).one())
 
     def end(self, silence_id: str, now_ms: int, who: str) -> Silence:
         """Let a silence end now; what it held back and still lasts is sent.
@@ -60,7 +84,8 @@ class StoredSilences:
             if silence.end_ms <= now_ms:
                 raise StateError(f"the silence {silence_id} is over already")
             ended = replace(silence, end_ms=now_ms, start_ms=min(silence.start_ms, now_ms), ended_by=who)
-            c.execute(sa.update(t.silences).where(t.silences.c.id == silence_id).values(**_row(ended)))
+            changed = {name: getattr(ended, name) for name in ("start_ms", "end_ms", "ended_by")}
+            c.execute(sa.update(t.silences).where(t.silences.c.id == silence_id).values(**changed))
         return ended
 
     def reminded(self, c: Connection, silence_id: str, now_ms: int) -> bool:
@@ -76,4 +101,4 @@ def _row(silence: Silence) -> dict[str, Any]:
 
 
 def _silence(row: Any) -> Silence:
-    return Silence(**{**row, "matchers": tuple(map(parse_matcher, row["matchers"]))})
+    return Silence(**{**row, "matchers": tuple(map(read_matcher, row["matchers"]))})

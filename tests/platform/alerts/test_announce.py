@@ -10,7 +10,8 @@ import pytest
 
 from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
-from foreshock.alerts.silences import Silence, parse_matcher
+from foreshock.alerts.matchers import parse_matcher
+from foreshock.alerts.silences import Silence
 from foreshock.store.silences import StoredSilences
 from foreshock_models.errors import StateError
 from foreshock_pipelines.jobfile import Job

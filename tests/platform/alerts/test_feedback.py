@@ -13,7 +13,8 @@ import pytest
 
 from foreshock.alerts.engine import Engine
 from foreshock.alerts.feedback import confirmed, exclusions, give, tolerances, undo
-from foreshock.alerts.silences import Silence, parse_matcher
+from foreshock.alerts.matchers import parse_matcher
+from foreshock.alerts.silences import Silence
 from foreshock.store import open_store
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert

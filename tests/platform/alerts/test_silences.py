@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from foreshock.alerts.silences import Silence, check_silence, parse_matcher
+from foreshock.alerts.matchers import parse_matcher
+from foreshock.alerts.silences import Silence, check_silence
 from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError
 
@@ -131,7 +132,7 @@ def test_windows_end_with_the_silence() -> None:
         ({"matchers": (parse_matcher("pod=~.*"),)}, "every alert"),
         ({"reason": " "}, "owner and a reason"),
         ({"rule": "FREQ=DAILY"}, "duration"),
-        ({"rule": "DAILY", "duration_s": 60.0}, "no FREQ"),
+        ({"rule": "DAILY", "duration_s": 60.0}, "none of its parts"),
         ({"rule": "FREQ=DAILY;BYDAY=XX", "duration_s": 60.0}, "no RRULE"),
         ({"rule": "FREQ=DAILY;UNTIL=20260101T000000Z", "duration_s": 60.0}, "own start and end"),
         ({"rule": "FREQ=YEARLY;BYMONTH=7", "duration_s": 60.0}, "no window"),

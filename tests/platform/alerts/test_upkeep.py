@@ -9,7 +9,8 @@ from typing import Any
 from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
 from foreshock.alerts.life import resolve
-from foreshock.alerts.silences import Silence, parse_matcher
+from foreshock.alerts.matchers import parse_matcher
+from foreshock.alerts.silences import Silence
 from foreshock.alerts.upkeep import Upkeep
 from foreshock.store.retention import Retention
 from foreshock.store.silences import StoredSilences

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foreshock.alerts.silences import Silence, parse_matcher
+from foreshock.alerts.matchers import parse_matcher
+from foreshock.alerts.silences import Silence
 from foreshock.schedule.kinds import WORK, Task
 from foreshock.store import open_store
 from foreshock.store.silences import StoredSilences

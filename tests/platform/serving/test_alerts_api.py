@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.holding import SilenceIndex
 from foreshock.serving.alerts_api import add_alerts
 from foreshock.serving.ingress import _json
 from foreshock.serving.problems import Problem, problem_of, problem_response
@@ -91,7 +92,7 @@ def opened(here: Here, entity: str, **more: Any) -> Alert:
     made = Alert(**fields)
     with here.store.begin() as c:
         here.store.save_alert(c, made, event="opened", at_ms=NOW, who="foreshock", why="test")
-        Announcer(here.store).announce(c, [Change("opened", made)], NOW)
+        Announcer(here.store).announce(c, [Change("opened", made)], SilenceIndex(), NOW)
     return made
 
 
@@ -204,15 +205,52 @@ def test_a_weekly_window_is_local_to_its_time_zone(api: Client) -> None:
         ({"duration": "9" * 400 + "d"}, ""),
         ({"start": "0001-01-01"}, "between"),
         ({"rule": "FREQ=SECONDLY"}, "FREQ"),
+        ({"rule": "FREQ=DAILY;INTERVAL=0"}, "INTERVAL takes a whole number from 1 to 1000"),
+        ({"rule": "FREQ=DAILY;BYHOUR=" + "1," * 400}, "at most 500"),
+        ({"rule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "no window"),
+        ({"rule": "FREQ=DAILY", "duration": "400d"}, "at most 366 days"),
+        ({"duration": "9" * 60 + "d"}, "too long"),
+        ({"duration": "x"}, "is not a duration"),
+        ({"start": "0001-01-01T00:00+14:00"}, "between"),
+        ({"end": "9999-12-31T23:59:59-14:00", "duration": None}, "between"),
+        ({"matchers": [r'instance=~"(a)\\1"']}, "without backreferences"),
+        ({"matchers": ["instance=" + "x" * 1001]}, "at most 1000 characters"),
+        ({"matchers": ["instance=a"] * 51}, "at most 50"),
+        ({"owner": "x" * 129}, "at most 128"),
+        ({"reason": "x" * 2001}, "at most 2000"),
+        ({"timezone": "x" * 65}, "at most 64"),
     ],
 )
 def test_a_silence_that_cannot_be_says_why(api: Client, wrong: dict[str, Any], says: str) -> None:
     body = {"matchers": ["instance=a"], "owner": "anna", "reason": "x", "duration": "1h", "end": None, **wrong}
     if "rule" in wrong:
         body["end"] = "2036-01-01"
+    if "end" in wrong:
+        body["duration"] = None
     response = api.post("/ai/silences", json=body)
     assert response.status_code == 422, response.text
     assert says in response.json()["detail"]
+
+
+def test_a_silence_that_matches_nothing_that_is_known_is_made_and_says_so(api: Client, here: Here) -> None:
+    body = {"matchers": ["instance=web-1"], "owner": "anna", "reason": "disk swap", "duration": "2h"}
+    nothing = api.post("/ai/silences", json=body)
+    assert nothing.status_code == 201
+    assert nothing.json()["matches"]["note"] == "no entity is known yet: it holds back what matches later"
+    with here.store.begin() as c:
+        here.store.save_scorer(c, "small", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))
+        names = ("host-01", "host-02")
+        rows = [{"entity": e, "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": False} for e in names]
+        here.store.save_cursors(c, "small", rows)
+
+    def matches(*matchers: str) -> dict[str, Any]:
+        made: dict[str, Any] = api.post("/ai/silences", json={**body, "matchers": matchers}).json()["matches"]
+        return made
+
+    assert matches("job=small") == {"entities": 2, "known": 2, "alerts": 0, "note": None}
+    assert matches("instance=~host-01|x", "severity=warning", "feature=cpu")["entities"] == 1
+    for wrong in (["instance=host-3"], ["job=big"], ["instance=host-01", "severity=wrning"]):
+        assert "none of the 2 entities known now" in matches(*wrong)["note"]
 
 
 def test_entities_are_listed_and_forgotten(api: Client, here: Here, alert: Alert) -> None:
