@@ -121,7 +121,7 @@ def served_score(job: Any, folder: Path, at_ms: int) -> float:
 
     from foreshock.serving.application import serve_application
     from foreshock.settings import load_settings
-    from foreshock_pipelines.datasets.source import open_source
+    from foreshock_pipelines.sources import open_source
 
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     rows = open_source(job).read(at - timedelta(hours=3), at)
@@ -151,8 +151,8 @@ def _inside(ms: int, incidents: list[tuple[datetime, datetime]]) -> bool:
 
 
 def test_the_node_job_reads_every_feature_of_node_exporter(root: Path, tmp_path: Path) -> None:
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.sources import open_source
 
     with (
         servers.node_exporter(tmp_path) as target,
@@ -177,11 +177,11 @@ def test_the_node_job_reads_every_feature_of_node_exporter(root: Path, tmp_path:
 def test_victoria_metrics_is_fetched_trained_on_and_scored(
     fleet: Windows, fleet_victoria_metrics: str, tmp_path: Path
 ) -> None:
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.score import score_pass
     from foreshock_pipelines.jobs.train import train
     from foreshock_pipelines.registry import Registry
+    from foreshock_pipelines.sources import open_source
 
     file = tmp_path / "job.yaml"
     queries = "".join(f"  {name}: {name}\n" for name in fleet.features)

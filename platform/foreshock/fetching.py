@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.datasets.source import Progress, open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job, load_job
 from foreshock_pipelines.jobfile.times import parse_time
+from foreshock_pipelines.progress import PartProgress
+from foreshock_pipelines.sources import open_source
 
 __all__ = ["fetch"]
 
@@ -24,7 +25,7 @@ def fetch(
     start: str | datetime | timedelta = "-7d",
     end: str | datetime = "now",
     step: str = "60s",
-    progress: Progress | None = None,
+    progress: PartProgress | None = None,
 ) -> Windows:
     """Read metric windows.
 

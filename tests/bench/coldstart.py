@@ -15,12 +15,14 @@ from tests.bench.inputs import fleet
 from tests.bench.scoring import job_of, many_hosts
 from tests.servers import servers
 
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import score_pass
-from foreshock_pipelines.jobs.train import facts, fit, usable
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.sources import open_source
+from foreshock_pipelines.training.fit import fit
+from foreshock_pipelines.training.history import usable_entities
+from foreshock_pipelines.training.manifest import training_manifest
 
 __all__ = ["rows"]
 
@@ -62,9 +64,9 @@ def _start(job: Job, windows: Windows, folder: Path) -> dict[str, float]:
         return found
 
     read = timed("read", lambda: source.read(windows.end - job.history, windows.end))
-    panel, _ = usable(read.to_panel())
+    panel, _ = usable_entities(read.to_panel())
     made = timed("fit", lambda: fit(panel, job.detector_params, job.budget))
-    extra = facts(job, panel, read.queries, made, job.detector_params)
+    extra = training_manifest(job, panel, read.queries, made, job.detector_params)
     model = timed("publish", lambda: registry.publish(made.detector, job.name, extra, alias="champion"))
     detector, _ = timed("load", lambda: registry.load(job.name))
     last = windows.end_ms

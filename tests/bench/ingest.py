@@ -14,9 +14,9 @@ from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
 from tests.bench.harness import Row, Size, at_least, at_most, race, seconds
 from tests.servers import servers
 
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.sources import open_source
 
 __all__ = ["rows"]
 

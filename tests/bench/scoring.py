@@ -18,10 +18,11 @@ from foreshock.alerts.engine import Engine
 from foreshock.store import open_store
 from foreshock_models.detectors import Ensemble
 from foreshock_models.panel import Panel
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored, score_pass
+from foreshock_pipelines.jobs.score import score_pass
+from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.sources import open_source
 
 __all__ = ["job_of", "many_hosts", "rows"]
 

@@ -21,10 +21,10 @@ from sklearn.metrics import average_precision_score
 from tests.bench.quality import NOT_METRICS, SETS, parts
 
 from foreshock_models.panel import Panel
+from foreshock_pipelines.evaluation.evaluation_set import MIN_ROWS
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.exam import FEWEST_ROWS
-from foreshock_pipelines.jobs.settle import EXAMINED, settle
-from foreshock_pipelines.jobs.train import fit
+from foreshock_pipelines.training.fit import fit
+from foreshock_pipelines.tuning.settings import VALIDATION_SHARE, tune_settings
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
 
 def suits(train: pd.DataFrame, test: pd.DataFrame) -> bool:
     """Whether there are enough rows to tune on, and anomalies to judge by."""
-    return len(train) * EXAMINED > FEWEST_ROWS + 1 and bool(test["label"].any())
+    return len(train) * VALIDATION_SHARE > MIN_ROWS + 1 and bool(test["label"].any())
 
 
 def compare(file: Path, trials: int, detectors: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def compare(file: Path, trials: int, detectors: str) -> dict[str, Any]:
     job = Job.model_validate(document)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
-        found = settle(job, known, job.detector_params, trials=trials, seconds=None, folder=Path(folder))
+        found = tune_settings(job, known, job.detector_params, trials=trials, seconds=None, folder=Path(folder))
         default, tuned = (
             on_labels(job, known, train, test, features, s) for s in (job.detector_params, found.settings)
         )

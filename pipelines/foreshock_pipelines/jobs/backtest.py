@@ -24,8 +24,11 @@ from foreshock_models.panel import Panel
 from foreshock_models.policy import Step, Walk
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Cause, policy_of, score_under
-from foreshock_pipelines.jobs.train import fit, read_history, usable
+from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.scoring.rows import score_under
+from foreshock_pipelines.scoring.scored import Cause
+from foreshock_pipelines.training.fit import fit
+from foreshock_pipelines.training.history import read_history, usable_entities
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,7 +224,7 @@ def backtest(
         progress(f"fit {number} of {len(stretches)}: on what was before {first:%Y-%m-%d %H:%M}")
         since, until = first.timestamp() * 1000, last.timestamp() * 1000
         history = (first - job.history).timestamp() * 1000
-        known, _ = usable(panel.take((panel.timestamps >= history) & (panel.timestamps < since)))
+        known, _ = usable_entities(panel.take((panel.timestamps >= history) & (panel.timestamps < since)))
         model = fit(known, detectors or job.detector_params, job.budget, seed=job.seed, progress=progress).detector
         context = since - model.context * panel.step * 1000
         rows = panel.take((panel.timestamps >= context) & (panel.timestamps < until))
@@ -307,7 +310,7 @@ def _replay_some(
         budgets.setdefault(job.budget, []).append(name)
     for budget, names in budgets.items():
         model.recalibrate(budget)
-        policies = [policy_of(candidates[name]) for name in names]
+        policies = [alert_policy(candidates[name]) for name in names]
         for name, policy, scored in zip(
             names, policies, score_under(model, "", rows, policies, since=since), strict=True
         ):
@@ -327,7 +330,7 @@ def _outcome(
 ) -> Outcome:
     alerts = sorted(_alerts(parts), key=lambda alert: (alert.opened, alert.entity))
     days = (end - start) / timedelta(days=1)
-    policy = policy_of(job)
+    policy = alert_policy(job)
     outcome = Outcome(
         name, f"{policy.needed} of {policy.of}", str(job.budget), alerts, len(alerts) / days,
         len(alerts) / max(shown.n_entities, 1) / days * 7,

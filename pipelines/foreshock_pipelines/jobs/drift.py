@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from foreshock_models.drift import Inputs
-from foreshock_pipelines.datasets.source import Source, open_source
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Model, Registry
+from foreshock_pipelines.sources import Source, open_source
 
 __all__ = ["LOOK_BACK", "drift", "drift_from"]
 

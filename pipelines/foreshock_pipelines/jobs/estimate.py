@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from foreshock_models.detectors import make
 from foreshock_models.errors import JobError
-from foreshock_pipelines.datasets.source import Source
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.cost import PER_ENTITY, Cost
+from foreshock_pipelines.resources.costs import PER_ENTITY, Cost
+from foreshock_pipelines.resources.machine import available_cores, available_memory
+from foreshock_pipelines.sources import Source
 
-__all__ = ["Estimate", "available_cores", "available_memory", "check_memory", "estimate"]
+__all__ = ["Estimate", "check_memory", "estimate"]
 
 TABLE_BYTES = 30
 """For each value: the Arrow table, its copy as parts are joined, and the array that models take."""
@@ -25,12 +24,6 @@ PROCESS_BYTES = 450_000_000
 """A worker process with torch and numba, before it has rows."""
 RAY_BYTES = 550_000_000
 """Ray's own processes on one machine, at rest."""
-CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
-"""Limit and use of memory, in version 2 and version 1."""
-CPU_QUOTA = "/sys/fs/cgroup/cpu.max"
 
 
 @dataclass(frozen=True)
@@ -115,27 +108,3 @@ def check_memory(found: Estimate) -> None:
             f"{found.available / 1e9:.1f} GB are free; take a shorter history, a larger step or fewer entities, "
             "or pass --force"
         )
-
-
-def available_memory() -> int:
-    """Memory that processes here may still take, bytes: what the machine has free, or the cgroup, if less."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    for limit_file, used_file in CGROUPS:
-        try:
-            limit, used = Path(limit_file).read_text().strip(), int(Path(used_file).read_text())
-        except (OSError, ValueError):
-            continue
-        if limit.isdigit():
-            free = min(free, max(0, int(limit) - used))
-    return free
-
-
-def available_cores() -> float:
-    """Cores that processes here may use: those that the system gives this one, or the cgroup's quota, if less."""
-    cores = float(len(os.sched_getaffinity(0)))
-    try:
-        quota, period = Path(CPU_QUOTA).read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return min(cores, int(quota) / int(period)) if quota.isdigit() else cores

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foreshock_models.errors import SourceError, allowed
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.prometheus.promql import by
+from foreshock_pipelines.sources import open_source
 
 __all__ = ["Answer", "judge", "probe"]
 

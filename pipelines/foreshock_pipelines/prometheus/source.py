@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.errors import NoSamples, QueryError, SourceUnavailable, allowed
-from foreshock_pipelines.datasets.reading import grid, in_range, read_tasks
-from foreshock_pipelines.datasets.source import Progress
+from foreshock_pipelines.datasets.grid import grid, mask_out_of_range
+from foreshock_pipelines.datasets.ray_dataset import ray_dataset
 from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.progress import PartProgress
 from foreshock_pipelines.prometheus.client import PrometheusClient
 from foreshock_pipelines.prometheus.decode import Series, decode, decode_instant
 
@@ -55,7 +56,7 @@ class PrometheusSource:
         self.job = job
         self.max_points = max_points
 
-    def read(self, start: datetime, end: datetime, *, progress: Progress | None = None) -> Windows:
+    def read(self, start: datetime, end: datetime, *, progress: PartProgress | None = None) -> Windows:
         windows = self._read(start, end, self.job.source.parallel, progress)
         if windows.n_rows == 0:
             raise NoSamples(
@@ -65,7 +66,7 @@ class PrometheusSource:
         return windows
 
     def dataset(self, start: datetime, end: datetime) -> ray.data.Dataset:
-        return read_tasks(self.job, start, end, max(self._count(end).values()), _read_part)
+        return ray_dataset(self.job, start, end, max(self._count(end).values()), _read_part)
 
     def latest(self) -> datetime:
         """Now, less the source's `query_offset`, down to the grid."""
@@ -92,7 +93,7 @@ class PrometheusSource:
             found[name] = int(float(result[0]["value"][1])) if result else 0
         return found
 
-    def _read(self, start: datetime, end: datetime, threads: int, progress: Progress | None = None) -> Windows:
+    def _read(self, start: datetime, end: datetime, threads: int, progress: PartProgress | None = None) -> Windows:
         """Windows, with no rows if no query gave a series."""
         job = self.job
         first, last = grid(start, end, job.step_seconds)
@@ -198,7 +199,7 @@ class PrometheusSource:
         windows = Windows.dense(
             labels, features, first=first, n_steps=n_steps, step=job.step_seconds, job=job.name, queries=queries
         )
-        return in_range(windows, job)
+        return mask_out_of_range(windows, job)
 
 
 def _dense(

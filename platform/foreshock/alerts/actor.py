@@ -21,7 +21,7 @@ from foreshock.store.retention import Retention
 from foreshock.store.store import ScorerState, open_patiently
 from foreshock.store.unwritten import Block
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 __all__ = ["AlertKeeper"]
 

@@ -19,7 +19,8 @@ from foreshock.store.unwritten import Block, StoredBlocks
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, Step, Walk, note_samples, severity, with_series, without_series
 from foreshock_pipelines.jobfile import Job, format_duration
-from foreshock_pipelines.jobs.score import Cause, Scored, policy_of
+from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.scoring.scored import Cause, Scored
 
 __all__ = ["PLATFORM", "Change", "Engine"]
 
@@ -81,7 +82,7 @@ class Engine:
             live = self.store.live_alerts(job.name, c)
             after, changes = before, []
             if panel.n_rows:
-                walk = policy_of(job).walk(panel, scored.score, scored.permitted, before)
+                walk = alert_policy(job).walk(panel, scored.score, scored.permitted, before)
                 rows = State(panel.entities, {**walk.state.arrays, **note_samples(before, panel)})
                 after = State.merge([before, rows])
                 changes = self._anomalies(c, job, scored, walk, live, now_ms)

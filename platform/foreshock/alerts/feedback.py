@@ -25,7 +25,7 @@ from foreshock_pipelines.registry import Registry
 if TYPE_CHECKING:
     from foreshock_models.calibration.calibrator import Calibrator
     from foreshock_pipelines.datasets.labels import Intervals
-    from foreshock_pipelines.jobs.train import Exclusion
+    from foreshock_pipelines.training.exclusions import Exclusion
 
 __all__ = ["confirmed", "exclusions", "give", "meaning", "parse_interval", "tolerances", "undo"]
 
@@ -166,7 +166,7 @@ def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclus
     confirmed
         False for what takes confirmed anomalies as labels, and so needs their rows.
     """
-    from foreshock_pipelines.jobs.train import Exclusion
+    from foreshock_pipelines.training.exclusions import Exclusion
 
     kept = StoredFeedback(store)
     given = kept.in_force(job.name, "exclude") + (kept.in_force(job.name, "true") if confirmed else [])

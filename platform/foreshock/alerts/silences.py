@@ -22,7 +22,9 @@ from foreshock_pipelines.jobfile.cron import parse_timezone
 from foreshock_pipelines.jobfile.times import parse_time
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.jobs.train import Exclusion  # whoever only holds alerts back need not load torch
+    from foreshock_pipelines.training.exclusions import (
+        Exclusion,  # whoever only holds alerts back need not load torch
+    )
 
 __all__ = ["Matcher", "Silence", "check_silence", "declare", "labels_of", "parse_matcher"]
 
@@ -114,7 +116,7 @@ class Silence:
 
     def exclusions(self, job: str, entity: Sequence[str], first_ms: int, last_ms: int) -> list[Exclusion]:
         """Rows of a job, whose entities have these labels, that must not be learnt from."""
-        from foreshock_pipelines.jobs.train import Exclusion
+        from foreshock_pipelines.training.exclusions import Exclusion
 
         if not self.exclude or not self.touches(job):
             return []

@@ -36,10 +36,10 @@ def backtest(
     from foreshock.settings import load_settings
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.labels import read_labels
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.backtest import backtest as run
     from foreshock_pipelines.reports.backtest import render
+    from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
     chosen = named(detector)

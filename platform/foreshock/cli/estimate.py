@@ -14,10 +14,10 @@ def estimate(config: ConfigPath, start: Start = None, end: End = "now", as_json:
     Times come from a trial of the job's detectors on made-up rows, which is kept for the next time.
     """
     from foreshock.settings import load_settings
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
-    from foreshock_pipelines.jobs.cost import costs_of
     from foreshock_pipelines.jobs.estimate import estimate as run
+    from foreshock_pipelines.resources.costs import costs_of
+    from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
     source = open_source(job)

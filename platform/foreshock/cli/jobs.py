@@ -14,7 +14,7 @@ from foreshock.cli.app import app
 from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line, steps_bar
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.jobs.train import TrainReport
+    from foreshock_pipelines.training.report import TrainReport
 
 Start = Annotated[str | None, typer.Option(help="-14d, 2026-03-01, ...; default: the job's history.")]
 End = Annotated[str, typer.Option(help="now, -1h, 2026-03-02T12:00:00Z ...")]
@@ -29,8 +29,8 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Read metric windows and save them as Parquet."""
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
+    from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
     source = open_source(job)
@@ -64,11 +64,11 @@ def train(
     from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.estimate import check_memory, estimate
     from foreshock_pipelines.jobs.train import train as run
     from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
+    from foreshock_pipelines.sources import open_source
 
     settings = load_settings()
     job = load_job(config)
@@ -104,10 +104,11 @@ def score(
 
     from foreshock.settings import load_settings
     from foreshock_models.policy import Step
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
-    from foreshock_pipelines.jobs.score import policy_of, score_pass
+    from foreshock_pipelines.jobs.score import score_pass
     from foreshock_pipelines.registry import Registry
+    from foreshock_pipelines.scoring.alert_policy import alert_policy
+    from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
     source = open_source(job)
@@ -116,7 +117,7 @@ def score(
     span = (round(first.timestamp() * 1000), round(last.timestamp() * 1000))
     with stage_line(f"scoring with {model.version}"):
         scored = score_pass(detector, model.version, source, job, span)
-        walk = policy_of(job).walk(scored.panel, scored.score, scored.permitted)
+        walk = alert_policy(job).walk(scored.panel, scored.score, scored.permitted)
     panel = scored.panel
     found = []
     for i in np.flatnonzero(walk.step == Step.OPENED).tolist():

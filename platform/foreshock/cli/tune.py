@@ -19,8 +19,8 @@ from foreshock.cli.jobs import End, Start, named, times
 from foreshock.cli.options import AsJson, ConfigPath, console, errors, positive_duration, print_json
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.jobs.search import Trial
-    from foreshock_pipelines.jobs.tune import TuneReport
+    from foreshock_pipelines.tuning.report import TuneReport
+    from foreshock_pipelines.tuning.search import Trial
 
 SHOWN = 16
 """Trials that the live table shows: the newest."""
@@ -48,10 +48,10 @@ def tune(
     from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
-    from foreshock_pipelines.datasets.source import open_source
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.tune import tune as run
     from foreshock_pipelines.registry import Registry
+    from foreshock_pipelines.sources import open_source
 
     settings = load_settings()
     job = load_job(config)
@@ -66,7 +66,7 @@ def tune(
         report = run(
             job, Registry(settings.registry), trials=trials, time=budget, detectors=chosen, labels=known,
             strict=bool(labels or job.labels), exclude=exclude, promote=promote, start=first if start else None,
-            end=last, storage=settings.home / "tune", progress=note, watch=watch,
+            end=last, storage=settings.home / "tune", progress=note, on_trial=watch,
         )  # fmt: skip
     print_json(report.as_dict()) if as_json else _show(report)
 
@@ -108,10 +108,10 @@ def _cells(trial: Trial) -> list[str]:
 
 def _show(report: TuneReport) -> None:
     """What was found, and what became of it."""
-    settled = report.settled
-    title = f"{report.job}: AUC-PR on {settled.basis} anomalies"
+    tuned = report.tuned
+    title = f"{report.job}: AUC-PR on {tuned.basis} anomalies"
     table = Table("detector", "trials", "defaults", "best", "setting", title=title)
-    for found in settled.found:
+    for found in tuned.results:
         before = "–" if found.default_auc_pr is None else f"{found.default_auc_pr:.3f}"
         setting = ", ".join(f"{name}: {_number(value)}" for name, value in found.params.items())
         name = found.detector
@@ -121,14 +121,16 @@ def _show(report: TuneReport) -> None:
             name = f"[dim]{name} (keeps its defaults)[/dim]"
         table.add_row(name, str(len(found.trials)), before, f"{found.auc_pr:.3f}", setting)
     if len(report.settings) > 1:
-        table.add_row("together", "", f"{settled.default_auc_pr:.3f}", f"{settled.auc_pr:.3f}", "")
+        table.add_row("together", "", f"{tuned.default_auc_pr:.3f}", f"{tuned.auc_pr:.3f}", "")
     console.print(table)
-    for line in settled.notes:
+    for line in tuned.notes:
         console.print(f"[yellow]{line}[/yellow]", highlight=False)
     console.print(
-        f"{report.version} is {', '.join(report.aliases)}; {report.verdict.reason}", highlight=False, soft_wrap=True
+        f"{report.version} is {', '.join(report.aliases)}; {report.comparison.reason}",
+        highlight=False,
+        soft_wrap=True,
     )
-    if not report.promoted and report.verdict.won:
+    if not report.promoted and report.comparison.won:
         console.print(f"it wins; make it the champion with: foreshock models promote {report.job}")
 
 

@@ -16,10 +16,10 @@ from foreshock.schedule.kinds import Task
 from foreshock.store import Store
 from foreshock.store.forecasts import SeriesForecast, StoredForecasts
 from foreshock_models.errors import WriteError
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.forecast import ForecastReport, Progress, forecast_windows
+from foreshock_pipelines.sources import open_source
 
 __all__ = ["keep", "read_history", "rows_of", "run", "write_back"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from foreshock.logs import get_logger
 from foreshock.schedule.checks import load_runnable
 from foreshock_models.errors import ConfigError, ForeshockError
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.sources import open_source
 
 __all__ = ["JobFiles", "stage"]
 

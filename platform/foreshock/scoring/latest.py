@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector  # who only reads this need not load torch

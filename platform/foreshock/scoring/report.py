@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.jobs.score import Scored
+    from foreshock_pipelines.scoring.scored import Scored
 
 __all__ = ["PassReport", "WriteStats"]
 

@@ -15,11 +15,11 @@ from foreshock.scoring.writing import ScoreWriter, blocks_of
 from foreshock.store.store import ScorerState
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy
-from foreshock_pipelines.datasets.source import Source, open_source
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import score_pass, spans
-from foreshock_pipelines.jobs.shards import Shards
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.shards import Shards
+from foreshock_pipelines.sources import Source, open_source
 
 if TYPE_CHECKING:
     from foreshock.store.store import ScorerState

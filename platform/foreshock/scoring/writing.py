@@ -25,7 +25,7 @@ from foreshock.store.unwritten import Block, StoredBlocks, WaitingBlock
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, WriteConfig
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 if TYPE_CHECKING:
     from foreshock_pipelines.prometheus.remote_write import TimeSeries

@@ -21,8 +21,8 @@ from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import DataError, ForeshockError, RegistryError, allowed
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import to_ms
-from foreshock_pipelines.jobs.score import causes_of
 from foreshock_pipelines.registry import Model, Registry
+from foreshock_pipelines.scoring.rows import causes_of
 
 __all__ = ["Explainer", "Scorer", "Served", "ServedModels", "score_together"]
 

@@ -21,10 +21,10 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
 from foreshock_pipelines.datasets.windows import Windows
-from foreshock_pipelines.jobs.score import score_panel
-from foreshock_pipelines.jobs.shards import Shards
-from foreshock_pipelines.jobs.train import Fitted, fit
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.rows import score_panel
+from foreshock_pipelines.scoring.shards import Shards
+from foreshock_pipelines.training.fit import FitResult, fit
 
 STORE = 80_000_000
 NETWORK = {"vae": {"epochs": 4, "max_windows": 3000}}
@@ -71,7 +71,7 @@ def _training(cluster: Cluster, nodes: list[Any], panel: Panel) -> dict[str, Any
     }
 
 
-def _fit(panel: Panel) -> Fitted:
+def _fit(panel: Panel) -> FitResult:
     return fit(panel, NETWORK, Budget.parse("1 per day"))
 
 

@@ -13,18 +13,12 @@ import pytest
 from foreshock_models.detectors import VAE, IForest
 from foreshock_models.errors import JobError
 from foreshock_pipelines.datasets.demo import demo_fleet
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job, load_job
-from foreshock_pipelines.jobs import estimate as module
-from foreshock_pipelines.jobs.cost import Cost, costs_of
-from foreshock_pipelines.jobs.estimate import (
-    PROCESS_BYTES,
-    RAY_BYTES,
-    available_cores,
-    available_memory,
-    check_memory,
-    estimate,
-)  # fmt: skip
+from foreshock_pipelines.jobs.estimate import PROCESS_BYTES, RAY_BYTES, check_memory, estimate
+from foreshock_pipelines.resources import machine
+from foreshock_pipelines.resources.costs import Cost, costs_of
+from foreshock_pipelines.resources.machine import available_cores, available_memory  # fmt: skip
+from foreshock_pipelines.sources import open_source
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +71,7 @@ def test_the_limit_of_a_cgroup_counts(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "max").write_text("300000000\n")
     (tmp_path / "current").write_text("100000000\n")
     unlimited = available_memory()
-    monkeypatch.setattr(module, "CGROUPS", ((str(tmp_path / "max"), str(tmp_path / "current")),))
+    monkeypatch.setattr(machine, "CGROUPS", ((str(tmp_path / "max"), str(tmp_path / "current")),))
     assert available_memory() == 200_000_000 < unlimited
     (tmp_path / "max").write_text("max\n")
     assert available_memory() > 200_000_000
@@ -122,7 +116,7 @@ def test_a_network_learns_from_a_bounded_number_of_rows() -> None:
 
 def test_the_quota_of_a_cgroup_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cpu.max").write_text("50000 100000\n")
-    monkeypatch.setattr(module, "CPU_QUOTA", str(tmp_path / "cpu.max"))
+    monkeypatch.setattr(machine, "CPU_QUOTA", str(tmp_path / "cpu.max"))
     assert available_cores() == 0.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert available_cores() >= 1

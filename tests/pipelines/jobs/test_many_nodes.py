@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from foreshock_models.policy import Policy
-from foreshock_pipelines.jobs.score import score_panel
-from foreshock_pipelines.jobs.shards import join
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.rows import score_panel
+from foreshock_pipelines.scoring.shards import join
 
 
 def test_parts_of_the_entities_scored_apart_are_the_pass_of_all(trained: Any) -> None:

@@ -14,8 +14,9 @@ from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.drift import drift
 from foreshock_pipelines.jobs.retrain import retrain
-from foreshock_pipelines.jobs.train import Exclusion, train
+from foreshock_pipelines.jobs.train import train
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.training.exclusions import Exclusion
 
 GOOD = {"iforest": {"n_trees": 15}}
 BAD = {"iforest": {"n_trees": 1, "max_samples": 2, "short": 2, "long": 3, "smoothing": 1}}
@@ -43,7 +44,7 @@ def served(trained: Any, folder: Path, detectors: dict[str, dict[str, Any]]) -> 
 def test_the_first_training_of_a_job_is_the_champion_at_once(trained: Any, tmp_path: Path) -> None:
     report = retrain(trained.job, Registry(tmp_path))
     assert report.aliases == ("champion",)
-    assert report.contest is None
+    assert report.comparison is None
 
 
 def test_a_challenger_that_is_not_worse_takes_over_and_a_rollback_takes_it_back(
@@ -53,9 +54,9 @@ def test_a_challenger_that_is_not_worse_takes_over_and_a_rollback_takes_it_back(
     before = registry.champion("small")
     report = retrain(asking(trained.job, GOOD), registry, labels=known(trained))
     assert report.aliases == ("champion",)
-    assert report.contest is not None
-    assert report.contest["basis"] == "labels and planted"
-    assert report.contest["challenger"]["auc_pr"] > report.contest["champion"]["auc_pr"]
+    assert report.comparison is not None
+    assert report.comparison["basis"] == "labels and planted"
+    assert report.comparison["challenger"]["auc_pr"] > report.comparison["champion"]["auc_pr"]
     assert registry.rollback("small").version == before
 
 
@@ -65,18 +66,18 @@ def test_a_worse_challenger_stays_one_and_the_manifest_says_why(trained: Any, tm
     report = retrain(asking(trained.job, BAD), registry)
     assert registry.champion("small") == before
     assert report.aliases == ("challenger",)
-    found = registry.get("small", "challenger").manifest["contest"]
+    found = registry.get("small", "challenger").manifest["comparison"]
     assert found["won"] is False
     assert found["champion_version"] == before
     assert "AUC-PR had to be at least" in found["reason"]
-    assert found == report.contest
+    assert found == report.comparison
 
 
 def test_the_challenger_has_not_seen_the_rows_that_it_is_compared_by(trained: Any, tmp_path: Path) -> None:
     registry = served(trained, tmp_path, GOOD)
     report = retrain(asking(trained.job, GOOD), registry)
-    assert report.contest is not None
-    assert registry.get("small", report.version).manifest["training"]["end"] < report.contest["start"]
+    assert report.comparison is not None
+    assert registry.get("small", report.version).manifest["training"]["end"] < report.comparison["start"]
 
 
 def test_scoring_goes_on_where_the_comparison_ended(trained: Any, tmp_path: Path) -> None:
@@ -92,9 +93,9 @@ def test_excluded_rows_are_not_compared_by(trained: Any, tmp_path: Path) -> None
     registry = served(trained, tmp_path, GOOD)
     job = asking(trained.job, GOOD)
     end = round(trained.windows.end.timestamp() * 1000)
-    without = retrain(job, registry, exclude=[Exclusion(None, end - 3 * 3_600_000, end)]).contest
+    without = retrain(job, registry, exclude=[Exclusion(None, end - 3 * 3_600_000, end)]).comparison
     registry.rollback("small")
-    with_incidents = retrain(job, registry).contest
+    with_incidents = retrain(job, registry).comparison
     assert without is not None
     assert with_incidents is not None
     assert without["challenger"]["false_alerts"] < with_incidents["challenger"]["false_alerts"]
@@ -108,9 +109,9 @@ def test_anomalies_that_people_confirmed_are_no_false_alerts_and_nothing_to_lear
     blamed = retrain(job, registry)
     registry.rollback("small")
     confirmed = retrain(job, registry, labels=known(trained))
-    assert blamed.contest is not None
-    assert confirmed.contest is not None
-    assert confirmed.contest["challenger"]["false_alerts"] < blamed.contest["challenger"]["false_alerts"]
+    assert blamed.comparison is not None
+    assert confirmed.comparison is not None
+    assert confirmed.comparison["challenger"]["false_alerts"] < blamed.comparison["challenger"]["false_alerts"]
     first = trained.windows.start
     other = retrain(job, registry, labels={trained.windows.entities[0]: [(first, first + timedelta(hours=1))]})
     learnt = [

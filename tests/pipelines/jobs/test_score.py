@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from foreshock_models.calibration.state import State
 from foreshock_models.errors import DataError
-from foreshock_pipelines.datasets.parquet import ParquetSource
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import MAX_ROWS, Scored, score_pass, spans
+from foreshock_pipelines.jobs.score import MAX_ROWS, score_pass, spans
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.sources.parquet import ParquetSource
 
 MINUTE = 60_000
 

@@ -18,11 +18,12 @@ import pytest
 from foreshock_models.detectors import Choice, Int
 from foreshock_models.errors import ConfigError, DataError, JobError
 from foreshock_models.panel import Panel
-from foreshock_pipelines.jobs.search import Trial
-from foreshock_pipelines.jobs.settle import settle
 from foreshock_pipelines.jobs.train import train
-from foreshock_pipelines.jobs.tune import _kept, tune
+from foreshock_pipelines.jobs.tune import tune
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.tuning.search import Trial
+from foreshock_pipelines.tuning.settings import tune_settings
+from foreshock_pipelines.tuning.storage import search_folder
 
 pytestmark = pytest.mark.ray
 SPACE = {"iforest": {"smoothing": Int(1, 60, 6, log=True)}}
@@ -42,15 +43,15 @@ def test_tuning_gains_and_publishes_a_challenger_beside_the_champion(
     champion = registry.champion("small")
     seen: list[Trial] = []
     job = trained.job.model_copy(update={"detectors": SLOW_TO_SEE})
-    report = tune(job, registry, trials=6, space=SPACE, watch=seen.append)
-    assert report.settled.auc_pr > report.settled.default_auc_pr
+    report = tune(job, registry, trials=6, space=SPACE, on_trial=seen.append)
+    assert report.tuned.auc_pr > report.tuned.default_auc_pr
     assert report.settings["iforest"]["n_trees"] == 15  # of the job file, not searched
     assert report.settings["iforest"]["smoothing"] < 60
     assert report.aliases == ("challenger",)
     assert registry.champion("small") == champion
     manifest = registry.get("small", "challenger").manifest
     assert manifest["settings"] == report.settings
-    assert manifest["contest"]["reason"] == report.verdict.reason
+    assert manifest["comparison"]["reason"] == report.comparison.reason
     assert len(report.to_pandas()) == 6
     assert {t.state for t in seen} == {"running", "done"}
     assert sorted({t.number for t in seen}) == list(range(6))
@@ -65,7 +66,7 @@ def test_a_winner_is_promoted_only_where_that_is_asked_for(
     train(weak, registry)
     strong = {"iforest": {"n_trees": Choice((15,), 15), "smoothing": Int(1, 6, 6), "short": Int(5, 6, 5)}}
     report = tune(job, registry, trials=1, space=strong, promote=True)
-    assert report.verdict.won
+    assert report.comparison.won
     assert report.promoted
     assert registry.champion("small") == report.version
 
@@ -93,7 +94,7 @@ def test_a_loser_is_not_promoted(known: bool, trained: Any, registry: Registry, 
     incidents = {i.entity: [(i.start, i.end)] for i in trained.incidents} if known else {}
     own = {"iforest": {"n_trees": 1}}
     report = tune(job, registry, trials=1, space=weak, detectors=own, labels=incidents, promote=True)
-    assert not report.verdict.won, report.verdict.reason
+    assert not report.comparison.won, report.comparison.reason
     assert registry.champion("small") == champion
 
 
@@ -101,7 +102,7 @@ def test_networks_report_while_they_train(trained: Any, registry: Registry, ray_
     seen: list[Trial] = []
     quick = {"lstm": {"epochs": 3, "max_windows": 1000, "patience": 9}}
     space = {"lstm": {"hidden": Int(4, 8, 6)}}
-    report = tune(trained.job, registry, trials=2, detectors=quick, space=space, watch=seen.append)
+    report = tune(trained.job, registry, trials=2, detectors=quick, space=space, on_trial=seen.append)
     assert report.settings["lstm"]["epochs"] == 3
     early = [t for t in seen if t.state == "running" and t.auc_pr is not None]
     assert early  # after the second epoch
@@ -115,7 +116,7 @@ def test_known_anomalies_are_the_objective_where_there_are_some(
     end = max(i.end for i in trained.incidents)
     one = {"iforest": {"smoothing": Choice((6,), 6)}}
     report = tune(trained.job, registry, trials=1, space=one, labels=labels, end=end)
-    assert report.verdict.basis == "labels"
+    assert report.comparison.basis == "labels"
 
 
 @pytest.mark.slow
@@ -139,10 +140,10 @@ def test_a_single_feature_keeps_its_defaults_unless_anomalies_are_known(
         panel.values[:, :1], panel.offsets, panel.entities, panel.features[:1], panel.timestamps, panel.step
     )
     job = trained.job.model_copy(update={"detectors": {"iforest": {"n_trees": 5}}})
-    settled = settle(job, one, job.detector_params, trials=3, seconds=None, folder=tmp_path)
-    assert settled.settings == {"iforest": {"n_trees": 5}}
-    assert len(settled.trials) == 1
-    assert "a single feature keeps its defaults" in settled.notes[0]
+    tuned = tune_settings(job, one, job.detector_params, trials=3, seconds=None, folder=tmp_path)
+    assert tuned.settings == {"iforest": {"n_trees": 5}}
+    assert len(tuned.trials) == 1
+    assert "a single feature keeps its defaults" in tuned.notes[0]
 
 
 def test_how_long_scores_are_averaged_is_searched_only_where_anomalies_are_known(
@@ -154,10 +155,10 @@ def test_how_long_scores_are_averaged_is_searched_only_where_anomalies_are_known
     for labels, searched in (({}, False), (known, True)):
         folder = tmp_path / f"{searched}"
         folder.mkdir()
-        settled = settle(
+        tuned = tune_settings(
             job, panel, job.detector_params, trials=1, seconds=None, folder=folder, labels=labels
         )  # fmt: skip
-        assert ("smoothing" in settled.trials[0].params) is searched
+        assert ("smoothing" in tuned.trials[0].params) is searched
 
 
 def test_a_setting_is_searched_beside_the_other_detectors_as_they_were(
@@ -166,11 +167,11 @@ def test_a_setting_is_searched_beside_the_other_detectors_as_they_were(
     base = {"iforest": {"n_trees": 5, "smoothing": 60}, "subspace": {"window": 8}}
     space = {"iforest": {"smoothing": Choice((60,), 60)}, "subspace": {"ridge": Choice((0.1,), 0.1)}}
     panel = trained.windows.to_panel()
-    settled = settle(trained.job, panel, base, trials=1, seconds=None, space=space, folder=tmp_path)
-    forest, subspace = settled.found
+    tuned = tune_settings(trained.job, panel, base, trials=1, seconds=None, space=space, folder=tmp_path)
+    forest, subspace = tuned.results
     assert forest.auc_pr == pytest.approx(subspace.auc_pr)  # with their defaults both are the same model
     assert forest.default_auc_pr == subspace.default_auc_pr == pytest.approx(forest.auc_pr)
-    assert settled.settings["subspace"]["window"] == 8
+    assert tuned.settings["subspace"]["window"] == 8
 
 
 # -- bad input ------------------------------------------------------------------------------------------------
@@ -204,11 +205,14 @@ def test_no_trials_and_no_time_are_refused(trained: Any, registry: Registry, wro
 
 
 def test_the_same_search_twice_at_a_time_is_refused_and_another_one_is_not(trained: Any, tmp_path: Path) -> None:
-    with _kept(tmp_path, trained.job, 16) as (folder, _):
-        with pytest.raises(JobError, match="under way in another process"), _kept(tmp_path, trained.job, 16):
+    with search_folder(tmp_path, trained.job, 16) as (folder, _):
+        with (
+            pytest.raises(JobError, match="under way in another process"),
+            search_folder(tmp_path, trained.job, 16),
+        ):
             pass
         assert folder.exists()
-        with _kept(tmp_path, trained.job, 17) as (other, _):
+        with search_folder(tmp_path, trained.job, 17) as (other, _):
             assert other != folder
 
 
@@ -216,7 +220,7 @@ def test_the_same_search_twice_at_a_time_is_refused_and_another_one_is_not(train
 def test_only_an_interrupted_search_is_kept(
     trained: Any, tmp_path: Path, ends: type[BaseException] | None, stays: bool
 ) -> None:
-    with suppress(KeyboardInterrupt, JobError), _kept(tmp_path, trained.job) as (folder, _):
+    with suppress(KeyboardInterrupt, JobError), search_folder(tmp_path, trained.job) as (folder, _):
         if ends is not None:
             raise ends
     assert folder.exists() is stays
@@ -237,7 +241,7 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
         from foreshock_pipelines.jobs.tune import tune
         from foreshock_pipelines.registry import Registry
         tune(load_job({str(trained.file)!r}), Registry({registry.uri!r}), trials=12, space={SPACE!r},
-             storage=Path({str(storage)!r}), watch=lambda t: print(t.number, t.state, flush=True))
+             storage=Path({str(storage)!r}), on_trial=lambda t: print(t.number, t.state, flush=True))
     """)
     dying = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -255,9 +259,9 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
     dying.stdout.close()
     assert done == 3
     seen: list[Trial] = []
-    report = tune(trained.job, registry, trials=12, space=SPACE, storage=storage, watch=seen.append)
+    report = tune(trained.job, registry, trials=12, space=SPACE, storage=storage, on_trial=seen.append)
     again = {t.number for t in seen if t.state == "done"}
-    assert len(report.settled.trials) == 12
-    assert all(t.state == "done" for t in report.settled.trials)
+    assert len(report.tuned.trials) == 12
+    assert all(t.state == "done" for t in report.tuned.trials)
     assert len(again) < 12  # those that had ended when it died were not done twice
     assert list(storage.iterdir()) == []

@@ -10,8 +10,8 @@ from tests.pipelines.prometheus.conftest import make_job
 from tests.servers import servers
 
 from foreshock_models.errors import QueryError
-from foreshock_pipelines.datasets import reading
-from foreshock_pipelines.datasets.reading import from_dataset
+from foreshock_pipelines.datasets import ray_dataset
+from foreshock_pipelines.datasets.ray_dataset import collect_windows
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.prometheus.source import PrometheusSource
 
@@ -27,7 +27,7 @@ pytestmark = [
 @pytest.fixture
 def short_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many steps that a day of minutes takes three tasks."""
-    monkeypatch.setattr(reading, "MAX_STEPS", 500)
+    monkeypatch.setattr(ray_dataset, "MAX_STEPS", 500)
 
 
 def source(url: str, fleet: Windows, **queries: str) -> PrometheusSource:
@@ -45,19 +45,19 @@ def test_blocks_are_windows_one_for_each_stretch_of_time(fleet_prometheus: str, 
 @pytest.mark.usefixtures("short_tasks")
 def test_a_dataset_is_the_whole_read(fleet_prometheus: str, fleet: Windows) -> None:
     one = source(fleet_prometheus, fleet)
-    assert from_dataset(one.dataset(fleet.start, fleet.end)) == one.read(fleet.start, fleet.end)
+    assert collect_windows(one.dataset(fleet.start, fleet.end)) == one.read(fleet.start, fleet.end)
 
 
 @pytest.mark.usefixtures("short_tasks")
 def test_a_stretch_without_series_does_not_fail_the_others(fleet_prometheus: str, fleet: Windows) -> None:
     one = source(fleet_prometheus, fleet, cpu="cpu")
     before = fleet.start - timedelta(days=1)
-    got = from_dataset(one.dataset(before, fleet.end))
+    got = collect_windows(one.dataset(before, fleet.end))
     assert got.between(fleet.start) == one.read(fleet.start, fleet.end)
 
 
 def test_many_entities_make_short_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(ray_dataset, "BLOCK_BYTES", 1 << 20)
     now = int(time.time()) // 60 * 60
     hosts = [f'cpu{{instance="host-{i:03}"}} {i} {now - 3600}' for i in range(300)]
     text = "\n".join(["# TYPE cpu gauge", *hosts, "# EOF\n"])

@@ -18,7 +18,7 @@ from foreshock_models.calibration.state import State
 from foreshock_models.errors import NotifyError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job, parse_job
-from foreshock_pipelines.jobs.score import Cause, Scored
+from foreshock_pipelines.scoring.scored import Cause, Scored
 
 STEP = 60_000
 JOB = """

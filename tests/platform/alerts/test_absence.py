@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from foreshock.alerts.engine import Engine
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 STEP = 60_000
 NAN = float("nan")

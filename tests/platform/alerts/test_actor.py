@@ -26,10 +26,10 @@ from foreshock.schedule.conductor import Plan, Replay, start_conductor
 from foreshock.store import open_store
 from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, rows_taken
-from foreshock_pipelines.datasets.source import open_source
 from foreshock_pipelines.jobfile import Job, NotifierConfig, WriteConfig
 from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.sources import open_source
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

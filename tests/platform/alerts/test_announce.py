@@ -15,7 +15,7 @@ from foreshock.alerts.silences import Silence
 from foreshock.store.silences import StoredSilences
 from foreshock_models.errors import StateError
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 STEP = 60_000
 Rows = Callable[..., Scored]

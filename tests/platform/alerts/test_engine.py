@@ -10,7 +10,7 @@ import numpy as np
 from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 STEP = 60_000
 Rows = Callable[..., Scored]

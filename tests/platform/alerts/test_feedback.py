@@ -21,9 +21,10 @@ from foreshock.store.store import Alert
 from foreshock_models.calibration.state import State
 from foreshock_models.errors import ConfigError, StateError
 from foreshock_models.panel import Panel
-from foreshock_pipelines.jobs.score import policy_of, score_panel
-from foreshock_pipelines.jobs.train import without
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.scoring.rows import score_panel
+from foreshock_pipelines.training.exclusions import exclude_rows
 
 HOUR, DAY = 3_600_000, 86_400_000
 
@@ -50,7 +51,7 @@ class Night:
         known = self.engine.store.scorer(self.job.name)
         state = State.from_bytes(known.model_state) if known else None
         scored = score_panel(
-            self.detector, self.model.version, panel, policy_of(self.job), since=self.first + later, state=state
+            self.detector, self.model.version, panel, alert_policy(self.job), since=self.first + later, state=state
         )
         changes = self.engine.take(self.job, scored, int(panel.timestamps.max()), known.revision if known else 0)
         opened = {c.alert.id for c in changes or [] if c.event in ("opened", "reopened")}
@@ -156,7 +157,7 @@ def test_excluded_rows_leave_the_training_data(night: Night, alarms: list[Alert]
         give(store, night.registry, alarms[0].id, "exclude", who="anna", now_ms=1)
     interval = (night.first, night.first + 10 * 60_000)
     give(store, night.registry, alarms[0].id, "exclude", who="anna", now_ms=1, interval=interval)
-    panel = without(night.panel, exclusions(store, night.job))
+    panel = exclude_rows(night.panel, exclusions(store, night.job))
     emptied = np.isnan(panel.values).all(axis=1) & ~np.isnan(night.panel.values).all(axis=1)
     times = night.panel.timestamps[emptied]
     assert (times.min(), times.max()) == interval
@@ -177,7 +178,7 @@ def test_rows_of_a_silence_declared_afterwards_leave_the_training_data(night: Ni
 
 def _left_out(night: Night) -> set[str]:
     """Entities that lose rows."""
-    panel = without(night.panel, exclusions(night.engine.store, night.job))
+    panel = exclude_rows(night.panel, exclusions(night.engine.store, night.job))
     gone = np.isnan(panel.values).all(axis=1) & ~np.isnan(night.panel.values).all(axis=1)
     return {panel.entities[code] for code in panel.codes[gone]}
 

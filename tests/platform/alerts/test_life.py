@@ -15,7 +15,7 @@ from foreshock.alerts.life import acknowledge, forget, resolve
 from foreshock.store.store import Alert
 from foreshock_models.errors import StateError, StoreError
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 STEP = 60_000
 Rows = Callable[..., Scored]

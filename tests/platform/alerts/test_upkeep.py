@@ -15,7 +15,7 @@ from foreshock.alerts.upkeep import Upkeep
 from foreshock.store.retention import Retention
 from foreshock.store.silences import StoredSilences
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.score import Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 STEP = 60_000
 Rows = Callable[..., Scored]

@@ -12,8 +12,9 @@ from foreshock.alerts.engine import Engine
 from foreshock.alerts.entities import entities
 from foreshock.store import open_store
 from foreshock_models.calibration.calibrator import WARM_ROWS
-from foreshock_pipelines.jobs.score import policy_of, score_panel
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.scoring.rows import score_panel
 
 
 def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_calibration_holds(
@@ -35,7 +36,7 @@ def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_ca
             offsets=np.array([0, stop - first]),
         )  # fmt: skip
         since = None if state is None else int(new.timestamps[began + 20])
-        scored = score_panel(detector, model.version, rows, policy_of(trained.job), since=since, state=state)
+        scored = score_panel(detector, model.version, rows, alert_policy(trained.job), since=since, state=state)
         assert np.isfinite(scored.score).all()
         engine.take(trained.job, scored, int(rows.timestamps[-1]))
         (listed,) = entities(engine.store, "small")

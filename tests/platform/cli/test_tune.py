@@ -31,7 +31,7 @@ def test_it_prints_json_with_the_settings_and_publishes_a_challenger(
     found = json.loads(done.stdout)
     assert set(found["settings"]) == {"iforest"}
     assert len(found["trials"]) == 2
-    assert found["verdict"]["won"]
+    assert found["comparison"]["won"]
     assert Registry(home / "models").get("small", "challenger").version == found["version"]
 
 

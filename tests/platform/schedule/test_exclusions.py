@@ -10,9 +10,10 @@ from foreshock.alerts.silences import Silence
 from foreshock.schedule.kinds import WORK, Task
 from foreshock.store import open_store
 from foreshock.store.silences import StoredSilences
-from foreshock_pipelines.datasets.source import open_source
-from foreshock_pipelines.jobs.train import Exclusion, fingerprint, without
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.sources import open_source
+from foreshock_pipelines.training.exclusions import Exclusion, exclude_rows
+from foreshock_pipelines.training.manifest import fingerprint
 
 HOUR = 3_600_000
 
@@ -32,6 +33,6 @@ def test_a_scheduled_training_leaves_out_the_rows_of_a_silence_declared_afterwar
     registry = Registry(tmp_path / "models")
     WORK["train"](Task(trained.job, registry, store, lambda line: None))
     learnt = registry.get("small").manifest["training"]["fingerprint"]
-    emptied = without(panel, [Exclusion(entity, end - 4 * HOUR, end - HOUR - 1)])
+    emptied = exclude_rows(panel, [Exclusion(entity, end - 4 * HOUR, end - HOUR - 1)])
     assert learnt == fingerprint(emptied) != fingerprint(panel)
     store.close()

@@ -21,15 +21,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def test_the_second_scheduled_training_is_a_contest_with_its_reason_in_the_result(
+def test_the_second_scheduled_training_is_compared_with_the_champion_with_its_reason_in_the_result(
     trained: Any, store: Store, tmp_path: Path
 ) -> None:
     lines: list[str] = []
     task = Task(trained.job, Registry(tmp_path / "models"), store, lines.append)
     first, second = WORK["train"](task), WORK["train"](task)
-    assert (first["contest"], list(first["aliases"])) == (None, ["champion"])
-    assert second["contest"]["champion_version"] == first["version"]
-    assert second["contest"]["reason"] in lines[-1]
+    assert (first["comparison"], list(first["aliases"])) == (None, ["champion"])
+    assert second["comparison"]["champion_version"] == first["version"]
+    assert second["comparison"]["reason"] in lines[-1]
 
 
 def test_what_is_trained_by_hand_serves_at_once(trained: Any, store: Store, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_what_is_trained_by_hand_serves_at_once(trained: Any, store: Store, tmp_
     task = Task(trained.job, registry, store, lambda line: None, by_hand=True)
     WORK["train"](task)
     second = WORK["train"](task)
-    assert second["contest"] is None
+    assert second["comparison"] is None
     assert registry.champion("small") == second["version"]
 
 

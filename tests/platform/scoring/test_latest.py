@@ -6,8 +6,8 @@ import numpy as np
 
 from foreshock.scoring.latest import Latest
 from foreshock_models.policy import Policy
-from foreshock_pipelines.jobs.score import score_panel
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.rows import score_panel
 
 
 def test_the_last_row_of_each_entity_with_a_sample_is_kept_with_what_is_usual(trained: Any) -> None:

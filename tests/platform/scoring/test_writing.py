@@ -19,7 +19,7 @@ from foreshock.store.unwritten import Block, StoredBlocks
 from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job, WriteConfig
-from foreshock_pipelines.jobs.score import Scored, Usual
+from foreshock_pipelines.scoring.scored import Scored, Usual
 
 STEP = 15_000
 

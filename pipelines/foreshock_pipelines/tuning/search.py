@@ -17,18 +17,18 @@ from ray.tune import Callback
 from foreshock_models.detectors import Choice, Detector, Float, Range, make
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.errors import JobError
-from foreshock_pipelines.jobs.judge import Judge, Members
+from foreshock_pipelines.evaluation.evaluator import Evaluator, Members
 
-__all__ = ["Found", "Trial", "Watch", "search"]
+__all__ = ["SearchResult", "Trial", "TrialCallback", "search"]
 
 RUNGS = (2, 6, 18)
-"""Epochs after which a network is compared with the others at the same one; the lower two thirds end there."""
+"""Epochs after which a network is compared with the others at the same one; the lower two thirds are stopped."""
 CPUS = 0.5
-"""Of a trial. As many run at a time as there are cores; the rest is left to those who score."""
+"""CPUs of a trial. As many trials run at a time as there are cores; the rest of the CPUs is left to scoring."""
 SAVE_EVERY = 2
-"""Seconds between two saves of where a search stands."""
+"""Seconds between two checkpoints of a search."""
 KILL_AFTER = 2
-"""Seconds after which a trial that was stopped in the middle of a fit is ended."""
+"""Seconds after which a trial that was stopped in the middle of a fit is killed."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,16 @@ class Trial:
     error: str = ""
 
 
-Watch = Callable[[Trial], None]
-"""Called as trials begin, report and end."""
+TrialCallback = Callable[[Trial], None]
+"""Called as trials start, report and end."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best setting of a detector, what its defaults got, and all trials; `tuned`: these are not the best."""
+class SearchResult:
+    """The best setting of a detector, the average precision of its defaults, and all trials.
+
+    ``tuned``: the best setting is not the defaults.
+    """
 
     detector: str
     params: dict[str, Any]
@@ -64,43 +67,43 @@ def search(
     name: str,
     fixed: Mapping[str, Any],
     space: Mapping[str, Range],
-    judge: Judge,
+    evaluator: Evaluator,
     *,
-    beside: Members,
+    others: Members,
     trials: int,
     seconds: float | None,
     seed: int,
     folder: Path,
-    watch: Watch = lambda trial: None,
-) -> Found:
-    """Try settings of one detector: its defaults first, then what Optuna proposes from what was seen.
+    on_trial: TrialCallback = lambda trial: None,
+) -> SearchResult:
+    """Try settings of one detector: its defaults first, then those that Optuna proposes from earlier trials.
 
     Parameters
     ----------
     fixed
         Parameters that are not searched.
-    beside
-        The other detectors of the model: a setting is as good as it makes the whole.
+    others
+        The other detectors of the model: a setting is as good as it makes the whole model.
     folder
-        Where the search is kept; one that was left in the middle, by a dead process too, goes on.
+        Folder of checkpoints; a search that was interrupted, by the death of its process too, resumes from them.
 
     Raises
     ------
     JobError
-        No trial came to its end: none was given enough time, or all failed; says why.
+        No trial was completed: there was too little time, or all failed; says why.
     """
     import ray
     from ray import tune
 
-    _set_up_tune()
-    settled = {k: v for k, v in fixed.items() if k not in space}
+    _configure_tune()
+    kept = {k: v for k, v in fixed.items() if k not in space}
     task = tune.with_resources(
-        # the judge knows detectors by identity, which parameters that are sent one by one would lose
-        tune.with_parameters(_trial, name=name, fixed=settled, seed=seed, judge_and_beside=(judge, beside)),
+        # the evaluator caches by identity, which parameters that are sent one by one would lose
+        tune.with_parameters(_trial, name=name, fixed=kept, seed=seed, evaluator_and_others=(evaluator, others)),
         {"cpu": CPUS},
     )
     key = str(folder / _file_name(name))
-    _WATCHED[key] = watch
+    _CALLBACKS[key] = on_trial
     try:
         if tune.Tuner.can_restore(key):
             tuner = tune.Tuner.restore(key, task, resume_unfinished=True)
@@ -109,15 +112,15 @@ def search(
             tuner = _tuner(task, name, space, trials, seconds, seed, folder, min(cores, os.cpu_count() or 1))
         results = tuner.fit()
     finally:
-        del _WATCHED[key]
-    seen = [_seen(name, number, results[number]) for number in range(len(results))]
-    return _best(name, settled, space, seen, seconds)
+        del _CALLBACKS[key]
+    trials_done = [_outcome(name, number, results[number]) for number in range(len(results))]
+    return _best(name, kept, space, trials_done, seconds)
 
 
-def _set_up_tune() -> None:
-    """Ray Tune reads these from the environment."""
+def _configure_tune() -> None:
+    """Set what Ray Tune reads from the environment."""
     chosen = {
-        "RAY_AIR_NEW_OUTPUT": "0",  # the other one talks whatever verbosity is asked for
+        "RAY_AIR_NEW_OUTPUT": "0",  # the new output ignores the verbosity
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C means stop, not "take what there is"
         "TUNE_GLOBAL_CHECKPOINT_S": str(SAVE_EVERY),
@@ -162,7 +165,7 @@ def _tuner(
         ),
         run_config=tune.RunConfig(
             name=_file_name(name), storage_path=str(folder), verbose=0,
-            callbacks=[_Watcher(name, str(folder / _file_name(name))), JsonLoggerCallback()],
+            callbacks=[_TrialReporter(name, str(folder / _file_name(name))), JsonLoggerCallback()],
         ),
     )  # fmt: skip
 
@@ -173,29 +176,30 @@ def _trial(
     name: str,
     fixed: Mapping[str, Any],
     seed: int,
-    judge_and_beside: tuple[Judge, Members],
+    evaluator_and_others: tuple[Evaluator, Members],
 ) -> None:
-    """Fit with one setting and report the mark of the whole model; with a network as it stands, at each rung."""
+    """Fit with one setting and report the average precision of the whole model; of a network, also at each rung."""
     from ray import tune
 
-    judge, beside = judge_and_beside
+    evaluator, others = evaluator_and_others
     began = time.perf_counter()
     detector = make(name, **{"random_state": seed, **fixed, **config})
     epochs = 1
 
-    def on_epoch(epoch: int, settle: Callable[[], Detector]) -> None:
+    def on_epoch(epoch: int, snapshot: Callable[[], Detector]) -> None:
         nonlocal epochs
         epochs = epoch
         if epoch in RUNGS:
-            half = copy(settle()).calibrate(judge.rows, judge.budget)
-            tune.report({"auc_pr": judge.mark({**beside, name: half}), "epoch": epoch, "done_fit": False})
+            partial = copy(snapshot()).calibrate(evaluator.rows, evaluator.budget)
+            auc_pr = evaluator.average_precision({**others, name: partial})
+            tune.report({"auc_pr": auc_pr, "epoch": epoch, "done_fit": False})
 
     if isinstance(detector, NetworkDetector):
         detector.on_epoch = on_epoch
-    detector.fit(judge.rows, budget=judge.budget)
+    detector.fit(evaluator.rows, budget=evaluator.budget)
     seconds = time.perf_counter() - began
-    mark = judge.mark({**beside, name: detector})
-    tune.report({"auc_pr": mark, "epoch": epochs, "done_fit": True, "seconds": seconds})
+    auc_pr = evaluator.average_precision({**others, name: detector})
+    tune.report({"auc_pr": auc_pr, "epoch": epochs, "done_fit": True, "seconds": seconds})
 
 
 def _distribution(values: Range) -> Any:
@@ -208,8 +212,8 @@ def _distribution(values: Range) -> Any:
     return IntDistribution(values.low, values.high, log=values.log)
 
 
-def _seen(name: str, number: int, result: Any) -> Trial:
-    """What came of a trial."""
+def _outcome(name: str, number: int, result: Any) -> Trial:
+    """Convert a result of Ray Tune."""
     last = result.metrics or {}
     error = "" if result.error is None else _reason(str(result.error))
     state = "failed" if error else "done" if last.get("done_fit") else "stopped"
@@ -218,13 +222,13 @@ def _seen(name: str, number: int, result: Any) -> Trial:
 
 
 def _reason(trace: str) -> str:
-    """The last line of a traceback: what was raised."""
+    """Return the last line of a traceback, which names the error."""
     return next((line.strip() for line in reversed(trace.splitlines()) if line.strip()), "no reason given")[:300]
 
 
 def _best(
-    name: str, settled: dict[str, Any], space: Mapping[str, Range], trials: list[Trial], seconds: float | None
-) -> Found:
+    name: str, kept: dict[str, Any], space: Mapping[str, Range], trials: list[Trial], seconds: float | None
+) -> SearchResult:
     done = [t for t in trials if t.state == "done" and t.auc_pr is not None and np.isfinite(t.auc_pr)]
     failed = [t for t in trials if t.state == "failed"]
     if not done and failed:
@@ -239,42 +243,43 @@ def _best(
     default = next((t.auc_pr for t in done if t.params == defaults), None)
     # of equals, the first: the defaults
     best = max(done, key=lambda t: (t.auc_pr or 0.0, t.params == defaults))
-    params = {**settled, **best.params}
-    return Found(name, params, best.params != defaults, float(best.auc_pr or 0.0), default, trials)
+    params = {**kept, **best.params}
+    return SearchResult(name, params, best.params != defaults, float(best.auc_pr or 0.0), default, trials)
 
 
 def _file_name(name: str) -> str:
     return name.replace(":", "-")
 
 
-_WATCHED: dict[str, Watch] = {}
-"""Who looks at which search of this process: a callback of Ray Tune is saved with it, and must hold no function."""
+_CALLBACKS: dict[str, TrialCallback] = {}
+"""Callback of each search of this process: Ray Tune saves its own callbacks with a search, and those must hold no
+function."""
 
 
-class _Watcher(Callback):
-    """Passes on what happens to the trials."""
+class _TrialReporter(Callback):
+    """Passes on the progress of trials."""
 
     def __init__(self, name: str, key: str) -> None:
         self.name = name
         self.key = key
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trials, trial, "running", {})
+        self._report(trials, trial, "running", {})
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
         if not result.get("done_fit"):
-            self._tell(trials, trial, "running", result)
+            self._report(trials, trial, "running", result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         last = trial.last_result or {}
-        self._tell(trials, trial, "done" if last.get("done_fit") else "stopped", last)
+        self._report(trials, trial, "done" if last.get("done_fit") else "stopped", last)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trials, trial, "failed", {})
+        self._report(trials, trial, "failed", {})
 
-    def _tell(self, trials: list[Any], trial: Any, state: str, last: Mapping[str, Any]) -> None:
-        watch = _WATCHED.get(self.key)
-        if watch is not None:
+    def _report(self, trials: list[Any], trial: Any, state: str, last: Mapping[str, Any]) -> None:
+        on_trial = _CALLBACKS.get(self.key)
+        if on_trial is not None:
             seconds = last.get("seconds", last.get("time_total_s", 0.0))
             number = trials.index(trial)
-            watch(Trial(self.name, number, dict(trial.config), state, last.get("auc_pr"), seconds))
+            on_trial(Trial(self.name, number, dict(trial.config), state, last.get("auc_pr"), seconds))

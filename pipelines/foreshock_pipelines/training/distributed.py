@@ -1,4 +1,4 @@
-"""Several processes that train one network: Ray Train, with torch's distributed data parallel."""
+"""Data-parallel training of one network by several processes: Ray Train with torch's distributed data parallel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors._network import NetworkDetector
 from foreshock_models.errors import JobError
 from foreshock_models.panel import Panel
-from foreshock_pipelines.jobs._watch import counted
+from foreshock_pipelines.training.progress import report_epochs
 
-__all__ = ["check_room", "start_together"]
+__all__ = ["check_capacity", "start_distributed_fit"]
 
 CPUS = 0.5
-"""What a worker asks of the cluster, as a task that fits alone does."""
+"""CPUs that a worker requests from the cluster, the same as a task that fits alone."""
 RETRIES = 3
 
 
-def check_room(workers: int) -> None:
-    """Raise JobError if the cluster is too small, for they would wait for ever."""
+def check_capacity(workers: int) -> None:
+    """Raise JobError if the cluster has too few CPUs: the workers would wait forever."""
     import ray
 
     cpus = ray.cluster_resources().get("CPU", 0.0)
@@ -34,22 +34,22 @@ def check_room(workers: int) -> None:
         )
 
 
-def start_together(
-    name: str, detector: NetworkDetector, panel: Any, budget: Budget, workers: int, tally: Any = None
+def start_distributed_fit(
+    name: str, detector: NetworkDetector, panel: Any, budget: Budget, workers: int, counter: Any = None
 ) -> Any:
-    """Begin to fit on `workers` processes; gives the Ray reference of the fitted detector and its seconds.
+    """Start a fit on `workers` processes; return the Ray reference of the fitted detector and its seconds.
 
-    `panel` is a Ray reference, `tally` an actor that hears of epochs. A worker that dies begins the training anew.
+    `panel` is a Ray reference, `counter` an actor that counts epochs. A worker that dies restarts the training.
     """
     import ray
 
-    # a process of its own: Ray Train takes over SIGINT in the one that it is called from
-    task = ray.remote(num_cpus=0, max_retries=RETRIES, max_calls=1)(_lead)
-    return task.options(name=f"fit {name}").remote(name, detector, [panel], budget, workers, tally)
+    # a process of its own: Ray Train takes over SIGINT in the process that calls it
+    task = ray.remote(num_cpus=0, max_retries=RETRIES, max_calls=1)(_run_trainer)
+    return task.options(name=f"fit {name}").remote(name, detector, [panel], budget, workers, counter)
 
 
-def _lead(
-    name: str, detector: NetworkDetector, panel: list[Any], budget: Budget, workers: int, tally: Any
+def _run_trainer(
+    name: str, detector: NetworkDetector, panel: list[Any], budget: Budget, workers: int, counter: Any
 ) -> tuple[NetworkDetector, float]:
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -58,8 +58,8 @@ def _lead(
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="foreshock-train-") as folder:
         trainer = TorchTrainer(
-            _follow,
-            train_loop_config={"detector": detector, "panel": panel, "budget": budget, "tally": tally},
+            _train_worker,
+            train_loop_config={"detector": detector, "panel": panel, "budget": budget, "counter": counter},
             scaling_config=ScalingConfig(
                 num_workers=workers,
                 use_gpu=ray.cluster_resources().get("GPU", 0) >= workers,
@@ -73,23 +73,23 @@ def _lead(
     return result.return_value, time.perf_counter() - began
 
 
-def _follow(config: dict[str, Any]) -> Any:
-    """One worker: the whole fit, its training shared with the others. Rank 0 gives the fitted detector."""
+def _train_worker(config: dict[str, Any]) -> Any:
+    """Run the whole fit in one worker, its gradients shared with the others; rank 0 returns the fitted detector."""
     import ray
 
     (reference,) = config["panel"]
     panel: Panel = ray.get(reference)
     detector: NetworkDetector = config["detector"]
-    detector.team = _Team()
-    with counted(detector, config["tally"] if detector.team.rank == 0 else None):
+    detector.team = _RayTrainGroup()
+    with report_epochs(detector, config["counter"] if detector.team.rank == 0 else None):
         detector.fit(panel, budget=config["budget"])
-    alone = detector.team.rank == 0
+    first = detector.team.rank == 0
     detector.team = None
-    return detector if alone else None
+    return detector if first else None
 
 
-class _Team:
-    """The processes of a Ray Train run."""
+class _RayTrainGroup:
+    """The process group of a Ray Train run."""
 
     def __init__(self) -> None:
         import ray.train

@@ -1,4 +1,4 @@
-"""Score a pass by several Ray actors, on whatever nodes the cluster has: each takes its share of the entities."""
+"""Score a pass with several Ray actors, on any node of the cluster: each scores its share of the entities."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from foreshock_models.calibration.state import State
 from foreshock_models.errors import ForeshockError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
-from foreshock_pipelines.jobs.score import Scored, Usual, score_panel
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.rows import score_panel
+from foreshock_pipelines.scoring.scored import Scored, Usual
 
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector
@@ -131,11 +132,11 @@ def join(parts: Sequence[Scored]) -> Scored:
         members={name: np.concatenate([part.members[name] for part in parts]) for name in parts[0].members},
         new_normal=tuple(found for part in parts for found in part.new_normal),
         seconds={stage: max(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
-        usual=_together(beside) if beside else None,
+        usual=_join_usual(beside) if beside else None,
     )
 
 
-def _together(parts: Sequence[Usual]) -> Usual:
+def _join_usual(parts: Sequence[Usual]) -> Usual:
     stacked: list[Any] = [
         np.concatenate([getattr(part, name) for part in parts]) for name in ("expected", "lower", "upper")
     ]

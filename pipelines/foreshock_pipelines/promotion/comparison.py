@@ -1,4 +1,4 @@
-"""Let a new model prove itself against the champion, on rows that it was not fitted on."""
+"""Compare a challenger with the champion on held-out rows."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Step
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
+from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet, build_evaluation_set
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.exam import Exam, set_exam
-from foreshock_pipelines.jobs.score import policy_of
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.alert_policy import alert_policy
 
-__all__ = ["HELD_OUT", "Mark", "Verdict", "carry_on", "contest"]
+__all__ = ["HELD_OUT_SHARE", "Comparison", "Performance", "compare", "continue_calibration"]
 
-HELD_OUT = 0.15
-"""Newest share of the history that a challenger is not fitted on, but compared by."""
-UNLUCKY = 40
-"""A count of false alerts that chance gives less often than once in so many is too high."""
+HELD_OUT_SHARE = 0.15
+"""Newest share of the history that a challenger is not fitted on, but compared on."""
+TOLERATED_CHANCE = 1 / 40
+"""A count of false alerts that chance exceeds more rarely than this is too high."""
 SEED = 4711
-"""Of the anomalies in a contest: others than those that settings were searched with."""
+"""Seed of the planted anomalies: others than those that settings were searched with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """How one model did: average precision on anomalies; alerts on rows without any known one."""
+class Performance:
+    """Average precision of a model on anomalies, and its alerts on rows without any known one."""
 
     auc_pr: float
     false_alerts: int
@@ -40,8 +40,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Which of two models is to serve, and why. ``basis``: ``labels``, ``planted`` anomalies or both."""
+class Comparison:
+    """The performance of both models, which of them wins, and why. ``basis``: ``labels``, ``planted`` or both."""
 
     won: bool
     reason: str
@@ -49,8 +49,8 @@ class Verdict:
     start: datetime
     end: datetime
     rows: int
-    challenger: Mark
-    champion: Mark | None = None
+    challenger: Performance
+    champion: Performance | None = None
     champion_version: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,67 +58,70 @@ class Verdict:
         return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
 
 
-def contest(
+def compare(
     job: Job, registry: Registry, challenger: Detector, panel: Panel, since: int, *,
-    labels: Intervals | None = None, beside: bool = False, margin: float = 0.0,
-) -> Verdict:  # fmt: skip
+    labels: Intervals | None = None, plant_beside: bool = False, margin: float = 0.0,
+) -> Comparison:  # fmt: skip
     """Compare a fitted model with the job's champion on the rows of `panel` from `since` on.
 
     Both score these rows twice: as they are, where each alert outside of known anomalies is a false one; and with
     anomalies, known or planted ones. The challenger wins if its average precision is at least the champion's plus
     `margin`, and it has no more false alerts than the champion, or than the budget allows, chance aside: at most
-    as many as a Poisson count of that mean exceeds once in `UNLUCKY`. Chance is granted beside the budget, not
-    beside the champion, lest the allowance grow from one champion to the next. A champion that has seen these rows
-    has learnt from them what is usual, and its alert line, at most: no detector is fitted on the newest quarter.
+    as many as a Poisson count of that mean exceeds with `TOLERATED_CHANCE`. Chance is granted beside the budget,
+    not beside the champion, lest the allowance grow from one champion to the next. A champion that has seen these
+    rows has learnt from them what is usual, and its alert line, at most: no detector is fitted on the newest
+    quarter.
 
     Parameters
     ----------
-    beside
+    plant_beside
         Plant anomalies beside known ones.
     margin
         Above 0: the challenger must be better; below: it may be a little worse, for any two trainings differ.
     """
-    exam = set_exam(panel, since, labels=labels, beside=beside, seed=SEED)
-    mark = _mark(job, challenger, exam, panel, labels)
+    held_out = build_evaluation_set(panel, since, labels=labels, plant_beside=plant_beside, seed=SEED)
+    after = _performance(job, challenger, held_out, panel, labels)
     rows = int((panel.timestamps >= since).sum())
-    about = (exam.basis, _time(since), _time(int(panel.timestamps.max())), rows, mark)
+    about = (held_out.basis, _time(since), _time(int(panel.timestamps.max())), rows, after)
     version = registry.champion(job.name)
     if version is None:
-        return Verdict(True, f"there is no champion yet; {mark}", *about)
+        return Comparison(True, f"there is no champion yet; {after}", *about)
     champion, model = registry.load(job.name, version)
     if champion.features_in_ != challenger.features_in_:
-        return Verdict(True, f"the champion {version} knows other features", *about, champion_version=version)
-    before = _mark(job, champion, exam, panel, labels)
+        return Comparison(True, f"the champion {version} knows other features", *about, champion_version=version)
+    before = _performance(job, champion, held_out, panel, labels)
     allowed = max(before.false_alerts, _at_most(_expected(job, panel, since)))
-    better = mark.auc_pr >= before.auc_pr + margin
-    calm = mark.false_alerts <= allowed
-    reason = f"on {exam.basis} anomalies: challenger {mark}; champion {before}"
+    better = after.auc_pr >= before.auc_pr + margin
+    calm = after.false_alerts <= allowed
+    reason = f"on {held_out.basis} anomalies: challenger {after}; champion {before}"
     if not better:
         reason += f"; AUC-PR had to be at least {before.auc_pr + margin:.3f}"
     if not calm:
         reason += f"; more than {allowed} false alerts are too many"
     if int(datetime.fromisoformat(model.manifest["training"]["end"]).timestamp() * 1000) > since:
         reason += "; what is usual, and the alert line, the champion has learnt from some of these rows"
-    return Verdict(better and calm, reason, *about, champion=before, champion_version=version)
+    return Comparison(better and calm, reason, *about, champion=before, champion_version=version)
 
 
-def carry_on(detector: Detector, panel: Panel, since: int) -> None:
-    """Let the calibration of a fitted model see the rows from `since` on, so that it begins where they end."""
+def continue_calibration(detector: Detector, panel: Panel, since: int) -> None:
+    """Advance the calibration of a fitted model over the rows from `since` on, as live scoring would."""
     done = detector.score(_from(panel, since, detector), since=since)
     # entities without a row in the meantime keep where they stood
     detector.state_ = detector.state_.merge([detector.state_, done.state])
     detector.calibrator_.state = detector.state_
 
 
-def _mark(job: Job, detector: Detector, exam: Exam, panel: Panel, labels: Intervals | None) -> Mark:
-    scored = detector.score(_from(panel, exam.since, detector), since=exam.since)
+def _performance(
+    job: Job, detector: Detector, held_out: EvaluationSet, panel: Panel, labels: Intervals | None
+) -> Performance:
+    scored = detector.score(_from(panel, held_out.since, detector), since=held_out.since)
     rows = scored.panel
-    policy = policy_of(job)
+    policy = alert_policy(job)
     step = policy.walk(rows, scored.score, np.ones(rows.n_rows, np.bool_)).step
     opened = step == Step.OPENED
     if labels:
         opened &= ~label_rows(rows, labels, must=False)
-    return Mark(round(exam.mark(detector), 4), int(opened.sum()))
+    return Performance(round(held_out.average_precision(detector), 4), int(opened.sum()))
 
 
 def _expected(job: Job, panel: Panel, since: int) -> float:
@@ -129,7 +132,7 @@ def _expected(job: Job, panel: Panel, since: int) -> float:
 
 def _at_most(expected: float) -> int:
     """The largest count that is not unlucky where so many are expected."""
-    return int(poisson.isf(1 / UNLUCKY, expected))
+    return int(poisson.isf(TOLERATED_CHANCE, expected))
 
 
 def _from(panel: Panel, since: int, detector: Detector) -> Panel:

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshock_models.errors import DataError, QueryError, SourceUnavailable
-from foreshock_pipelines.datasets import reading
-from foreshock_pipelines.datasets.parquet import ParquetSource
-from foreshock_pipelines.datasets.reading import from_dataset
-from foreshock_pipelines.datasets.source import open_source
+from foreshock_pipelines.datasets import ray_dataset
+from foreshock_pipelines.datasets.ray_dataset import collect_windows
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.sources import open_source
+from foreshock_pipelines.sources.parquet import ParquetSource
 
 Save = Callable[..., Path]
 
@@ -173,13 +173,13 @@ def test_a_file_without_rows_has_no_latest_time(path: Path, fleet: Windows) -> N
 def test_a_dataset_read_by_ray_tasks_is_the_whole_read(
     path: Path, fleet: Windows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_STEPS", 500)  # three tasks
+    monkeypatch.setattr(ray_dataset, "MAX_STEPS", 500)  # three tasks
     source = ParquetSource(make_job(path))
     dataset = source.dataset(fleet.start, fleet.end)
     blocks = [Windows(block) for block in _blocks(dataset)]
     assert sorted(block.start for block in blocks) == [fleet.start + timedelta(minutes=m) for m in (0, 500, 1000)]
     assert all(block.entities == fleet.entities for block in blocks)
-    assert from_dataset(dataset) == source.read(fleet.start, fleet.end)
+    assert collect_windows(dataset) == source.read(fleet.start, fleet.end)
 
 
 @pytest.mark.ray
@@ -187,7 +187,7 @@ def test_a_dataset_read_by_ray_tasks_is_the_whole_read(
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_dataset_outside_of_the_file_is_empty(path: Path, fleet: Windows) -> None:
     later = fleet.end + timedelta(days=1)
-    got = from_dataset(ParquetSource(make_job(path)).dataset(later, later + timedelta(hours=1)))
+    got = collect_windows(ParquetSource(make_job(path)).dataset(later, later + timedelta(hours=1)))
     assert (got.n_rows, got.features) == (0, ("cpu", "memory"))
 
 

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from foreshock_models.errors import DataError, QueryError, SourceUnavailable, allowed
-from foreshock_pipelines.datasets.reading import grid, in_range, read_tasks
-from foreshock_pipelines.datasets.source import Progress
+from foreshock_pipelines.datasets.grid import grid, mask_out_of_range
+from foreshock_pipelines.datasets.ray_dataset import ray_dataset
 from foreshock_pipelines.datasets.windows import TIMESTAMP, Windows
+from foreshock_pipelines.progress import PartProgress
 
 if TYPE_CHECKING:
     import ray.data
@@ -37,7 +38,7 @@ class ParquetSource:
         self.path = job.source.parquet
         self._cache: tuple[object, Windows] | None = None
 
-    def read(self, start: datetime, end: datetime, *, progress: Progress | None = None) -> Windows:
+    def read(self, start: datetime, end: datetime, *, progress: PartProgress | None = None) -> Windows:
         """Rows of the file with start <= time <= end; times outside of the file give none."""
         first, last = grid(start, end, self.job.step_seconds)
         windows = self._windows().between(first, last)
@@ -47,7 +48,7 @@ class ParquetSource:
 
     def dataset(self, start: datetime, end: datetime) -> ray.data.Dataset:
         n_entities = max(self.discover().values(), default=1)
-        return read_tasks(self.job, start, end, n_entities, _read_part)
+        return ray_dataset(self.job, start, end, n_entities, _read_part)
 
     def latest(self) -> datetime:
         windows = self._windows()
@@ -112,7 +113,7 @@ class ParquetSource:
         if set(windows.labels) != set(job.entity):
             extra = min(set(windows.labels) - set(job.entity))
             raise QueryError(f"{self.path}: the file has an entity label {extra!r} that the job does not name")
-        return in_range(windows.keep(job.features, job=job.name), job)
+        return mask_out_of_range(windows.keep(job.features, job=job.name), job)
 
 
 def _read_part(job: Job, start: datetime, end: datetime) -> Windows:

@@ -15,7 +15,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import VAE
 from foreshock_models.errors import JobError
 from foreshock_models.panel import Panel
-from foreshock_pipelines.jobs.train import Fitted, fit
+from foreshock_pipelines.training.fit import FitResult, fit
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 BUDGET = Budget.parse("1 per day")
@@ -28,7 +28,7 @@ def panel(trained: Any) -> Panel:
     return rows.select(list(rows.entities[:2]))
 
 
-def fit_while(killing: Callable[[], psutil.Process], panel: Panel, **options: Any) -> Fitted:
+def fit_while(killing: Callable[[], psutil.Process], panel: Panel, **options: Any) -> FitResult:
     """Fit in a thread; kill the process that `killing` waits for."""
     with ThreadPoolExecutor(1) as pool:
         fitting = pool.submit(fit, panel, NETWORKS, BUDGET, **options)
