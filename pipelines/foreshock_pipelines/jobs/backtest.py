@@ -25,8 +25,8 @@ from foreshock_models.policy import Step, Walk
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.scoring.causes import Cause, Causes
 from foreshock_pipelines.scoring.rows import score_under
-from foreshock_pipelines.scoring.scored import Cause
 from foreshock_pipelines.training.fit import fit
 from foreshock_pipelines.training.history import read_history, usable_entities
 
@@ -171,7 +171,7 @@ class _Part:
     panel: Panel
     score: NDArray[np.float64]
     walk: Walk
-    causes: dict[int, list[Cause]]
+    causes: Causes
 
 
 def backtest(
@@ -342,16 +342,12 @@ def _alerts(parts: Sequence[_Part]) -> Iterator[ReplayedAlert]:
     """Alerts of consecutive stretches, one that goes over a refit being one."""
     open_: dict[str, ReplayedAlert] = {}
     for part in parts:
-        explained = np.array(sorted(part.causes), dtype=np.int64)
         for entity, rows in part.panel:
             for row in (np.flatnonzero(part.walk.step[rows] >= Step.OPENED) + rows.start).tolist():
                 step, peak = part.walk.step[row], float(part.walk.peak[row])
                 at = datetime.fromtimestamp(int(part.panel.timestamps[row]) / 1000, UTC)
                 if step == Step.OPENED:
-                    near = int(np.searchsorted(explained, row, side="right")) - 1
-                    causes = (
-                        part.causes[int(explained[near])] if near >= 0 and explained[near] >= rows.start else []
-                    )
+                    causes = part.causes.at(entity, int(part.panel.timestamps[row]))
                     open_[entity] = ReplayedAlert(entity, at, None, peak, causes)
                 elif entity in open_:
                     open_[entity] = replace(open_[entity], score=max(open_[entity].score, peak))

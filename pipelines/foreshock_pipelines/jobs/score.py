@@ -23,6 +23,7 @@ from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import PanelScorer, score_panel
 from foreshock_pipelines.scoring.scored import Scored
 from foreshock_pipelines.sources import Source
@@ -84,7 +85,7 @@ def score_pass(
     if panel.n_rows == 0:
         none = np.zeros(0)
         flags = none.astype(np.bool_)
-        return Scored(version, panel, none, flags, flags, {}, state or detector.state_, until_ms=last)
+        return Scored(version, panel, none, flags, flags, Causes(), state or detector.state_, until_ms=last)
     since = _since(panel, first, cursors)
     earliest = _earliest(panel, since, first, cursors, round(job.step_seconds * 1000))
     if earliest < first:

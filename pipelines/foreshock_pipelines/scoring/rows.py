@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
-from foreshock_pipelines.scoring.scored import Cause, Scored, Usual
+from foreshock_pipelines.scoring.causes import Causes, causes_of, last_explained
+from foreshock_pipelines.scoring.scored import Scored, Usual
 
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector  # whoever imports the protocol need not load torch
 
-__all__ = ["PanelScorer", "causes_of", "score_panel", "score_under"]
+__all__ = ["PanelScorer", "score_panel", "score_under"]
 
 MAX_EXPLAINED = 200
-"""Rows explained in one pass; if more are anomalous, those with the highest scores."""
-CAUSES = 5
+"""Rows explained in one pass."""
+FOLLOWS = 0.5
+"""A row with a lower score is not part of the anomaly that was explained before it."""
 
 
 class PanelScorer(Protocol):
@@ -43,7 +45,7 @@ def score_panel(
     state: State | None = None,
     usual: bool = False,
 ) -> Scored:
-    """Score rows from `since` on, say which may alert, and why the anomalous ones are."""
+    """Score the rows from `since` on, decide which may alert, and explain the anomalous ones."""
     return score_under(detector, version, panel, [policy], since=since, state=state, usual=usual)[0]
 
 
@@ -57,7 +59,7 @@ def score_under(
     state: State | None = None,
     usual: bool = False,
 ) -> list[Scored]:
-    """As `score_panel`, once for several policies: what they give differs in `permitted` alone."""
+    """Score as `score_panel` does, once for several policies: the results differ in `permitted` alone."""
     began = time.perf_counter()
     scores = detector.score(panel, since=since, state=state)
     seconds = {"score": time.perf_counter() - began}
@@ -66,17 +68,18 @@ def score_under(
     normal = detector.usual(rows) if len(explained) or usual else None
     beside = Usual(normal.expected, normal.lower, normal.upper) if normal is not None and usual else None
     attributions = np.zeros((0, rows.n_features))
-    causes: dict[int, list[Cause]] = {}
+    causes = Causes()
     if normal is not None and len(explained):
         attributions = detector.explain(panel, _positions_in(panel, rows)[explained]).attributions
-        causes = {
-            row: causes_of(
-                rows.features, values, rows.values[row], normal.expected[row], normal.lower[row], normal.upper[row]
-            )
+        found_at = [(rows.entities[rows.codes[row]], int(rows.timestamps[row])) for row in explained.tolist()]
+        columns = (rows.values, normal.expected, normal.lower, normal.upper)
+        drove = [
+            causes_of(rows.features, values, *(column[row] for column in columns))
             for row, values in zip(explained.tolist(), attributions, strict=True)
-        }
-    latest = _latest_explained(rows, explained, scores.score) if len(explained) else np.full(rows.n_rows, -1)
-    some = latest >= 0
+        ]
+        causes = Causes(dict(zip(found_at, drove, strict=True)))
+    latest = last_explained(rows, explained)
+    some = (latest >= 0) & (scores.score >= FOLLOWS)
     found = []
     seconds["explain"] = time.perf_counter() - began - seconds["score"]
     for policy in policies:
@@ -113,47 +116,29 @@ def _rows_to_explain(rows: Panel, score: NDArray[np.float64], policy: Policy) ->
     starts = np.flatnonzero(begins)
     place = np.arange(len(over)) - np.repeat(starts, np.diff(np.r_[starts, len(over)]))
     wanted = (place == 0) | ((place >= policy.needed - 1) & ((place - policy.needed + 1) % policy.of == 0))
-    chosen = over[wanted]
-    if len(chosen) > MAX_EXPLAINED:
-        chosen = np.sort(chosen[np.argsort(-score[chosen], kind="stable")[:MAX_EXPLAINED]])
-    return chosen
+    return _most_useful(over[wanted], codes[wanted], place[wanted] == policy.needed - 1, score)
 
 
-def _latest_explained(rows: Panel, explained: NDArray[np.int64], score: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each row, which explained row of its entity was the last not after it; -1 for none ``(n_rows,)``."""
-    at = np.searchsorted(explained, np.arange(rows.n_rows), side="right") - 1
-    same = rows.codes[explained[np.maximum(at, 0)]] == rows.codes
-    latest: NDArray[np.int64] = np.where((at >= 0) & same & (score >= 0.5), at, -1)
-    return latest
+def _most_useful(
+    rows: NDArray[np.int64], codes: NDArray[np.int64], opens: NDArray[np.bool_], score: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """At most `MAX_EXPLAINED` rows: one of each entity before a second one of any, those that open alerts first.
+
+    ``rows`` ``(n,)`` increasing, ``codes`` of their entities, ``opens``: rows that can open an alert.
+    """
+    if len(rows) <= MAX_EXPLAINED:
+        return rows
+    order = np.lexsort((-score[rows], ~opens, codes))  # entity by entity, the most useful row first
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
+    turn = np.empty(len(rows), np.int64)  # of each row: how many of its entity come before it
+    turn[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+    return np.sort(rows[np.lexsort((-score[rows], turn))[:MAX_EXPLAINED]])
 
 
 def _positions_in(panel: Panel, rows: Panel) -> NDArray[np.int64]:
-    """Where the kept rows stand in the panel with context: the last ones of each entity ``(n_kept,)``."""
+    """Return the numbers of the kept rows, the last of each entity, in the panel with context ``(n_kept,)``."""
     if rows.n_rows == panel.n_rows:
         return np.arange(panel.n_rows)
     ends = dict(zip(panel.entities, panel.offsets[1:].tolist(), strict=True))
     parts = [np.arange(ends[name] - (s.stop - s.start), ends[name]) for name, s in rows]
     return np.concatenate(parts)
-
-
-def causes_of(
-    features: tuple[str, ...],
-    attributions: NDArray[np.float64],
-    observed: NDArray[np.float64],
-    expected: NDArray[np.float64],
-    lower: NDArray[np.float64],
-    upper: NDArray[np.float64],
-) -> list[Cause]:
-    """The features that drove one row's score, the largest first; each argument ``(n_features,)``."""
-    positive = np.maximum(attributions, 0.0)
-    share = positive / max(float(positive.sum()), 1e-12)
-    order = np.argsort(-share, kind="stable")[:CAUSES]
-    return [
-        Cause(features[j], round(float(share[j]), 4), *(_number(x[j]) for x in (observed, expected, lower, upper)))
-        for j in order
-        if share[j] > 0.01
-    ]
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -9,25 +9,14 @@ from numpy.typing import NDArray
 
 from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
+from foreshock_pipelines.scoring.causes import Causes
 
-__all__ = ["Cause", "Scored", "Usual"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A feature that drove a score: its share of the attributions, and what it was beside what is usual."""
-
-    feature: str
-    share: float
-    observed: float | None
-    expected: float | None
-    lower: float | None
-    upper: float | None
+__all__ = ["Scored", "Usual"]
 
 
 @dataclass(frozen=True)
 class Usual:
-    """What each feature is on a usual day at that hour, and its band: ``(n_rows, n_features)`` each."""
+    """Usual values of each feature at that hour of the day, with their band: ``(n_rows, n_features)`` each."""
 
     expected: NDArray[np.float64]
     lower: NDArray[np.float64]
@@ -42,12 +31,13 @@ class Scored:
     ----------
     panel : the rows, without context; none if there was no sample
     score, warming, permitted : ``(n_rows,)``
-    causes : row number to the causes at that row, for rows that were explained
-    state : of the detector, after the last row
-    new_normal : entity and time of each regime accepted as the new normal
-    seconds : stage to how long it took: ``fetch``, ``score``, ``explain``
-    until_ms : up to when rows were looked for; None: the last row
-    usual : of each row, if it was asked for
+    causes : of the rows that were explained
+    state : state of the detector after the last row
+    members : score of each detector of an ensemble, ``(n_rows,)``
+    new_normal : entity and time of each regime that was accepted as the new normal
+    seconds : duration of each stage: ``fetch``, ``score``, ``explain``
+    until_ms : the time up to which rows were read; None: that of the last row
+    usual : usual values of each row, if they were requested
     """
 
     version: str
@@ -55,7 +45,7 @@ class Scored:
     score: NDArray[np.float64]
     warming: NDArray[np.bool_]
     permitted: NDArray[np.bool_]
-    causes: dict[int, list[Cause]]
+    causes: Causes
     state: State
     members: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     new_normal: tuple[tuple[str, int], ...] = ()
@@ -65,5 +55,5 @@ class Scored:
 
     @property
     def last_ms(self) -> int:
-        """The time up to which this pass brings scoring."""
+        """The time up to which the job is scored after this pass."""
         return int(self.panel.timestamps.max()) if self.until_ms is None else self.until_ms

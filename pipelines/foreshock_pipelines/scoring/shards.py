@@ -15,6 +15,7 @@ from foreshock_models.errors import ForeshockError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import score_panel
 from foreshock_pipelines.scoring.scored import Scored, Usual
 
@@ -117,7 +118,6 @@ class Shards:
 
 def join(parts: Sequence[Scored]) -> Scored:
     """One pass of what several workers scored of it, each for other entities, in their order."""
-    starts = np.cumsum([0, *(part.panel.n_rows for part in parts)]).tolist()
     beside = [part.usual for part in parts if part.usual is not None]
     return Scored(
         version=parts[0].version,
@@ -125,9 +125,7 @@ def join(parts: Sequence[Scored]) -> Scored:
         score=np.concatenate([part.score for part in parts]),
         warming=np.concatenate([part.warming for part in parts]),
         permitted=np.concatenate([part.permitted for part in parts]),
-        causes={
-            a + row: found for a, part in zip(starts, parts, strict=False) for row, found in part.causes.items()
-        },
+        causes=Causes.join(part.causes for part in parts),
         state=State.merge([part.state for part in parts]),
         members={name: np.concatenate([part.members[name] for part in parts]) for name in parts[0].members},
         new_normal=tuple(found for part in parts for found in part.new_normal),

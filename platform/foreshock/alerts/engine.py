@@ -20,7 +20,7 @@ from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, Step, Walk, note_samples, severity, with_series, without_series
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.scoring.alert_policy import alert_policy
-from foreshock_pipelines.scoring.scored import Cause, Scored
+from foreshock_pipelines.scoring.scored import Scored
 
 __all__ = ["PLATFORM", "Change", "Engine"]
 
@@ -132,7 +132,6 @@ class Engine:
     ) -> list[Change]:
         changes: list[Change] = []
         panel = scored.panel
-        explained = np.array(sorted(scored.causes), dtype=np.int64)
         for i in _telling_rows(walk.step, panel.codes).tolist():
             key = (panel.entities[panel.codes[i]], "anomaly", "")
             at = int(panel.timestamps[i])
@@ -140,7 +139,7 @@ class Engine:
             step = walk.step[i]
             change: Change | None = None
             if step == Step.OPENED and alert is None:
-                change = self._open(c, job, scored, walk, i, explained, now_ms)
+                change = self._open(c, job, scored, walk, i, now_ms)
             elif step == Step.RESOLVED and alert is not None:
                 why = f"no anomalous row for {format_duration(job.alerts.resolve_after)}"
                 change = self._resolve(c, alert, at, why)
@@ -162,14 +161,13 @@ class Engine:
         scored: Scored,
         walk: Walk,
         row: int,
-        explained: NDArray[np.int64],
         now_ms: int,
     ) -> Change | None:
         panel = scored.panel
         entity = panel.entities[panel.codes[row]]
         at = int(panel.timestamps[row])
         score = float(scored.score[row])
-        causes = _causes_at(scored, row, explained)
+        causes = scored.causes.at(entity, at)
         before = self.store.last_resolved(c, job.name, entity, "anomaly")
         again = job.alerts.resolve_after.total_seconds() * 1000
         if before is not None and before.resolved_ms is not None and at - before.resolved_ms <= again:
@@ -318,12 +316,3 @@ def _telling_rows(step: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[n
         (step == Step.OPENED) | (step == Step.RESOLVED) | (last & (step != Step.CALM))
     )
     return telling
-
-
-def _causes_at(scored: Scored, row: int, explained: NDArray[np.int64]) -> list[Cause]:
-    """The causes at the last explained row of that entity that is not after `row`."""
-    codes = scored.panel.codes
-    at = int(np.searchsorted(explained, row, side="right")) - 1
-    if at < 0 or codes[explained[at]] != codes[row]:
-        return []
-    return scored.causes[int(explained[at])]

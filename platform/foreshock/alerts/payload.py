@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from foreshock.store.store import Alert
-from foreshock_pipelines.scoring.scored import Cause
+from foreshock_pipelines.scoring.causes import Cause
 
 __all__ = ["alert_payload", "causes_json", "iso", "summarise"]
 

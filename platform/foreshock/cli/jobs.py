@@ -121,9 +121,8 @@ def score(
     panel = scored.panel
     found = []
     for i in np.flatnonzero(walk.step == Step.OPENED).tolist():
-        row = max((r for r in scored.causes if r <= i), default=None)
-        causes = scored.causes[row][:3] if row is not None else []
-        found.append((panel.entities[panel.codes[i]], _stamp(panel.timestamps[i]), float(scored.score[i]), causes))
+        entity, at = panel.entities[panel.codes[i]], int(panel.timestamps[i])
+        found.append((entity, _stamp(at), float(scored.score[i]), scored.causes.at(entity, at)[:3]))
     if output is not None:
         _write_scores(output, scored)
     if as_json:

@@ -22,7 +22,7 @@ from foreshock_models.errors import DataError, ForeshockError, RegistryError, al
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import to_ms
 from foreshock_pipelines.registry import Model, Registry
-from foreshock_pipelines.scoring.rows import causes_of
+from foreshock_pipelines.scoring.causes import causes_of
 
 __all__ = ["Explainer", "Scorer", "Served", "ServedModels", "score_together"]
 

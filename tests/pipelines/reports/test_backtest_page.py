@@ -8,7 +8,7 @@ import numpy as np
 
 from foreshock_pipelines.jobs.backtest import BacktestReport, Outcome, ReplayedAlert
 from foreshock_pipelines.reports.backtest import render
-from foreshock_pipelines.scoring.scored import Cause
+from foreshock_pipelines.scoring.causes import Cause
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -18,7 +18,8 @@ from foreshock_models.calibration.state import State
 from foreshock_models.errors import NotifyError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job, parse_job
-from foreshock_pipelines.scoring.scored import Cause, Scored
+from foreshock_pipelines.scoring.causes import Cause, Causes
+from foreshock_pipelines.scoring.scored import Scored
 
 STEP = 60_000
 JOB = """
@@ -103,7 +104,9 @@ def scored() -> Callable[..., Scored]:
             step=60.0,
         )
         flat = np.nan_to_num(flat)
-        causes = {int(i): [Cause("cpu", 0.9, 0.97, 0.4, 0.3, 0.5)] for i in np.flatnonzero(flat >= 1)}
+        over = np.flatnonzero(flat >= 1)
+        at = [(panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in over]
+        causes = Causes({key: [Cause("cpu", 0.9, 0.97, 0.4, 0.3, 0.5)] for key in at})
         state = State(tuple(scores), {"calibration": np.zeros((len(scores), 1))})
         true = np.ones(len(flat), bool)
         fields: dict[str, Any] = {"warming": ~true, "permitted": true, **more}

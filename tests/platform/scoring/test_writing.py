@@ -19,6 +19,7 @@ from foreshock.store.unwritten import Block, StoredBlocks
 from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job, WriteConfig
+from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.scored import Scored, Usual
 
 STEP = 15_000
@@ -51,7 +52,7 @@ def scored(entities: int = 2, steps: int = 3, first: int | None = None, features
     flags = np.zeros(n, np.bool_)
     rows = np.arange(n, dtype=np.float64)
     usual = Usual(values * 2, values, values * 3)
-    return Scored("v1", panel, rows, flags, flags, {}, State(), members={"iforest": rows / 2}, usual=usual)
+    return Scored("v1", panel, rows, flags, flags, Causes(), State(), members={"iforest": rows / 2}, usual=usual)
 
 
 def until(condition: Callable[[], Any], seconds: float = 40) -> None:
