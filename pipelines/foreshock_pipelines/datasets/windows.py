@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from foreshock_models.errors import DataError, SourceError
+from foreshock_models.errors import DataError, SourceError, allowed
 from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.fill import check_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,8 @@ __all__ = ["TIMESTAMP", "Windows", "entity_key", "entity_labels", "to_ms"]
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
 METADATA = b"foreshock"
 LABEL = pa.dictionary(pa.int32(), pa.string())
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
+"""Milliseconds of the years 1 and 9999: what a datetime can say."""
 
 
 class Windows:
@@ -64,6 +67,7 @@ class Windows:
         queries: Mapping[str, str] | None = None,
         start: int | None = None,
         end: int | None = None,
+        most: int | None = None,
     ) -> Self:
         """Make windows of columns: put them on the grid, sort them, fill what is missing with null.
 
@@ -76,11 +80,17 @@ class Windows:
             Columns ``(n,)`` by name: strings, and float64 with NaN or null where a sample is missing.
         start, end
             First and last (included) point of the grid, ms; default: those of the rows.
+        most
+            Values that the windows may have, of those that `fill.most_rows` allows.
+
+        Raises
+        ------
+        DataError
+            A time or a label is null, columns differ in length, a feature is not numeric, or the gaps between the
+            rows are too many to be filled.
         """
         ms = to_ms(timestamps)
-        size = round(step * 1000)
-        if size <= 0:
-            raise DataError(f"step must be at least 0.001 s; got {step}")
+        size = _step_ms(step)
         meta = {"job": job, "step": step, "entity": list(labels), "queries": dict(queries or {})}
         if len(ms) == 0:
             return cls(_empty(meta, list(features)))
@@ -89,15 +99,18 @@ class Windows:
         first = (int(grid.min()) if start is None else start // size) * size
         last = (int(grid.max()) if end is None else end // size) * size
         n_steps = (last - first) // size + 1
+        n_entities = len(names[0]) if names else 1
+        if n_steps < 1:
+            raise DataError(f"the end of the windows, {end} ms, is before their start, {start} ms")
+        check_rows(n_steps * n_entities, len(ms), len(features), step, most)
         at = grid - first // size
         inside = (at >= 0) & (at < n_steps)
         slots = codes[inside] * n_steps + at[inside]
-        n_entities = len(names[0]) if names else 1
         dense: dict[str, NDArray[np.float64]] = {}
         for name, column in features.items():
-            values = np.full(n_entities * n_steps, np.nan)
-            values[slots] = np.asarray(column, dtype=np.float64)[inside]
-            dense[name] = values
+            given = _numbers(name, column, len(ms))
+            dense[name] = np.full(n_entities * n_steps, np.nan)
+            dense[name][slots] = given[inside]
         return cls.dense(
             dict(zip(labels, names, strict=True)), dense, first=first, n_steps=n_steps,
             step=step, job=job, queries=queries,
@@ -131,10 +144,9 @@ class Windows:
         times = np.tile(first + np.arange(n_steps) * size, n_entities)
         columns: dict[str, Any] = {"timestamp": pa.array(times, pa.int64()).cast(TIMESTAMP)}
         for name, values in entities.items():
-            unique, inverse = np.unique(np.asarray(values, dtype=str), return_inverse=True)
+            inverse, unique = _sorted_codes(name, values)
             columns[name] = pa.DictionaryArray.from_arrays(
-                pa.array(np.repeat(inverse, n_steps), pa.int32()),
-                pa.array(unique.astype(object), pa.string()),
+                pa.array(np.repeat(inverse, n_steps), pa.int32()), pa.array(unique, pa.string())
             )
         for name, column in features.items():
             columns[name] = pa.array(column, pa.float64(), from_pandas=True)
@@ -180,9 +192,22 @@ class Windows:
         step: float | None = None,
         job: str = "",
     ) -> Self:
-        """Windows of a DataFrame: a datetime index or a ``timestamp`` column, label and feature columns."""
+        """Windows of a DataFrame: a datetime index or a ``timestamp`` column, label and feature columns.
+
+        Raises
+        ------
+        DataError
+            A column is named twice, a label is not among them, and what `build` refuses.
+        """
         if "timestamp" not in frame.columns:
             frame = frame.rename_axis("timestamp").reset_index()
+        names = [str(c) for c in frame.columns]
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"the column {name!r} is there twice; give each feature a name of its own")
+        for name in entity:
+            if name not in names:
+                raise DataError(f"the entity label {name!r} is no column; {allowed(name, names)}")
         features = [str(c) for c in frame.columns if c not in {"timestamp", *entity}]
         ms = to_ms(frame["timestamp"])
         if step is None:
@@ -381,43 +406,101 @@ def entity_labels(key: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def to_ms(times: Any) -> NDArray[np.int64]:
-    """Times in any usual form as milliseconds since the epoch, ``(n,)`` int64."""
+    """Times in any usual form as milliseconds since the epoch, ``(n,)`` int64.
+
+    Raises
+    ------
+    DataError
+        One is missing, is no time, or is outside the years 1 to 9999.
+    """
+    try:
+        values = _as_ms(times)
+    except (TypeError, ValueError, OverflowError, pa.ArrowException) as exc:
+        raise DataError(f"timestamps: cannot be read as times: {exc}") from exc
+    if values.ndim != 1:
+        raise DataError(f"timestamps: one per row is needed; got the shape {values.shape}")
+    if len(values) and not (int(values.min()) >= FIRST and int(values.max()) <= LAST):
+        raise DataError("timestamps: one is outside the years 1 to 9999; integers are milliseconds since the epoch")
+    return values.astype(np.int64)
+
+
+def _as_ms(times: Any) -> NDArray[Any]:
+    """Milliseconds, as integers of any kind."""
     if isinstance(times, pa.Array | pa.ChunkedArray):
+        if times.null_count:
+            raise ValueError("one is null")
         times = times.cast(TIMESTAMP).cast(pa.int64()).to_numpy()
     values = np.asarray(times)
     if values.dtype.kind in "iu":
-        return values.astype(np.int64)
+        return values
     if values.dtype.kind == "f":
-        return np.round(values).astype(np.int64)
+        if not np.isfinite(values).all():
+            raise ValueError("one is not finite")
+        return np.round(values).clip(FIRST - 1, LAST + 1).astype(np.int64)
     import pandas as pd  # only for times as people write them: it takes 50 MB
 
     index = pd.DatetimeIndex(pd.to_datetime(times, utc=True))
+    if index.hasnans:
+        raise ValueError("one is missing")
     return index.as_unit("ms").asi8
+
+
+def _step_ms(step: float) -> int:
+    """Milliseconds of a step."""
+    if not 0.0005 < step < 1e9:  # NaN neither
+        raise DataError(f"step: must be at least 0.001 s, and less than thirty years; got {step}")
+    return round(step * 1000)
+
+
+def _numbers(name: str, column: Any, n_rows: int) -> NDArray[np.float64]:
+    """A feature's values ``(n_rows,)``."""
+    try:
+        values = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise DataError(f"{name}: the values of a feature must be numbers: {exc}") from exc
+    if values.shape != (n_rows,):
+        raise DataError(f"{name}: values of the shape {values.shape} for {n_rows} timestamps")
+    return values
 
 
 def _ms(time: int | datetime) -> int:
     return round(time.timestamp() * 1000) if isinstance(time, datetime) else int(time)
 
 
-def _codes(labels: dict[str, Any], n_rows: int) -> tuple[NDArray[np.int64], list[NDArray[np.str_]]]:
+def _codes(labels: dict[str, Any], n_rows: int) -> tuple[NDArray[np.int64], list[NDArray[np.object_]]]:
     """Number each distinct label set, in sorted order; also each label's values per number."""
     codes = np.zeros(n_rows, np.int64)
-    parts: list[tuple[NDArray[np.int64], NDArray[np.str_]]] = []
-    for values in labels.values():
-        own, names = _sorted_codes(values)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.object_]]] = []
+    for label, values in labels.items():
+        own, names = _sorted_codes(label, values)
+        if len(own) != n_rows:
+            raise DataError(f"{label}: {len(own)} values of a label for {n_rows} timestamps")
         distinct, codes = np.unique(codes * len(names) + own, return_inverse=True)  # so that they never overflow
         parts = [(kept[distinct // len(names)], known) for kept, known in parts]
         parts.append((distinct % len(names), names))
     return codes, [names[own] for own, names in parts]
 
 
-def _sorted_codes(values: Any) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """Each row's number in the sorted distinct values ``(n_rows,)``, and these."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if not isinstance(values, pa.DictionaryArray):
-        values = pa.array(np.asarray(values).astype(str).astype(object), pa.string()).dictionary_encode()
-    names, order = np.unique(np.array(values.dictionary.to_pylist(), dtype=str), return_inverse=True)
+def _sorted_codes(label: str, values: Any) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Each row's number in the sorted distinct values ``(n_rows,)``, and these.
+
+    They are Python strings: an array of fixed width would make each as long as the longest.
+    """
+    try:
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        elif not isinstance(values, pa.Array):
+            values = pa.array(values, from_pandas=True)
+        if not isinstance(values, pa.DictionaryArray):
+            values = values.dictionary_encode()
+    except (TypeError, ValueError, pa.ArrowException) as exc:
+        raise DataError(f"{label}: the values of a label must be text: {exc}") from exc
+    known = values.dictionary.to_pylist()
+    if values.null_count or None in known:
+        raise DataError(f"{label}: a label is null; each row needs one (an empty string is one, too)")
+    texts = np.empty(len(known), object)
+    texts[:] = [str(text) for text in known]
+    names, order = np.unique(texts, return_inverse=True)
     return order[values.indices.to_numpy(zero_copy_only=False)].astype(np.int64), names
 
 
