@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from foreshock.alerts.payload import causes_json
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.serving.bodies import arrow_windows, panel_of
+from foreshock.serving.bodies.checked import milliseconds
 from foreshock.serving.schemas import WindowBody
 from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import DataError, ForeshockError, RegistryError, allowed
 from foreshock_models.panel import Panel
-from foreshock_pipelines.datasets.windows import to_ms
 from foreshock_pipelines.registry import Model, Registry
 from foreshock_pipelines.scoring.causes import causes_of
 
@@ -185,7 +185,7 @@ class Explainer(ServedModels):
         panel = panel_of(served, [body])
         row = panel.n_rows - 1
         if time is not None:
-            ms = int(to_ms([time])[0])
+            ms = int(milliseconds([time])[0])
             found = np.flatnonzero(panel.timestamps == ms)
             if len(found) == 0:
                 raise DataError(f"time: {time.isoformat()} is not a row of the window")
