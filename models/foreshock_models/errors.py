@@ -49,6 +49,11 @@ __all__ = [
     "allowed",
 ]
 
+LONGEST_WORD = 200
+"""Letters of a word that a near one is looked for: it takes as long as the product of both lengths."""
+SHOWN = 50
+"""Allowed words that a message lists."""
+
 
 class ForeshockError(Exception):
     """Base of all errors of this project. Its text says what was wrong, what is allowed, what to do."""
@@ -159,6 +164,7 @@ def allowed(word: str, words: Iterable[str]) -> str:
     "did you mean 'iforest'? Allowed: iforest, lstm"
     """
     options = sorted(set(words))
-    near = difflib.get_close_matches(word, options, n=1)
+    near = difflib.get_close_matches(word, options, n=1) if len(word) <= LONGEST_WORD else []
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Allowed: {', '.join(options) or 'nothing'}"
+    more = f" and {len(options) - SHOWN} more" if len(options) > SHOWN else ""
+    return f"{hint}Allowed: {', '.join(options[:SHOWN]) or 'nothing'}{more}"

@@ -22,6 +22,8 @@ from foreshock_models.errors import (
 __all__ = ["Problem", "problem_of", "problem_response"]
 
 TYPE = "application/problem+json"
+LONGEST = 2000
+"""Letters of a text: it may quote what was sent."""
 
 
 class Problem(Exception):
@@ -65,10 +67,14 @@ def problem_response(request: Request, problem: Problem) -> Response:
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": _short(problem.detail),
         "instance": request.url.path,
     }
     if problem.errors:
-        body["errors"] = problem.errors
+        body["errors"] = [{key: _short(text) for key, text in error.items()} for error in problem.errors]
     headers = {"WWW-Authenticate": 'Bearer realm="foreshock"'} if problem.status == 401 else {}
     return Response(orjson.dumps(body), problem.status, headers, TYPE)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
