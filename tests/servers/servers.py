@@ -109,6 +109,7 @@ def prometheus(
     *,
     windows: Windows | str | None = None,
     scrape: str | None = None,
+    honor_labels: bool = False,
     config: str = "",
     args: Sequence[str] = (),
     client: httpx.Client | None = None,
@@ -122,7 +123,12 @@ def prometheus(
     folder.mkdir(parents=True, exist_ok=True)
     if windows is not None:
         backfill(windows, folder)
-    job = f"- job_name: node\n  static_configs: [{{targets: ['{scrape}']}}]" if scrape else "[]"
+    job = (
+        f"- job_name: node\n  honor_labels: {str(honor_labels).lower()}\n"
+        f"  static_configs: [{{targets: ['{scrape}']}}]"
+        if scrape
+        else "[]"
+    )
     (folder / "prometheus.yml").write_text(
         f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n{config}\nscrape_configs:\n{job}\n".replace(
             "scrape_configs:\n[]", "scrape_configs: []"

@@ -82,13 +82,17 @@ def render(
 
 
 def _scores(latest: Mapping[str, Latest], jobs: Mapping[str, Job]) -> list[Metric]:
-    """With the same labels as those that are written to Prometheus."""
+    """With the same labels as those that are written to Prometheus.
+
+    An entity without the label ``instance`` has an empty one: scraped with honor_labels, it then has none, and not
+    the address of Foreshock.
+    """
     families = {name: Metric(name, text, "gauge") for name, text in METRICS.items()}
     for job, last in latest.items():
         if job not in jobs:
             continue
         for i, entity in enumerate(last.entities):
-            labels = score_labels(job, entity, jobs[job].entity)
+            labels = {"instance": "", **score_labels(job, entity, jobs[job].entity)}
             families["foreshock_anomaly_score"].add_sample(
                 "foreshock_anomaly_score", {**labels, "detector": last.detector}, float(last.score[i])
             )

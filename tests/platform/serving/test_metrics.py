@@ -17,11 +17,11 @@ MS = round(NOW.timestamp() * 1000)
 
 
 def samples(text: str) -> dict[str, float]:
-    """Sample, written as in the text, to its value."""
+    """Sample, written as in the text, to its value; an empty label is none."""
     found = {}
     for family in text_string_to_metric_families(text):
         for s in family.samples:
-            labels = ",".join(f"{k}={v}" for k, v in sorted(s.labels.items()))
+            labels = ",".join(f"{k}={v}" for k, v in sorted(s.labels.items()) if v)
             found[f"{s.name}{{{labels}}}"] = s.value
     return found
 
