@@ -63,6 +63,9 @@ bench-forecast: $(READY) ## forecast accuracy and coverage, beside seasonal-naiv
 bench-capacity: $(READY) ## what large installations would cost, from what make bench measured
 	$(BIN)/python -m tests.bench.capacity $(ARGS)
 
+bench-rca: $(READY) ## root-cause rankings on known faults, beside simple orders (DATA=folder)
+	$(BIN)/python -m tests.bench.rootcause --data $(DATA) $(ARGS)
+
 bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
 	$(BIN)/python -m tests.bench $* $(ARGS)
 
