@@ -7,7 +7,8 @@
     ├── SourceError             windows cannot be read
     │   ├── SourceUnavailable   the source is down, refuses, or is too slow
     │   └── QueryError          the query is wrong, or its result cannot become a window
-    │       └── NoSamples       no query gave a series in that time range
+    │       ├── NoSamples       no query gave a series in that time range
+    │       └── QueryTooLarge   a limit of the server; a shorter range may be within it
     ├── DataError               windows that a model cannot use: shape, order, features
     │   └── NotEnoughData       too few usable rows
     ├── NotFitted               a model was asked before it was fitted
@@ -40,6 +41,7 @@ __all__ = [
     "NotFitted",
     "NotifyError",
     "QueryError",
+    "QueryTooLarge",
     "RegistryError",
     "SourceError",
     "SourceUnavailable",
@@ -81,6 +83,10 @@ class QueryError(SourceError):
 
 class NoSamples(QueryError):
     """No query gave a series in that time range."""
+
+
+class QueryTooLarge(QueryError):
+    """The query is beyond a limit of the server; over a shorter range it may be within it."""
 
 
 class DataError(ForeshockError):

@@ -220,9 +220,10 @@ class Panel:
 def _blocks(entities: ArrayLike | None, n_rows: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if entities is None:
         return ("",), np.array([0, n_rows], dtype=np.int64)
-    labels = np.asarray(entities).astype(str)
-    if labels.shape != (n_rows,):
-        raise DataError(f"entities must name each of the {n_rows} rows; got the shape {labels.shape}")
+    given = np.asarray(entities, dtype=object)  # texts of a fixed width would each be as wide as the longest
+    if given.shape != (n_rows,):
+        raise DataError(f"entities must name each of the {n_rows} rows; got the shape {given.shape}")
+    labels = np.array([str(name) for name in given.tolist()], dtype=object)
     starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
     names = tuple(str(name) for name in labels[starts])
     if len(set(names)) != len(names):

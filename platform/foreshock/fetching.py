@@ -40,7 +40,8 @@ def fetch(
     Raises
     ------
     SourceUnavailable
-        The source is down; the text says where it is and why.
+        The source is down; the text says where it is and why. Also if its answer is partial, unless the job says
+        ``source: {partial: accept}``: then `Windows.partial` says why data may be missing.
     QueryError
         A query is wrong, or its result cannot become a window.
     """
@@ -58,7 +59,7 @@ def fetch(
                 "step": step,
             }
         )
-    source = open_source(job)
+    source = open_source(job, partial="refuse")
     now = source.latest()
     first = now + start if isinstance(start, timedelta) else parse_time(start, now)
     return source.read(first, parse_time(end, now), progress=progress)

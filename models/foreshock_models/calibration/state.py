@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,8 @@ from safetensors.numpy import load, save
 from foreshock_models.errors import ArtifactError
 
 __all__ = ["State"]
+
+NAMES = "entities.json"
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,17 @@ class State:
 
     def to_bytes(self) -> bytes:
         """Safetensors bytes; `from_bytes` gives the same state back, bit for bit."""
-        names = np.frombuffer("\n".join(self.entities).encode(), dtype=np.uint8)
-        data: bytes = save({"": names, **{k: np.ascontiguousarray(v) for k, v in self.arrays.items()}})
+        names = np.frombuffer(json.dumps(self.entities).encode(), dtype=np.uint8)  # a name may hold a line break
+        data: bytes = save({NAMES: names, **{k: np.ascontiguousarray(v) for k, v in self.arrays.items()}})
         return data
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
         try:
             arrays = dict(load(data))
-            names = arrays.pop("").tobytes().decode()
+            if NAMES in arrays:
+                return cls(tuple(json.loads(arrays.pop(NAMES).tobytes())), arrays)
+            names = arrays.pop("").tobytes().decode()  # as it was written up to 0.1
         except Exception as exc:  # safetensors raises its own, undocumented types on damaged bytes
             raise ArtifactError(f"the saved scoring state is damaged: {exc}") from exc
         # one entity without a name and no entity at all are told apart by their rows

@@ -80,5 +80,4 @@ def collect_windows(dataset: ray.data.Dataset, on_block: Callable[[Windows], Non
         for block in ray.get(bundle.block_refs):
             parts.append(Windows(block))
             on_block(parts[-1])
-    filled = [part for part in parts if part.n_rows]
-    return Windows.concat(filled) if len(filled) > 1 else (filled or parts)[0]
+    return Windows.join(parts)

@@ -25,6 +25,7 @@ __all__ = ["TIMESTAMP", "Windows", "entity_key", "entity_labels", "to_ms"]
 
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
 METADATA = b"foreshock"
+MOST_REASONS = 10
 LABEL = pa.dictionary(pa.int32(), pa.string())
 FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
 """Milliseconds of the years 1 and 9999: what a datetime can say."""
@@ -68,6 +69,7 @@ class Windows:
         start: int | None = None,
         end: int | None = None,
         most: int | None = None,
+        partial: Sequence[str] = (),
     ) -> Self:
         """Make windows of columns: put them on the grid, sort them, fill what is missing with null.
 
@@ -82,6 +84,8 @@ class Windows:
             First and last (included) point of the grid, ms; default: those of the rows.
         most
             Values that the windows may have, of those that `fill.most_rows` allows.
+        partial
+            Why series or samples may be missing, as the source said.
 
         Raises
         ------
@@ -91,7 +95,7 @@ class Windows:
         """
         ms = to_ms(timestamps)
         size = _step_ms(step)
-        meta = {"job": job, "step": step, "entity": list(labels), "queries": dict(queries or {})}
+        meta = _meta(job, step, labels, queries, partial)
         if len(ms) == 0:
             return cls(_empty(meta, list(features)))
         codes, names = _codes({key: labels[key] for key in labels}, len(ms))
@@ -113,7 +117,7 @@ class Windows:
             dense[name][slots] = given[inside]
         return cls.dense(
             dict(zip(labels, names, strict=True)), dense, first=first, n_steps=n_steps,
-            step=step, job=job, queries=queries,
+            step=step, job=job, queries=queries, partial=partial,
         )  # fmt: skip
 
     @classmethod
@@ -127,6 +131,7 @@ class Windows:
         step: float,
         job: str = "",
         queries: Mapping[str, str] | None = None,
+        partial: Sequence[str] = (),
     ) -> Self:
         """Make windows of values that stand on the grid already.
 
@@ -150,7 +155,7 @@ class Windows:
             )
         for name, column in features.items():
             columns[name] = pa.array(column, pa.float64(), from_pandas=True)
-        meta = {"job": job, "step": step, "entity": list(entities), "queries": dict(queries or {})}
+        meta = _meta(job, step, entities, queries, partial)
         return cls(pa.table(columns).replace_schema_metadata({METADATA: json.dumps(meta)}))
 
     @classmethod
@@ -181,7 +186,19 @@ class Windows:
             queries=first.queries,
             start=start,
             end=end,
+            partial=sorted({reason for part in parts for reason in part.partial}),
         )
+
+    @classmethod
+    def join(cls, parts: Sequence[Windows]) -> Windows:
+        """Join the parts of one read; some, or all, may be empty."""
+        filled = [part for part in parts if part.n_rows]
+        whole = cls.concat(filled) if len(filled) > 1 else (filled or list(parts))[0]
+        partial = sorted({reason for part in parts for reason in part.partial})[:MOST_REASONS]
+        if tuple(partial) == whole.partial:
+            return whole
+        meta = {**whole._meta, "partial": partial}
+        return Windows(whole.table.replace_schema_metadata({METADATA: json.dumps(meta)}))
 
     @classmethod
     def from_pandas(
@@ -256,6 +273,11 @@ class Windows:
     @property
     def queries(self) -> dict[str, str]:
         return dict(self._meta["queries"])
+
+    @property
+    def partial(self) -> tuple[str, ...]:
+        """Why series or samples may be missing, as the source said; empty if its answers were whole."""
+        return tuple(self._meta.get("partial", ()))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -347,12 +369,14 @@ class Windows:
         return Windows(self.table.filter(pa.array(mask.astype(bool))))
 
     def __repr__(self) -> str:
+        features = f"features: {', '.join(self.features)}"
+        features += f"; partial answer: {self.partial[0]}" if self.partial else ""
         if self.n_rows == 0:
-            return f"Windows({self.job!r}, empty, features: {', '.join(self.features)})"
+            return f"Windows({self.job!r}, empty, {features})"
         n = len(self._offsets()) - 1
         return (
             f"Windows({self.job!r}: {n} entities x {self.n_rows // n} rows of {self.step:g} s, "
-            f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC; features: {', '.join(self.features)})"
+            f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC; {features})"
         )
 
     def _repr_html_(self) -> str:
@@ -461,6 +485,13 @@ def _numbers(name: str, column: Any, n_rows: int) -> NDArray[np.float64]:
     if values.shape != (n_rows,):
         raise DataError(f"{name}: values of the shape {values.shape} for {n_rows} timestamps")
     return values
+
+
+def _meta(
+    job: str, step: float, labels: Iterable[str], queries: Mapping[str, str] | None, partial: Sequence[str]
+) -> dict[str, Any]:
+    meta = {"job": job, "step": step, "entity": list(labels), "queries": dict(queries or {})}
+    return {**meta, "partial": list(partial)[:MOST_REASONS]} if partial else meta
 
 
 def _ms(time: int | datetime) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foreshock_pipelines.http_client.addresses import shown
-from foreshock_pipelines.http_client.client import HttpClient, Response
+from foreshock_pipelines.http_client.client import AnswerTooLarge, HttpClient, Response
 from foreshock_pipelines.http_client.retries import retried
 
-__all__ = ["HttpClient", "Response", "retried", "shown"]
+__all__ = ["AnswerTooLarge", "HttpClient", "Response", "retried", "shown"]

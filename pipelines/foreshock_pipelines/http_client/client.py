@@ -25,7 +25,7 @@ from foreshock_pipelines.http_client.retries import RETRIED, retry_after
 from foreshock_pipelines.http_client.transport import Session
 from foreshock_pipelines.jobfile import HttpConfig
 
-__all__ = ["HttpClient", "Response"]
+__all__ = ["AnswerTooLarge", "HttpClient", "Response"]
 
 CONNECT_SECONDS = 10.0
 PIECE = 1 << 20
@@ -35,6 +35,10 @@ SMALL = 1 << 16
 MOST_REDIRECTS = 5
 MOVED = {301, 302, 303, 307, 308}
 SAME_METHOD = {307, 308}
+
+
+class AnswerTooLarge(HttpError):
+    """The answer is larger than the limit of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class HttpClient:
             if size > (request.limit if success else SMALL):
                 if not success:
                     break
-                raise HttpError(f"the answer is larger than {request.limit} bytes")
+                raise AnswerTooLarge(f"the answer is larger than {request.limit} bytes")
             if time.monotonic() > request.until or self.stop.is_set():
                 raise HttpError("the answer took too long", retriable=True)
         return b"".join(pieces)

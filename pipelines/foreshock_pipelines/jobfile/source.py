@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +13,11 @@ from foreshock_pipelines.jobfile.http_config import HttpConfig
 from foreshock_pipelines.jobfile.urls import Url
 
 __all__ = ["SourceConfig"]
+
+OWN = {"query", "start", "end", "step", "time"}
+"""Parameters of each query."""
+PAGES = ("/api/v1", "/api/v1/query", "/api/v1/query_range", "/api/v1/write")
+"""What is often copied with the address of a server."""
 
 
 class SourceConfig(HttpConfig):
@@ -34,6 +40,11 @@ class SourceConfig(HttpConfig):
         None, description="score rows so long after their time, where samples arrive late (as in rule groups)"
     )
     retries: int = Field(4, ge=0, le=20, description="on 429, 5xx and timeouts, with backoff and jitter")
+    partial: Literal["accept", "refuse"] | None = Field(
+        None,
+        description="answers that lack data, as of a Thanos with a store that is down: `accept` uses their rows, "
+        "says so and concludes no absence; `refuse` fails. Default: fetch refuses, all other jobs accept",
+    )
     compression: bool = Field(
         False, description="ask for gzip; Prometheus compresses slowly, so only for slow links"
     )
@@ -41,7 +52,18 @@ class SourceConfig(HttpConfig):
     @field_validator("prometheus")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        return None if value is None else value.rstrip("/")
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        if clash := names & OWN:
+            raise ValueError(f"the parameter {min(clash)!r} is set by Foreshock for each query; remove it")
+        if parts.fragment:
+            raise ValueError("the address ends in a fragment (#...), which is never sent; remove it")
+        path = parts.path.rstrip("/")
+        if ending := next((end for end in PAGES if path.endswith(end)), None):
+            raise ValueError(f"write the address of the server alone, without {ending}")
+        return urlunsplit(parts._replace(path=path))
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -51,7 +51,7 @@ def _ask(job: Job, name: str) -> Answer:
 
     key = f"queries.{name}"
     try:
-        found = decode_instant(PrometheusClient(job.source).query(job.queries[name].query))
+        found = decode_instant(PrometheusClient(job.source).query(job.queries[name].query).body)
     except SourceError as exc:
         return Answer(key, problem=str(exc))
     if any("value" not in series for series in found):

@@ -81,15 +81,17 @@ def score_pass(
     first, last = span
     began = time.perf_counter()
     context = round(detector.context * job.step_seconds * 1000)
-    panel = _read(source, job, first - context, last, may_be_empty=cursors is not None)
+    panel, partial = _read(source, job, first - context, last, may_be_empty=cursors is not None)
     if panel.n_rows == 0:
         none = np.zeros(0)
         flags = none.astype(np.bool_)
-        return Scored(version, panel, none, flags, flags, Causes(), state or detector.state_, until_ms=last)
+        return Scored(
+            version, panel, none, flags, flags, Causes(), state or detector.state_, until_ms=last, partial=partial
+        )
     since = _since(panel, first, cursors)
     earliest = _earliest(panel, since, first, cursors, round(job.step_seconds * 1000))
     if earliest < first:
-        panel = _read(source, job, earliest - context, last)
+        panel, partial = _read(source, job, earliest - context, last)  # all of the rows before, too
         since = _since(panel, first, cursors, earliest)
     fetched = time.perf_counter() - began
     found = (score or score_panel)(
@@ -97,10 +99,13 @@ def score_pass(
     )
     known = [found.state] if state is None else [state, found.state]  # those without a row now go on later
     seconds = {"fetch": fetched, **found.seconds}
-    return replace(found, state=State.merge(known), until_ms=last, seconds=seconds)
+    return replace(found, state=State.merge(known), until_ms=last, seconds=seconds, partial=partial)
 
 
-def _read(source: Source, job: Job, first: int, last: int, *, may_be_empty: bool = False) -> Panel:
+def _read(
+    source: Source, job: Job, first: int, last: int, *, may_be_empty: bool = False
+) -> tuple[Panel, tuple[str, ...]]:
+    """Read rows, and why some may be missing."""
     try:
         windows = source.read(_time(first), _time(last))
     except NoSamples:
@@ -108,9 +113,10 @@ def _read(source: Source, job: Job, first: int, last: int, *, may_be_empty: bool
             raise
         windows = Windows.build([], dict.fromkeys(job.entity, ()), {}, step=job.step_seconds)
     if windows.n_rows or not may_be_empty:
-        return windows.to_panel()
+        return windows.to_panel(), windows.partial
     nothing = np.zeros((0, len(job.features)))
-    return Panel(nothing, np.zeros(1, np.int64), (), job.features, np.zeros(0, np.int64), job.step_seconds)
+    empty = Panel(nothing, np.zeros(1, np.int64), (), job.features, np.zeros(0, np.int64), job.step_seconds)
+    return empty, windows.partial
 
 
 def _since(

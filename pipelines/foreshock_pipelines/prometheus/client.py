@@ -1,52 +1,42 @@
-"""Requests to Prometheus and all that speak its HTTP API: retries, deadlines, errors."""
+"""Requests to Prometheus and all that speak its HTTP API."""
 
 from __future__ import annotations
 
-import http.client
-import random
 import threading
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit, urlunsplit
+from datetime import datetime
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-import orjson
-import requests
 from prometheus_api_client import PrometheusConnect
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, IncompleteRead
 from urllib3.util.retry import Retry
 
-from foreshock_models.errors import QueryError, SourceUnavailable
+from foreshock_models.errors import ForeshockError, HttpError, QueryError, QueryTooLarge, SourceUnavailable
+from foreshock_pipelines.http_client import AnswerTooLarge, HttpClient, Response, retried, shown
 from foreshock_pipelines.jobfile import SourceConfig
-from foreshock_pipelines.prometheus.authentication import HttpAuth, http_auth, http_headers, http_session
+from foreshock_pipelines.prometheus.answers import Answer, error_of, is_too_much, partial_reasons
 
-__all__ = ["PrometheusClient", "http_auth", "http_headers", "http_session"]
+__all__ = ["PrometheusClient"]
 
-RETRIED = {408, 425, 429, 500, 502, 503, 504}
-PASSING = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    HTTPError,
-)
-"""What may be gone at the next try."""
 NO_POST = {403, 405, 501}
 """What gateways that let only GET through say to a POST."""
+PASSING = {"timeout", "canceled", "unavailable", "internal"}
+"""Types of error that say nothing about the query."""
 CUT = "the response was cut"
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-PIECE = 1 << 20
-"""Bytes of a response read at once; between two pieces the clock is looked at."""
+PARTIAL_RETRIES = 2
+"""More would hold up every pass while one of several stores is down."""
+LARGEST = 512 << 20
+"""Bytes of one answer; what is larger is asked for in halves."""
 
 
 class PrometheusClient:
-    """One server's API.
+    """One server's API, by the rules of `HttpClient`.
 
     Parameters
     ----------
     config
-        URL, how to authenticate, time limits and retries.
+        URL, how to authenticate, time limits and retries. Parameters in the URL (``?dedup=true``) go with each
+        request.
     deadline
         Moment (``time.monotonic()``) after which nothing is tried any more; default: each call has the
         `deadline` of the config.
@@ -56,8 +46,7 @@ class PrometheusClient:
     Attributes
     ----------
     connect
-        The library's own client, authenticated in the same way, for all that is asked rarely: rules, targets,
-        label values.
+        The library's own client over the same session, for all that is asked rarely: rules, targets, label values.
     """
 
     def __init__(
@@ -65,32 +54,33 @@ class PrometheusClient:
     ) -> None:
         assert config.prometheus is not None
         self.config = config
-        self.url = config.prometheus
+        parts = urlsplit(config.prometheus)
+        self.url = urlunsplit(parts._replace(query="", fragment="")).rstrip("/")
+        self.parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
         self.deadline = deadline
         self.stop = stop or threading.Event()
+        self.http = HttpClient(config, connections=config.parallel, stop=self.stop)
         self.connect = PrometheusConnect(
-            self.url, retry=Retry(0), session=http_session(config), timeout=config.timeout.total_seconds(),
-            auth=HttpAuth(config),
-        )  # fmt: skip
-        adapter = HTTPAdapter(max_retries=Retry(0), pool_maxsize=config.parallel)
-        self.connect._session.mount(self.url, adapter)
+            self.url, retry=Retry(0), session=self.http.session, timeout=config.timeout.total_seconds()
+        )
+        self.http.session.adapters.pop(self.url)  # the library mounts one of its own
         self._method = "POST"
 
     @property
     def shown(self) -> str:
-        """The URL without user and password."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        """The URL without user, password and parameters."""
+        return shown(self.url)
 
-    def query_range(self, query: str, start_ms: int, end_ms: int, step: float) -> bytes:
-        """The response, as sent, to one range query.
+    def query_range(self, query: str, start_ms: int, end_ms: int, step: float) -> Answer:
+        """The answer to one range query.
 
         Raises
         ------
         SourceUnavailable
-            After all retries, or past the deadline; names URL and cause.
+            After all retries, or past the deadline; names URL and cause. Also for a partial answer, if the source
+            refuses them.
         QueryError
-            The server refused the query.
+            The server refused the query; `QueryTooLarge` if it asks for a shorter range.
         """
         params = {
             "query": query,
@@ -100,116 +90,84 @@ class PrometheusClient:
         }
         return self._send("/api/v1/query_range", params, query)
 
-    def query(self, query: str, at: datetime | None = None) -> bytes:
-        """The response, as sent, to one instant query; `at` a time, or now."""
+    def query(self, query: str, at: datetime | None = None) -> Answer:
+        """The answer to one instant query; `at` a time, or now."""
         time_param = {} if at is None else {"time": f"{at.timestamp():.3f}"}
         return self._send("/api/v1/query", {"query": query, **time_param}, query)
 
-    def _send(self, path: str, params: Mapping[str, str], query: str) -> bytes:
-        wait = FIRST_WAIT
-        deadline = self.deadline or time.monotonic() + self.config.deadline.total_seconds()
-        for attempt in range(self.config.retries + 1):
-            pause = random.uniform(0, wait)  # full jitter, so that many clients do not come back together
-            try:
-                status, reply, after = self._request(path, params, deadline)
-            except PASSING as exc:
-                cause = _reason(exc)
-            else:
-                if status == 200 and (reply.rstrip(b" \r\n").endswith(b"}") or reply[:1] not in b"{"):
-                    return reply
-                cause = CUT if status == 200 else f"HTTP {status}: {_message(reply)}"
-                if status not in RETRIED | {200}:
-                    raise self._refused(status, cause, query)
-                pause = _seconds(after) or pause
-            if attempt == self.config.retries:
-                break
-            if time.monotonic() + pause > deadline:
-                raise SourceUnavailable(f"{self.shown}: no answer before the deadline: {cause}")
-            if self.stop.wait(pause):
-                raise SourceUnavailable(f"{self.shown}: stopped waiting: {cause}")
-            wait = min(wait * 2, LONGEST_WAIT)
-        tries = self.config.retries + 1
-        raise SourceUnavailable(f"{self.shown}: no answer after {tries} {'tries' if tries > 1 else 'try'}: {cause}")
+    def _send(self, path: str, params: Mapping[str, str], query: str) -> Answer:
+        until = self.deadline or time.monotonic() + self.config.deadline.total_seconds()
+        partial: list[Answer] = []
 
-    def _request(self, path: str, params: Mapping[str, str], deadline: float) -> tuple[int, bytes, str | None]:
-        """Status, body, and ``Retry-After`` of one request."""
-        session = self.connect._session
-        until = min(time.monotonic() + self.config.timeout.total_seconds(), deadline)
-        post = self._method == "POST"
-        if self.stop.is_set():
-            raise SourceUnavailable(f"{self.shown}: stopped")
+        def attempt() -> Answer:
+            try:
+                answer = self._ask(path, params, until)
+            except HttpError as exc:
+                if isinstance(exc, AnswerTooLarge) or is_too_much(exc.status, exc.said):
+                    raise QueryTooLarge(f"{self.shown} refused the query {query!r}: {exc}") from exc
+                raise
+            if answer.partial:
+                partial.append(answer)
+                if len(partial) <= min(PARTIAL_RETRIES, self.config.retries):
+                    raise HttpError(_partial(answer), retriable=True)
+            return answer
+
         try:
-            with session.request(
+            answer = retried(attempt, retries=self.config.retries, until=until, stop=self.stop)
+        except HttpError as exc:
+            if not partial or self.stop.is_set():
+                raise self._translated(exc, query) from exc
+            answer = partial[-1]
+        if answer.partial and self.config.partial == "refuse":
+            raise SourceUnavailable(
+                f"{self.shown}: {_partial(answer)}; series may be missing, so it is refused. Ask again later, or "
+                "take what there is with source: {partial: accept}"
+            )
+        return answer
+
+    def _ask(self, path: str, params: Mapping[str, str], until: float) -> Answer:
+        """One request, and what its answer says of itself."""
+        response = self._request(path, params, until)
+        body = response.body
+        if body[:1] == b"{" and not body.rstrip(b" \r\n").endswith(b"}"):
+            raise HttpError(CUT, retriable=True)
+        if (error := error_of(body)) is not None:
+            kind, text = error
+            said = f"{kind}: {text}" if kind else text
+            status = 503 if kind in PASSING else 422
+            raise HttpError(
+                f"HTTP {response.status} with an error: {said}", status=status, said=said, retriable=status == 503
+            )
+        return Answer(body, partial_reasons(body))
+
+    def _request(self, path: str, params: Mapping[str, str], until: float) -> Response:
+        post = self._method == "POST"
+        try:
+            return self.http.request(
                 self._method,
                 self.url + path,
-                params=None if post else dict(params),
-                data=dict(params) if post else None,
+                params=self.parameters if post else {**self.parameters, **params},
+                body=dict(params) if post else None,
                 headers={"Accept-Encoding": "gzip" if self.config.compression else "identity"},
-                auth=self.connect.auth,
-                timeout=max(0.1, until - time.monotonic()),
-                # explicit: a CA bundle named in the environment must not replace the configured one
-                verify=session.verify,
-                cert=session.cert,
-                stream=True,
-            ) as response:
-                body = self._body(response, until)
-        except requests.exceptions.SSLError as exc:
-            raise SourceUnavailable(f"{self.shown}: TLS failed: {_reason(exc)}") from exc
-        except PASSING:
+                timeout=self.config.timeout.total_seconds(),
+                until=until,
+                limit=LARGEST,
+                read_only=True,
+            )
+        except HttpError as exc:
+            if post and exc.status in NO_POST:
+                self._method = "GET"
+                return self._request(path, params, until)
             raise
-        except (requests.exceptions.RequestException, OSError) as exc:  # OSError: no such certificate file
-            raise SourceUnavailable(f"{self.shown}: cannot be asked: {_reason(exc)}") from exc
-        if post and response.status_code in NO_POST:
-            self._method = "GET"
-            return self._request(path, params, deadline)
-        return response.status_code, body, response.headers.get("Retry-After")
 
-    def _body(self, response: requests.Response, until: float) -> bytes:
-        """All of a body; the socket's own limit notices a server that is silent, this one a server that drips."""
-        pieces = []
-        while piece := response.raw.read1(PIECE, decode_content=True):
-            pieces.append(piece)
-            if time.monotonic() > until or self.stop.is_set():
-                raise requests.exceptions.ReadTimeout("the response took too long")
-        return b"".join(pieces)
-
-    def _refused(self, status: int, cause: str, query: str) -> Exception:
-        if status in (400, 422):
-            return QueryError(f"{self.shown} refused the query {query!r}: {cause}")
-        if status in (401, 403):
-            return SourceUnavailable(f"{self.shown}: not let in: {cause}; check bearer_token_file or basic_auth")
-        return SourceUnavailable(f"{self.shown}: {cause}")
+    def _translated(self, exc: HttpError, query: str) -> ForeshockError:
+        if exc.status in (400, 422):
+            return QueryError(f"{self.shown} refused the query {query!r}: {exc}")
+        if exc.status in (401, 403):
+            return SourceUnavailable(f"{self.shown}: not let in: {exc}; check bearer_token_file or basic_auth")
+        return SourceUnavailable(f"{self.shown}: {exc}")
 
 
-def _message(body: bytes) -> str:
-    """What the server says went wrong."""
-    try:
-        return str(orjson.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return " ".join(body.decode(errors="replace").split())[:200] or "no message"
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """How long a server asks to wait: it says seconds, or a date."""
-    if not retry_after:
-        return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
-        return None
-
-
-def _reason(exc: BaseException) -> str:
-    """The innermost cause, in few words."""
-    inner: BaseException = exc
-    while True:
-        deeper = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
-        if not isinstance(deeper, BaseException):
-            break
-        inner = deeper
-    if isinstance(inner, IncompleteRead | http.client.IncompleteRead):
-        return CUT
-    text = getattr(inner, "strerror", None) or str(inner)
-    return f"{type(inner).__name__}: {text}"
+def _partial(answer: Answer) -> str:
+    more = f" and {len(answer.partial) - 1} more" if len(answer.partial) > 1 else ""
+    return f"partial answer: {answer.partial[0]}{more}"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pandas as pd
-import requests
 
+from foreshock_models.errors import HttpError
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.jobs.forecast import ForecastReport
@@ -71,12 +71,10 @@ def takes_the_future(writer: RemoteWriter) -> bool:
     if writer.config.future is not None:
         return writer.config.future
     parts = urlsplit(writer.config.url)
+    url = urlunsplit(parts._replace(path="/-/healthy", query=""))
     try:
-        answer = writer.session.get(
-            urlunsplit(parts._replace(path="/-/healthy", query="")), auth=writer.auth, allow_redirects=False,
-            timeout=writer.config.timeout.total_seconds(), verify=writer.session.verify, cert=writer.session.cert,
-        )  # fmt: skip
-    except (requests.RequestException, OSError):
+        answer = writer.http.request("GET", url, timeout=writer.config.timeout.total_seconds(), read_only=True)
+    except HttpError:
         return False  # the write will say what is wrong
     return "VictoriaMetrics" in answer.text[:200]
 

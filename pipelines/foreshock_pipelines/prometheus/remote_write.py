@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 import cramjam
 import numpy as np
-import requests
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock_models.errors import WriteError
+from foreshock_models.errors import HttpError, WriteError
+from foreshock_pipelines.http_client import HttpClient, retried, shown
 from foreshock_pipelines.jobfile import WriteConfig
-from foreshock_pipelines.prometheus.authentication import HttpAuth, http_session
 from foreshock_pipelines.prometheus.messages import WriteRequest
 
 __all__ = ["RemoteWriter", "TimeSeries", "Written", "encode"]
@@ -24,7 +20,8 @@ BATCH = 10_000
 """Samples in one request, about; receivers limit its size."""
 SPLITS = 32
 """Requests that may be spent on finding what a receiver refuses of a batch."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+REFUSED = {400, 413, 422}
+"""What says that the request itself is at fault; a part of it may be taken."""
 HEADERS = {
     "Content-Type": "application/x-protobuf",
     "Content-Encoding": "snappy",
@@ -97,17 +94,15 @@ class RemoteWriter:
 
     def __init__(self, config: WriteConfig) -> None:
         self.config = config
-        self.session = http_session(config)
-        self.auth = HttpAuth(config)
+        self.http = HttpClient(config)
 
     @property
     def shown(self) -> str:
         """The URL without user, password and query."""
-        parts = urlsplit(self.config.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+        return shown(self.config.url)
 
     def write(self, series: Sequence[TimeSeries], *, tries: int = 1) -> Written:
-        """Write samples in batches, each tried up to `tries` times with growing pauses.
+        """Write samples in batches, each tried up to `tries` times with growing pauses (see `retried`).
 
         A receiver that refuses one sample, because it is too old or out of order, refuses the whole request: it is
         then split, so that only what is refused is lost.
@@ -123,10 +118,10 @@ class RemoteWriter:
         return done
 
     def close(self) -> None:
-        self.session.close()
+        self.http.close()
 
     def _write(self, series: Sequence[TimeSeries], budget: list[int], tries: int) -> Written:
-        reason = self._send_patiently(encode(series), tries)
+        reason = self._send(encode(series), tries)
         count = sum(map(len, series))
         if reason is None:
             return Written(count)
@@ -136,37 +131,20 @@ class RemoteWriter:
         first, second = _halves(series)
         return self._write(first, budget, tries) + self._write(second, budget, tries)
 
-    def _send_patiently(self, body: bytes, tries: int) -> str | None:
-        for attempt in range(tries - 1):
-            try:
-                return self._send(body)
-            except WriteError:
-                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0))
-        return self._send(body)
-
-    def _send(self, body: bytes) -> str | None:
+    def _send(self, body: bytes, tries: int) -> str | None:
         """None if it was taken, else why it was refused."""
-        began = time.monotonic()
         try:
-            response = self.session.post(
-                self.config.url, data=body, headers=HEADERS, auth=self.auth, allow_redirects=False,
-                timeout=self.config.timeout.total_seconds(),
-                # explicit: a CA bundle named in the environment must not replace the configured one
-                verify=self.session.verify, cert=self.session.cert,
-            )  # fmt: skip
-        except (requests.RequestException, OSError) as exc:
-            seconds = time.monotonic() - began
-            raise WriteError(f"{self.shown}: not written after {seconds:.1f} s: {type(exc).__name__}") from exc
-        if 200 <= response.status_code < 300:
-            return None
-        said = " ".join(response.text.split())[:200] or "no message"
-        if response.status_code == 400:
-            return said
-        if response.status_code == 404:
-            said += "; a Prometheus must be started with --web.enable-remote-write-receiver"
-        raise WriteError(
-            f"{self.shown}: HTTP {response.status_code}: {said}",
-        )
+            retried(lambda: self._post(body), retries=tries - 1)
+        except HttpError as exc:
+            if exc.status in REFUSED:
+                return exc.said
+            hint = "; a Prometheus must be started with --web.enable-remote-write-receiver"
+            raise WriteError(f"{self.shown}: not written: {exc}{hint if exc.status == 404 else ''}") from exc
+        return None
+
+    def _post(self, body: bytes) -> None:
+        seconds = self.config.timeout.total_seconds()
+        self.http.request("POST", self.config.url, body=body, headers=HEADERS, timeout=seconds)
 
 
 def _batches(series: Sequence[TimeSeries]) -> Iterator[list[TimeSeries]]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.errors import NoSamples, QueryError, SourceUnavailable, allowed
+from foreshock_models.errors import NoSamples, QueryError, QueryTooLarge, SourceUnavailable, allowed
 from foreshock_pipelines.datasets.grid import grid, mask_out_of_range
 from foreshock_pipelines.datasets.ray_dataset import ray_dataset
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.progress import PartProgress
 from foreshock_pipelines.prometheus.client import PrometheusClient
 from foreshock_pipelines.prometheus.decode import Series, decode, decode_instant
+from foreshock_pipelines.sources.protocol import Partial
 
 if TYPE_CHECKING:
     import ray.data
@@ -32,8 +33,6 @@ MAX_POINTS = 10_000
 """Per series and request; the server refuses more than 11,000."""
 FEW_POINTS = 1_000
 """Fewer than so many in a request are not shared out: to ask costs more."""
-TOO_MANY = ("too many samples", "exceeded maximum resolution", "cannot select more than")
-"""What servers say when a request should be split."""
 
 Entity = tuple[str, ...]
 T = TypeVar("T")
@@ -41,23 +40,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Samples:
-    """Samples of one feature: entity numbers, points of the grid (from 0) and values, each ``(n,)``."""
+    """Samples of one feature: entity numbers, points of the grid (from 0) and values, each ``(n,)``.
+
+    `partial`: why others may be missing.
+    """
 
     entities: list[Entity]
     code: NDArray[np.int64]
     slot: NDArray[np.int64]
     values: NDArray[np.float64]
+    partial: tuple[str, ...] = ()
 
 
 class PrometheusSource:
     """Reads the windows of one job with range queries, several at once, each below the server's limits."""
 
-    def __init__(self, job: Job, *, max_points: int = MAX_POINTS) -> None:
+    def __init__(self, job: Job, *, max_points: int = MAX_POINTS, partial: Partial = "accept") -> None:
+        if job.source.partial is None:
+            job = job.model_copy(update={"source": job.source.model_copy(update={"partial": partial})})
         self.job = job
         self.max_points = max_points
 
     def read(self, start: datetime, end: datetime, *, progress: PartProgress | None = None) -> Windows:
         windows = self._read(start, end, self.job.source.parallel, progress)
+        if windows.n_rows == 0 and windows.partial:
+            shown = PrometheusClient(self.job.source).shown
+            raise SourceUnavailable(f"{shown}: partial answer without any series: {windows.partial[0]}")
         if windows.n_rows == 0:
             raise NoSamples(
                 f"no query of the job {self.job.name!r} gave a series from {start:%Y-%m-%d %H:%M} to "
@@ -76,7 +84,7 @@ class PrometheusSource:
 
     def check(self) -> None:
         client = PrometheusClient(self.job.source)
-        self._decoded(client, decode_instant, client.query("vector(1)"))
+        self._decoded(client, decode_instant, client.query("vector(1)").body)
 
     def discover(self) -> dict[str, int]:
         return self._count()
@@ -88,8 +96,8 @@ class PrometheusSource:
         found = {}
         for name, query in self.job.queries.items():
             # the line break ends a comment at the end of a query
-            body = client.query(f"count(count by ({by}) (\n{query.query}\n))", at)
-            result = self._decoded(client, decode_instant, body)
+            answer = client.query(f"count(count by ({by}) (\n{query.query}\n))", at)
+            result = self._decoded(client, decode_instant, answer.body)
             found[name] = int(float(result[0]["value"][1])) if result else 0
         return found
 
@@ -131,10 +139,10 @@ class PrometheusSource:
         name, a, b = span
         size = round(self.job.step_seconds * 1000)
         try:
-            body = client.query_range(self.job.queries[name].query, a, b, self.job.step_seconds)
-            return [self._place(self._decoded(client, decode, body), first)]
+            answer = client.query_range(self.job.queries[name].query, a, b, self.job.step_seconds)
+            return [self._place(self._decoded(client, decode, answer.body), first, answer.partial)]
         except QueryError as exc:
-            if a == b or not any(words in str(exc) for words in TOO_MANY):
+            if a == b or not isinstance(exc, QueryTooLarge):
                 raise QueryError(f"{name}: {exc}") from exc
         middle = a + (b - a) // size // 2 * size
         halves = [(name, a, middle), (name, middle + size, b)]
@@ -147,7 +155,7 @@ class PrometheusSource:
         except SourceUnavailable as exc:
             raise SourceUnavailable(f"{client.shown}: {exc}") from exc
 
-    def _place(self, series: Series, first: int) -> _Samples:
+    def _place(self, series: Series, first: int, partial: tuple[str, ...] = ()) -> _Samples:
         """Put samples on the grid by entity; one entity must have one series at a time."""
         size = round(self.job.step_seconds * 1000)
         owners = [self._entity(labels) for labels in series.labels]
@@ -157,7 +165,7 @@ class PrometheusSource:
         slot = (series.timestamps - first) // size
         if len(owners) > len(entities):
             self._refuse_twins(series, code, slot)
-        return _Samples(entities, code, slot, series.values)
+        return _Samples(entities, code, slot, series.values, partial)
 
     def _entity(self, labels: dict[str, str]) -> Entity:
         for label in self.job.entity:
@@ -188,17 +196,19 @@ class PrometheusSource:
         job = self.job
         entities = sorted({entity for found in parts.values() for part in found for entity in part.entities})
         queries = {name: query.query for name, query in job.queries.items()}
+        partial = sorted({reason for found in parts.values() for part in found for reason in part.partial})
         if not entities:
             return Windows.build(
                 [], dict.fromkeys(job.entity, ()), dict.fromkeys(job.features, ()),
-                step=job.step_seconds, job=job.name, queries=queries,
+                step=job.step_seconds, job=job.name, queries=queries, partial=partial,
             )  # fmt: skip
         number = {entity: i for i, entity in enumerate(entities)}
         features = {name: _dense(found, number, len(entities), n_steps) for name, found in parts.items()}
         labels = {label: [entity[i] for entity in entities] for i, label in enumerate(job.entity)}
         windows = Windows.dense(
-            labels, features, first=first, n_steps=n_steps, step=job.step_seconds, job=job.name, queries=queries
-        )
+            labels, features, first=first, n_steps=n_steps, step=job.step_seconds, job=job.name, queries=queries,
+            partial=partial,
+        )  # fmt: skip
         return mask_out_of_range(windows, job)
 
 

@@ -38,6 +38,7 @@ class Scored:
     seconds : duration of each stage: ``fetch``, ``score``, ``explain``
     until_ms : the time up to which rows were read; None: that of the last row
     usual : usual values of each row, if they were requested
+    partial : why the source's answers may lack rows; nothing may be concluded from a row that is not there
     """
 
     version: str
@@ -52,6 +53,7 @@ class Scored:
     seconds: dict[str, float] = field(default_factory=dict)
     until_ms: int | None = None
     usual: Usual | None = None
+    partial: tuple[str, ...] = ()
 
     @property
     def last_ms(self) -> int:

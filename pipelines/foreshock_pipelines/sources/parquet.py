@@ -93,8 +93,7 @@ class ParquetSource:
                 raise SourceUnavailable(f"{file}: no such file; `foreshock fetch` writes one") from exc
             except (OSError, pa.ArrowInvalid, DataError) as exc:
                 raise SourceUnavailable(f"{file}: cannot be read as windows: {exc}") from exc
-        filled = [part for part in parts if part.n_rows]
-        return Windows.concat(filled) if len(filled) > 1 else (filled or parts)[0]
+        return Windows.join(parts)
 
     def _fit_to_job(self, windows: Windows) -> Windows:
         job = self.job

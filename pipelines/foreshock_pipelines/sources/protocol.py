@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.progress import PartProgress
@@ -11,7 +11,10 @@ from foreshock_pipelines.progress import PartProgress
 if TYPE_CHECKING:
     import ray.data
 
-__all__ = ["Source"]
+__all__ = ["Partial", "Source"]
+
+Partial = Literal["accept", "refuse"]
+"""Use an answer that lacks data, or refuse it."""
 
 
 class Source(Protocol):
@@ -23,7 +26,7 @@ class Source(Protocol):
         Raises
         ------
         SourceUnavailable
-            The source cannot be reached; the text says where it is and why.
+            The source cannot be reached, or its partial answer is refused; the text says where it is and why.
         QueryError
             A query is wrong, or its result cannot become a window.
         """

@@ -33,7 +33,7 @@ def fetch(
     from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
-    source = open_source(job)
+    source = open_source(job, partial="refuse")
     source.check()
     first, last = times(job, source, start, end)
     with steps_bar(f"reading {job.name}") as progress:

@@ -62,7 +62,7 @@ def stack(axis: Axes, explanation: Explanation, entity: str, step: float) -> sty
     """Areas of what raised the score, the largest feature at the bottom; gives the times of the rows."""
     if explanation.entities is None or explanation.timestamps is None:
         raise DataError("this explanation does not know the times of its rows; make it with detector.explain(...)")
-    chosen = np.flatnonzero(np.array(explanation.entities) == entity)
+    chosen = np.flatnonzero(np.array(explanation.entities, dtype=object) == entity)
     if len(chosen) == 0:
         raise DataError(f"no row of {entity!r} was explained; {allowed(entity, explanation.entities)}")
     chosen = chosen[np.argsort(explanation.timestamps[chosen], kind="stable")]

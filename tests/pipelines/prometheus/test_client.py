@@ -25,7 +25,7 @@ def client(url: str, **keys: Any) -> PrometheusClient:
 
 
 def ask(one: PrometheusClient) -> bytes:
-    return one.query_range("up", 0, 60_000, 60.0)
+    return one.query_range("up", 0, 60_000, 60.0).body
 
 
 def cut(handler: BaseHTTPRequestHandler) -> None:

@@ -110,7 +110,7 @@ def test_prometheus_is_sent_no_future_but_gauges_of_now(
 
 
 def test_a_receiver_that_is_down_is_named(job: Job, forecast: ForecastReport) -> None:
-    with pytest.raises(WriteError, match="not written after"):
+    with pytest.raises(WriteError, match="not written: no answer after 3 tries"):
         write(writer("http://127.0.0.1:1"), forecast, job, 0)
 
 

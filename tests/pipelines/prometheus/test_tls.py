@@ -53,7 +53,7 @@ def ask(url: str, folder: Path, tls: dict[str, Any] | None = None, **keys: Any) 
     login = {"basic_auth": {"username": "someone", "password_file": folder / "password"}}
     config = {"prometheus": url, "retries": 0, **login, **keys}
     config["tls"] = {"ca_file": folder / "server.pem", **client, **(tls or {})}
-    body = PrometheusClient(SourceConfig.model_validate(config)).query("vector(1)")
+    body = PrometheusClient(SourceConfig.model_validate(config)).query("vector(1)").body
     return str(decode_instant(body)[0]["value"][1])
 
 
