@@ -175,14 +175,14 @@ def node_exporter(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def victoria_metrics(folder: Path, *, windows: Windows | None = None) -> Iterator[str]:
+def victoria_metrics(folder: Path, *, windows: Windows | None = None, args: Sequence[str] = ()) -> Iterator[str]:
     """URL of a VictoriaMetrics that holds `windows`."""
     program = need("victoria-metrics", "victoria-metrics")
     folder.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
     command = [
         program, f"-storageDataPath={folder}/vm", f"-httpListenAddr={address}", "-retentionPeriod=100y",
-        "-search.latencyOffset=0s",
+        "-search.latencyOffset=0s", *args,
     ]  # fmt: skip
     with running(command, folder / "vm.log", f"http://{address}/health"):
         if windows is not None:

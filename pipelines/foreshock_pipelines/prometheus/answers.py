@@ -18,8 +18,9 @@ WARNINGS = re.compile(rb'"warnings"\s*:\s*(?=\[)')
 ANNOTATION = re.compile(r"PromQL (warning|info):|\d+ more (warning|info) annotations omitted")
 """Remarks on a query, not on missing data."""
 TOO_MUCH = re.compile(
-    r"too many (samples|points|chunks|series|time ?series|data ?points|bytes)|cannot select more than"
-    r"|(?<!deadline )exceed|larger than|query length|limit \d+ violated|hit the (max|aggregated)|not enough memory",
+    r"too many (samples|points|chunks|series|time ?series|data ?points|bytes)|cannot (select|process) more than"
+    r"|(?<!deadline )exceed|larger than|query length|limit \d+ violated|hit the (max|aggregated)|not enough memory"
+    r"|(reduce|shorten|narrow|smaller|shorter)\b.{0,20}\brange",
     re.IGNORECASE,
 )
 """How servers say that a request should be split: Prometheus' 11,000 points; limits on chunks, series, samples and

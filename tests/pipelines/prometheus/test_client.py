@@ -8,16 +8,18 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from tests.pipelines.prometheus.conftest import EMPTY, Faulty, Reply
 from tests.servers import servers
 
-from foreshock_models.errors import QueryError, SourceUnavailable
+from foreshock_models.errors import QueryError, QueryTooLarge, SourceUnavailable
 from foreshock_pipelines.jobfile import SourceConfig
 from foreshock_pipelines.prometheus.client import PrometheusClient
 
 Start = Callable[..., Faulty]
+PARTIAL = EMPTY[:-1] + b',"warnings":["store-2: rpc error"]}'
 
 
 def client(url: str, **keys: Any) -> PrometheusClient:
@@ -166,6 +168,90 @@ def test_a_refused_query_gives_prometheus_own_words(fleet_prometheus: str, query
         client(fleet_prometheus).query_range(query, 0, 60_000, 60.0)
     assert repr(query) in str(caught.value)
     assert fleet_prometheus in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_parameters_of_the_url_go_with_each_request(faulty: Start, method: str) -> None:
+    server = faulty(Reply(), Reply()) if method == "POST" else faulty(Reply(405), Reply())
+    one = client(f"{server.url}/select/0/?dedup=true&extra_label=a%26b", retries=0)
+    ask(one)
+    path, _, parameters = server.paths[-1].partition("?")
+    assert path == "/select/0/api/v1/query_range"
+    assert parameters.startswith("dedup=true&extra_label=a%26b")
+    assert server.methods[-1] == method
+    assert one.shown == f"{server.url}/select/0"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_query_follows_a_redirect_with_the_same_parameters(faulty: Start, status: int) -> None:
+    server = faulty(Reply(status, b"", {"Location": "/prometheus/api/v1/query_range"}), Reply())
+    assert ask(client(f"{server.url}?dedup=true", retries=0)) == EMPTY
+    assert server.paths[1].startswith("/prometheus/api/v1/query_range?dedup=true")
+    sent = {**parse_qs(server.paths[1].partition("?")[2]), **server.forms[1]}
+    assert (sent["query"], sent["step"]) == (["up"], ["60.0"])
+
+
+def test_a_redirect_to_a_login_page_is_named(faulty: Start) -> None:
+    server = faulty(Reply(302, b"", {"Location": "https://login.example/start?rd=x"}))
+    with pytest.raises(
+        SourceUnavailable, match=r"HTTP 302: a redirect to https://login.example/start, which is not"
+    ):
+        ask(client(server.url, retries=5))
+    assert len(server.methods) == 1
+
+
+def test_the_library_that_asks_rarely_keeps_to_the_same_rules(faulty: Start, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("mine")
+    server = faulty(Reply(body=b'{"status":"success","data":["up"]}'))
+    one = client(server.url, bearer_token_file=tmp_path / "token")
+    assert one.connect.all_metrics() == ["up"]
+    assert server.headers[0]["Authorization"] == "Bearer mine"
+
+
+# -- errors with status 200 --------------------------------------------------------------------------------
+def test_an_error_with_status_200_keeps_its_text(faulty: Start) -> None:
+    server = faulty(Reply(body=b'{"status":"error","errorType":"execution","error":"many-to-many matching"}'))
+    with pytest.raises(QueryError, match=r"HTTP 200 with an error: execution: many-to-many matching"):
+        ask(client(server.url))
+    assert len(server.methods) == 1
+
+
+def test_an_error_with_status_200_that_may_pass_is_tried_again(faulty: Start) -> None:
+    server = faulty(Reply(body=b'{"status":"error","errorType":"timeout","error":"too slow"}'), Reply())
+    assert ask(client(server.url)) == EMPTY
+
+
+@pytest.mark.parametrize("status", [200, 400, 413, 422])
+def test_what_is_too_much_for_a_server_is_not_asked_for_again_as_it_is(faulty: Start, status: int) -> None:
+    said = b'{"status":"error","errorType":"execution","error":"the query time range exceeds the limit"}'
+    server = faulty(Reply(status, said))
+    with pytest.raises(QueryTooLarge, match="the query time range exceeds the limit"):
+        ask(client(server.url))
+    assert len(server.methods) == 1
+
+
+# -- partial answers ---------------------------------------------------------------------------------------
+def test_a_partial_answer_is_asked_for_again(faulty: Start) -> None:
+    answer = client(faulty(Reply(body=PARTIAL), Reply()).url).query_range("up", 0, 60_000, 60.0)
+    assert (answer.body, answer.partial) == (EMPTY, ())
+
+
+def test_an_answer_that_stays_partial_is_taken_with_its_reason(faulty: Start) -> None:
+    server = faulty(Reply(body=PARTIAL))
+    answer = client(server.url, retries=9).query_range("up", 0, 60_000, 60.0)
+    assert answer.partial == ("store-2: rpc error",)
+    assert len(server.methods) == 3
+
+
+def test_a_partial_answer_is_taken_when_the_next_try_fails(faulty: Start) -> None:
+    server = faulty(Reply(body=PARTIAL), Reply(503))
+    assert client(server.url, retries=1).query_range("up", 0, 60_000, 60.0).partial == ("store-2: rpc error",)
+
+
+def test_a_partial_answer_may_be_refused(faulty: Start) -> None:
+    server = faulty(Reply(body=PARTIAL))
+    with pytest.raises(SourceUnavailable, match=r"partial answer: store-2: rpc error; .*refused.*partial: accept"):
+        ask(client(server.url, retries=0, partial="refuse"))
 
 
 # -- being let in ----------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ BASE = int(time.time()) // STEP * STEP - 10 * STEP
 """Ten minutes ago; the small server holds samples of four hours, so that some are of now in a long test run."""
 
 Start = Callable[..., Faulty]
+MIMIR = "the query time range exceeds the limit (query length: 47h0m0s, limit: 4h0m0s)"
 
 
 def at(point: int) -> datetime:
@@ -106,6 +109,53 @@ def test_what_the_server_finds_too_much_is_asked_for_in_halves(
     ) as url:
         got = PrometheusSource(fleet_job(url, fleet)).read(*span)
     assert got == PrometheusSource(fleet_job(fleet_prometheus, fleet)).read(*span)
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize("limit", ["maxPointsPerTimeseries", "maxSamplesPerSeries"])
+def test_limits_of_victoria_metrics_are_kept_to(
+    fleet: Windows, fleet_victoria_metrics: str, tmp_path: Any, limit: str
+) -> None:
+    span = fleet.start, fleet.start + timedelta(hours=12)
+    with servers.victoria_metrics(tmp_path, windows=fleet, args=[f"-search.{limit}=300"]) as url:
+        got = PrometheusSource(make_job(url, {"cpu": "cpu"}, step="60s")).read(*span)
+    want = PrometheusSource(make_job(fleet_victoria_metrics, {"cpu": "cpu"}, step="60s")).read(*span)
+    there = ~np.isnan(want.to_panel().values)
+    np.testing.assert_allclose(got.to_panel().values[there], want.to_panel().values[there], rtol=1e-9)
+
+
+def test_a_limit_on_the_range_of_a_query_is_kept_to(faulty: Start) -> None:
+    """As Mimir has it: a fixed number of hours, whatever the step."""
+    asked: list[float] = []
+
+    def act(handler: BaseHTTPRequestHandler) -> None:
+        form = server.forms[-1]
+        start, end = float(form["start"][0]), float(form["end"][0])
+        body: dict[str, Any] = {"status": "error", "errorType": "bad_data", "error": MIMIR}
+        if end - start <= 4 * 3600:
+            asked.append(end - start)
+            times = range(round(start), round(end) + 1, 3600)
+            result = [{"metric": {"instance": "a"}, "values": [[t, str(t)] for t in times]}]
+            body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+        text = orjson.dumps(body)
+        handler.send_response(200 if asked and "data" in body else 422)
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+
+    server = faulty(Reply(act=act))
+    job = make_job(server.url, step="1h", source={"parallel": 1})
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    got = PrometheusSource(job).read(start, start + timedelta(hours=47))
+    assert column(got, "cpu") == [start.timestamp() + 3600 * i for i in range(48)]
+    assert max(asked) <= 4 * 3600
+
+
+def test_a_limit_that_no_split_keeps_to_is_an_error_after_few_requests(faulty: Start) -> None:
+    server = faulty(Reply(422, orjson.dumps({"status": "error", "error": MIMIR})))
+    with pytest.raises(QueryError, match="query time range exceeds the limit"):
+        read(server.url, {"cpu": "cpu"}, 0, 9_000)
+    assert len(server.methods) < 50
 
 
 @pytest.mark.prometheus
@@ -225,6 +275,48 @@ def test_a_read_stops_all_requests_when_one_fails(faulty: Start) -> None:
         PrometheusSource(job).read(at(0), at(9))
     assert time.monotonic() - began < 5
     assert len(server.methods) < 20
+
+
+# -- partial answers ---------------------------------------------------------------------------------------
+def partial(*hosts: str) -> Reply:
+    result = [{"metric": {"instance": host}, "values": [[BASE, "1"]]} for host in hosts]
+    data = {"resultType": "matrix", "result": result}
+    return Reply(body=orjson.dumps({"status": "success", "data": data, "warnings": ["store-2 is down"]}))
+
+
+def test_windows_of_a_partial_answer_say_so_wherever_they_go(faulty: Start, tmp_path: Path) -> None:
+    got = read(faulty(partial("a", "b")).url, {"cpu": "cpu"})
+    assert got.partial == ("store-2 is down",)
+    assert "partial answer: store-2 is down" in repr(got)
+    got.write_parquet(tmp_path / "w.parquet")
+    saved = Windows.read_parquet(tmp_path / "w.parquet")
+    for same in (saved, got.between(at(0)), got.select(["a"]), got.keep(["cpu"]), Windows.concat([got, got])):
+        assert same.partial == got.partial
+
+
+def test_windows_of_whole_answers_are_not_partial(faulty: Start) -> None:
+    result = [{"metric": {"instance": "a"}, "values": [[BASE, "1"]]}]
+    body = orjson.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}, "infos": ["x"]})
+    assert read(faulty(Reply(body=body)).url, {"cpu": "cpu"}).partial == ()
+
+
+def test_a_partial_answer_without_any_series_is_a_source_that_is_down(faulty: Start) -> None:
+    """It is not the same as no series: nothing may be concluded from it."""
+    with pytest.raises(SourceUnavailable, match="partial answer without any series: store-2 is down"):
+        read(faulty(partial()).url, {"cpu": "cpu"})
+
+
+@pytest.mark.parametrize(("own", "refused"), [(None, True), ("refuse", True), ("accept", False)])
+def test_a_source_may_refuse_partial_answers_unless_the_job_takes_them(
+    faulty: Start, own: str | None, refused: bool
+) -> None:
+    job = make_job(faulty(partial("a")).url, step="60s", source={"partial": own})
+    source = PrometheusSource(job, partial="refuse")
+    if refused:
+        with pytest.raises(SourceUnavailable, match="partial answer: store-2 is down"):
+            source.read(at(0), at(9))
+    else:
+        assert source.read(at(0), at(9)).partial == ("store-2 is down",)
 
 
 # -- at present ------------------------------------------------------------------------------------------
