@@ -153,16 +153,16 @@ class Panel:
 
     def pick(self, rows: NDArray[np.int64]) -> Panel:
         """Keep the rows with these numbers, increasing; entities left without rows are dropped."""
-        from foreshock_models._pick import picked  # who only looks at panels loads no compiler
+        from foreshock_models.kernels.compiled.rows import pick_rows  # not everyone who reads a panel compiles
 
-        values, timestamps, offsets, kept = picked(self.values, self.timestamps, self.offsets, rows)
+        values, timestamps, offsets, kept = pick_rows(self.values, self.timestamps, self.offsets, rows)
         every = len(kept) == self.n_entities
         names = self.entities if every else tuple(self.entities[i] for i in kept.tolist())
         return Panel(values, offsets, names, self.features, timestamps, self.step)
 
     def rows_since(self, since: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of the rows that are not before the time that `since` ``(n_entities,)`` says of their entity."""
-        from foreshock_models._pick import rows_since
+        from foreshock_models.kernels.compiled.rows import rows_since
 
         rows: NDArray[np.int64] = rows_since(self.timestamps, self.offsets, since)
         return rows

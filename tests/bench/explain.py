@@ -74,7 +74,7 @@ def _peer(model: Detector, panel: Panel, row: int) -> tuple[float, float]:
             np.tile(part.timestamps, n), part.step,
         )  # fmt: skip
         rows_asked = np.arange(n) * part.n_rows + at
-        return model._decision_at(many, rows_asked)
+        return model.scorer_.score(many, rows_asked)
 
     background = -np.repeat(np.arange(BACKGROUND)[:, None], panel.n_features, axis=1).astype(float)
     began = time.process_time()

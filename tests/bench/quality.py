@@ -136,9 +136,11 @@ def ours(task: Task) -> None:
             detector.recalibrate(Budget.parse(budget))
             scores = detector.score(rows, since=since).score
             alert = open_alerts(scores, panel(test))
-            write(task.file(name, budget), scores, alert, causes(detector, rows, alert, len(context), weighed=True))
+            write(
+                task.file(name, budget), scores, alert, causes(detector, rows, alert, len(context), reweighted=True)
+            )
             if len(features) > 1:
-                alone = causes(detector, rows, alert, len(context), weighed=False)
+                alone = causes(detector, rows, alert, len(context), reweighted=False)
                 write(task.file(f"{name}, SHAP alone", budget), scores, alert, alone)
 
 
@@ -146,12 +148,12 @@ def open_alerts(score: NDArray[np.float64], panel: object) -> NDArray[np.bool_]:
     """Rows at which an alert is open, by the default policy (3 of 5, resolved after 10 min)."""
     from foreshock_models.policy import Policy, Step
 
-    step = Policy(resolve_after=RESOLVE_AFTER).walk(panel, score, np.ones(len(score), np.bool_)).step  # type: ignore[arg-type]
+    step = Policy(resolve_after=RESOLVE_AFTER).apply(panel, score, np.ones(len(score), np.bool_)).step  # type: ignore[arg-type]
     return np.isin(step, (Step.OPENED, Step.ANOMALOUS, Step.QUIET))
 
 
 def causes(
-    detector: object, rows: object, alert: NDArray[np.bool_], skip: int, *, weighed: bool
+    detector: object, rows: object, alert: NDArray[np.bool_], skip: int, *, reweighted: bool
 ) -> list[list[str] | None]:
     """For rows in alert, the metrics by attribution: explained as an alert opens and every 5 rows after."""
     top: list[list[str] | None] = [None] * len(alert)
@@ -162,7 +164,7 @@ def causes(
     ]
     if len(chosen) == 0:
         return top
-    attributions = detector.explain(rows, chosen + skip, weighed=weighed).attributions  # type: ignore[attr-defined]
+    attributions = detector.explain(rows, chosen + skip, reweighted=reweighted).attributions  # type: ignore[attr-defined]
     names = np.array(detector.features_in_)  # type: ignore[attr-defined]
     at = np.searchsorted(chosen, np.flatnonzero(alert), side="right") - 1
     ranked = [names[order].tolist() for order in np.argsort(-attributions, axis=1, kind="stable")]

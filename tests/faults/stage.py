@@ -21,9 +21,9 @@ from tests.servers import servers
 
 from foreshock.store import open_store
 from foreshock.store.store import ScorerState, Store
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import StoreError
-from foreshock_models.policy import Policy, rows_taken
+from foreshock_models.policy import Policy, rows_processed
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import load_job
 from foreshock_pipelines.jobs.train import train
 from foreshock_pipelines.registry import Registry
@@ -190,7 +190,7 @@ class Stage:
         if state is None:
             return {}
         policy = State.from_bytes(state.policy_state)
-        taken = rows_taken(policy)
+        taken = rows_processed(policy)
         return {name: (seen, taken[name]) for name, seen in Policy.last_seen(policy).items()}
 
     def _begin(self) -> bool:

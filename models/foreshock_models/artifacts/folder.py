@@ -22,10 +22,10 @@ from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from foreshock_models.artifacts.manifest import FORMAT, MANIFEST, SEAL, read_manifest
+from foreshock_models.baseline import Baseline
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.errors import ArtifactError, ForeshockError, NotFitted
-from foreshock_models.policy.profile import Profile
 
 __all__ = ["load", "save"]
 
@@ -98,11 +98,11 @@ def load(folder: str | Path) -> Detector:
 
 def _pack(detector: Detector, path: str, tensors: dict[str, bytes]) -> dict[str, Any]:
     """JSON of a detector; its arrays go into `tensors` by file name."""
-    values, arrays = detector._to_arrays()
+    values, arrays = detector.scorer_.to_arrays()
     calibration, own = detector.calibrator_.to_arrays()
     file = f"{path}.safetensors"
-    known, profile = detector.profile_.to_arrays()
-    tensors[file] = to_safetensors({k: np.ascontiguousarray(v) for k, v in {**arrays, **own, **profile}.items()})
+    known, baseline = detector.baseline_.to_arrays()
+    tensors[file] = to_safetensors({k: np.ascontiguousarray(v) for k, v in {**arrays, **own, **baseline}.items()})
     params = {k: v for k, v in detector.get_params(deep=False).items() if k != "members"}
     packed = {
         "detector": detector.name,
@@ -111,7 +111,7 @@ def _pack(detector: Detector, path: str, tensors: dict[str, bytes]) -> dict[str,
         "values": values,
         "calibration": calibration,
         "threshold": detector.threshold_,
-        "range": list(detector._range_),
+        "range": list(detector.score_range_),
         "profile": known,
         "file": file,
     }
@@ -128,16 +128,15 @@ def _unpack(packed: dict[str, Any], tensors: dict[str, dict[str, NDArray[np.gene
     name = f"pyod:{params.pop('model')}" if packed["detector"] == "pyod" else packed["detector"]
     detector = make(name, **params)
     arrays = tensors[packed["file"]]
-    detector.features_in_ = tuple(packed["features"])
-    detector.n_features_in_ = len(detector.features_in_)
+    detector._set_features(tuple(packed["features"]))
     detector.threshold_ = packed["threshold"]
-    detector._range_ = (packed["range"][0], packed["range"][1])
+    detector.score_range_ = (packed["range"][0], packed["range"][1])
     detector.calibrator_ = Calibrator.from_arrays(packed["calibration"], arrays)
     detector.state_ = detector.calibrator_.state
-    detector.profile_ = Profile.from_arrays(packed["profile"], arrays)
+    detector.baseline_ = Baseline.from_arrays(packed["profile"], arrays)
     if isinstance(detector, Ensemble):
         detector.members_ = {name: _unpack(member, tensors) for name, member in packed["members"].items()}
-    detector._from_arrays(packed["values"], arrays)
+    detector.scorer_ = detector._load_scorer(packed["values"], arrays)
     return detector
 
 

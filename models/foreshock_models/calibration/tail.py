@@ -13,17 +13,23 @@ __all__ = ["Tail", "fit_tail", "nth_largest"]
 
 QUANTILE = 0.98
 LOWER_QUANTILES = (0.96, 0.93, 0.9, 0.85, 0.8)
-"""Thresholds to fall back to, where few events lie above the first."""
-FEWEST_PEAKS = 5
+"""Thresholds to fall back to where few events exceed the first."""
+MIN_PEAKS = 5
 GAP = 5
 """Peaks closer than so many rows belong to one event."""
 SHAPES = (0.0, 0.2)
-"""Bounds of the tail's shape: normal scores are at least exponential, and no heavier than this."""
+"""Bounds of the shape: the tail of normal scores is at least exponential, and no heavier than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """``rate`` events per row exceed ``threshold``; their excess is generalised Pareto (``scale``, ``shape``)."""
+    """Tail of normal scores: `rate` events per row exceed `threshold`, by a generalised Pareto distributed excess.
+
+    Examples
+    --------
+    >>> round(Tail(threshold=2.0, rate=0.01, scale=1.0, shape=0.0).quantile(np.log(0.001)), 3)
+    4.303
+    """
 
     threshold: float = 2.0
     rate: float = 0.005
@@ -31,14 +37,14 @@ class Tail:
     shape: float = 0.1
 
     def quantile(self, log_rate: float) -> float:
-        """The level that events exceed at ``exp(log_rate)`` per row."""
+        """Return the level that events exceed at ``exp(log_rate)`` per row."""
         ratio = np.log(self.rate) - log_rate
         if self.shape < 1e-6:
             return float(self.threshold + self.scale * ratio)
         return float(self.threshold + self.scale / self.shape * np.expm1(self.shape * ratio))
 
     def own_shift(self, filtered: NDArray[np.float64]) -> float:
-        """How much higher one entity's threshold is than the shared one, in its own spread."""
+        """Return how much higher the threshold of one entity is than the shared one, in its own spread."""
         if len(filtered) < 100:
             return 0.0
         own = float(np.quantile(filtered, QUANTILE))
@@ -47,11 +53,12 @@ class Tail:
         )
 
     def as_dict(self) -> dict[str, float]:
+        """Return the parameters by name."""
         return asdict(self)
 
 
 def nth_largest(values: NDArray[np.float64], n: int, of: int) -> NDArray[np.float64]:
-    """The n-th largest of the last `of` values at each row ``(n_rows,)``: what "n of m" looks at."""
+    """Return the n-th largest of the last `of` values at each row ``(n_rows,)``: what an N-of-M rule looks at."""
     if len(values) == 0:
         return values
     padded = np.concatenate([np.full(of - 1, -np.inf), values])
@@ -74,7 +81,7 @@ def fit_tail(filtered: Sequence[NDArray[np.float64]], rows_per_alert: float) -> 
     for quantile in (QUANTILE, *LOWER_QUANTILES):
         threshold = float(np.quantile(everything, quantile))
         peaks = np.concatenate([_peaks(values, threshold) for values in filtered])
-        if len(peaks) >= FEWEST_PEAKS:
+        if len(peaks) >= MIN_PEAKS:
             break
     if len(peaks) == 0:
         return Tail(threshold, 1 / len(everything))
@@ -83,7 +90,7 @@ def fit_tail(filtered: Sequence[NDArray[np.float64]], rows_per_alert: float) -> 
 
 
 def _peaks(values: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
-    """The highest value of each run above the threshold; runs at most `GAP` rows apart are one."""
+    """Highest value of each run above the threshold; runs at most `GAP` rows apart are one."""
     above = np.flatnonzero(values > threshold)
     if len(above) == 0:
         return np.zeros(0)
@@ -92,7 +99,7 @@ def _peaks(values: NDArray[np.float64], threshold: float) -> NDArray[np.float64]
 
 
 def _fit_pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
-    """Probability-weighted moments (Hosking and Wallis, 1987), the shape bounded; winsorised at the top."""
+    """Scale and shape by probability-weighted moments (Hosking and Wallis, 1987); winsorised at the top."""
     x = np.sort(np.minimum(excess, np.quantile(excess, 0.99) * 1.5))
     n = len(x)
     mean = float(x.mean())

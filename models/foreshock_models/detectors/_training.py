@@ -1,29 +1,29 @@
-"""How a network is trained: Adam, stopped early by the newest rows."""
+"""Training of a network: Adam, stopped early by the newest rows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock_models.detectors._nets import Net, device_of
-from foreshock_models.detectors._windows import Stacked
+from foreshock_models.detectors._torch_nets import Net, device_of
+from foreshock_models.detectors._windows import TrailingWindows
 
-if TYPE_CHECKING:
-    from foreshock_models.detectors._network import NetworkDetector
+__all__ = ["Team", "Training", "train"]
 
-__all__ = ["Team", "train"]
+Weights = dict[str, NDArray[np.float32]]
 
 
 class Team(Protocol):
     """Processes that train one network together: each takes its share of every batch.
 
-    All hold the same rows and the same seed, so that they draw the same batches.
+    All have the same rows and the same seed, so that they draw the same batches.
     """
 
     @property
@@ -32,114 +32,143 @@ class Team(Protocol):
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of processes."""
 
     def join(self, net: nn.Module) -> nn.Module:
-        """The same network, beginning as rank 0's, its gradients averaged over the processes."""
+        """Return the network starting as rank 0's, its gradients averaged over the processes."""
 
     def mean(self, value: float) -> float:
-        """Mean of a number over the processes."""
+        """Return the mean of a number over the processes."""
 
 
-def train(
-    detector: NetworkDetector,
-    n_features: int,
-    windows: Stacked,
-    known: Stacked,
-    late: NDArray[np.bool_],
-    settle: Callable[[dict[str, NDArray[np.float32]]], object],
-) -> None:
-    """Train the network that `detector` describes; `settle` takes its weights, by name.
+@dataclass(frozen=True)
+class Training:
+    """How to train.
 
     Parameters
     ----------
+    epochs, patience
+        At most so many passes; stop after `patience` passes without gain on the newest rows, and keep the best
+        weights.
+    max_windows
+        Training windows per pass, drawn at random.
+    learning_rate, batch_size
+        Of Adam.
+    device
+        As in `device_of`.
+    on_epoch
+        Called after each epoch with its number, from 1, and a function that returns the weights as they are. An
+        exception that it raises ends the training.
+    team
+        The processes that train together; None: this one alone.
+    """
+
+    epochs: int
+    patience: int
+    max_windows: int
+    learning_rate: float
+    batch_size: int
+    device: str
+    seed: int
+    on_epoch: Callable[[int, Callable[[], tuple[Weights, list[float]]]], None] | None = None
+    team: Team | None = None
+
+
+def train(
+    training: Training,
+    build: Callable[[], Net],
+    windows: TrailingWindows,
+    present: TrailingWindows,
+    late: NDArray[np.bool_],
+) -> tuple[Weights, list[float]]:
+    """Train a network; return its weights by name, and the loss on the newest rows after each epoch.
+
+    Parameters
+    ----------
+    build
+        Makes the network, untrained.
+    windows, present
+        ``(n_rows, span, n_features)``: inputs, and 1 where a sample is present.
     late
-        ``(n_rows,)``: the rows that say when to stop; the network learns from the others, and the best weights are
-        kept.
-    settle
-        Called at the end, and before each call of the detector's `on_epoch`.
+        ``(n_rows,)``: rows that decide when to stop; the network learns from the others.
     """
     with torch.random.fork_rng():
-        torch.manual_seed(detector.random_state)
-        device = device_of(detector.device)
-        net = detector._build(n_features).to(device)
-        _Run(detector, net, device, windows, known, settle).train(np.flatnonzero(~late), np.flatnonzero(late))
-    settle(_weights(net))
+        torch.manual_seed(training.seed)
+        device = device_of(training.device)
+        run = _Run(training, build().to(device), device, windows, present)
+        run.train(np.flatnonzero(~late), np.flatnonzero(late))
+    return run.result()
 
 
 class _Run:
     def __init__(
         self,
-        detector: NetworkDetector,
+        training: Training,
         net: Net,
         device: torch.device,
-        windows: Stacked,
-        known: Stacked,
-        settle: Callable[[dict[str, NDArray[np.float32]]], object],
+        windows: TrailingWindows,
+        present: TrailingWindows,
     ) -> None:
-        self.detector = detector
+        self.training = training
         self.net = net
-        self.run: nn.Module = net
+        self.call: nn.Module = net
         self.device = device
         self.windows = windows
-        self.known = known
-        self.settle = settle
+        self.present = present
+        self.losses: list[float] = []
 
     def train(self, early: NDArray[Any], late: NDArray[Any]) -> None:
-        detector, net, team = self.detector, self.net, self.detector.team
-        rng = np.random.default_rng(detector.random_state)
-        late = rng.permutation(late)[: detector.max_windows // 2]
+        training, net, team = self.training, self.net, self.training.team
+        rng = np.random.default_rng(training.seed)
+        late = rng.permutation(late)[: training.max_windows // 2]
         if team is not None:
-            self.run = team.join(net)
-            torch.manual_seed(detector.random_state + team.rank)  # the noise on each share is its own
-        optimiser = torch.optim.Adam(net.parameters(), lr=detector.learning_rate)
+            self.call = team.join(net)
+            torch.manual_seed(training.seed + team.rank)  # each share has noise of its own
+        optimiser = torch.optim.Adam(net.parameters(), lr=training.learning_rate)
         best, best_weights, waited = math.inf, None, 0
-        detector.losses_ = []
-        for epoch in range(1, detector.epochs + 1):
-            self.run.train()
-            chosen = rng.permutation(early)[: detector.max_windows]
-            for part in np.array_split(chosen, max(1, len(chosen) // detector.batch_size)):
-                loss = self._loss(part)
-                optimiser.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-                optimiser.step()
-            self.run.eval()
-            with torch.inference_mode():
-                held = float(self._loss(late if len(late) else chosen))
-            if team is not None:
-                held = team.mean(held)  # so that all stop at the same pass
-            detector.losses_.append(held)
-            if detector.on_epoch is not None:
-                detector.on_epoch(epoch, self._settled)
-            if held < best * 0.995:
-                best, waited = held, 0
+        for epoch in range(1, training.epochs + 1):
+            chosen = rng.permutation(early)[: training.max_windows]
+            self._pass(optimiser, chosen)
+            loss = self._held_out_loss(late if len(late) else chosen)
+            self.losses.append(loss)
+            if training.on_epoch is not None:
+                training.on_epoch(epoch, self.result)
+            if loss < best * 0.995:
+                best, waited = loss, 0
                 best_weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
-            elif (waited := waited + 1) >= detector.patience:
+            elif (waited := waited + 1) >= training.patience:
                 break
         if best_weights is not None:
             net.load_state_dict(best_weights)
 
-    def _settled(self) -> NetworkDetector:
-        self.settle(_weights(self.net))
-        return self.detector
+    def result(self) -> tuple[Weights, list[float]]:
+        """Copies of the weights and losses: the network changes its own as it learns."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.net.state_dict().items()}
+        return weights, list(self.losses)
+
+    def _pass(self, optimiser: torch.optim.Optimizer, rows: NDArray[Any]) -> None:
+        """Go through the windows of `rows` once, batch by batch."""
+        self.call.train()
+        for part in np.array_split(rows, max(1, len(rows) // self.training.batch_size)):
+            loss = self._loss(part)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+            optimiser.step()
+
+    def _held_out_loss(self, rows: NDArray[Any]) -> float:
+        self.call.eval()
+        with torch.inference_mode():
+            loss = float(self._loss(rows))
+        team = self.training.team
+        return loss if team is None else team.mean(loss)  # so that all stop at the same epoch
 
     def _loss(self, rows: NDArray[Any]) -> Tensor:
-        """Of this process's part of `rows`."""
-        mine = self._share(rows)
-        return self.net.loss(self.run, self._tensor(self.windows[mine]), self._tensor(self.known[mine]))
-
-    def _share(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """This process's part of `rows`; all of them where it would get none."""
-        team = self.detector.team
-        if team is None or len(rows) < team.size:
-            return rows
-        return rows[team.rank :: team.size]
+        """Loss of this process's share of `rows`; of all rows where it would get none."""
+        team = self.training.team
+        if team is not None and len(rows) >= team.size:
+            rows = rows[team.rank :: team.size]
+        return self.net.loss(self.call, self._tensor(self.windows[rows]), self._tensor(self.present[rows]))
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-
-def _weights(net: Net) -> dict[str, NDArray[np.float32]]:
-    """Copies: the network's own change as it learns."""
-    return {name: value.detach().cpu().numpy().copy() for name, value in net.state_dict().items()}

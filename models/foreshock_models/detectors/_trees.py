@@ -1,4 +1,4 @@
-"""Isolation trees as flat arrays, walked in machine code."""
+"""Isolation forests as flat arrays."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from foreshock_models.kernels.compiled.trees import isolation_scores
+
 if TYPE_CHECKING:
-    from sklearn.ensemble import IsolationForest  # whoever only walks the trees need not load what grows them
+    from sklearn.ensemble import IsolationForest  # scoring needs no scikit-learn
 
-__all__ = ["BLOCK", "Forest", "add_depths", "flatten", "grow", "score_forests"]
-
-BLOCK = 256
-"""Rows that go down a tree together."""
+__all__ = ["Forest", "flatten", "grow", "score_forests"]
 
 
 @dataclass(frozen=True)
 class Forest:
     """Several isolation forests, their nodes in common arrays.
 
-    Attributes
+    Parameters
     ----------
-    feature, threshold, left, right : ``(n_nodes,)``; a leaf has ``feature`` -1
-    depth : ``(n_nodes,)`` path length at a leaf, the expected rest of it included
-    roots : ``(n_forests, n_trees)`` node number of each root
-    normal : ``(n_forests,)`` average path length that scores 0.5
+    feature, threshold, left, right
+        ``(n_nodes,)``; a leaf has ``feature`` -1.
+    depth
+        ``(n_nodes,)``: path length at a leaf, including its expected remainder.
+    roots
+        ``(n_forests, n_trees)``: number of each root node.
+    normal
+        ``(n_forests,)``: mean path length that scores 0.5.
     """
 
     feature: NDArray[np.int32]
@@ -41,13 +43,13 @@ class Forest:
     normal: NDArray[np.float64]
 
     @cached_property
-    def walked(self) -> tuple[NDArray[Any], ...]:
-        """The same trees as `add_depths` walks them, each filled up to a whole binary tree of all `levels`.
+    def complete(self) -> tuple[NDArray[Any], ...]:
+        """The trees as kernels take them, each padded to a complete binary tree of all `levels`.
 
-        The children of the node at place ``i`` stand at ``2 i`` and ``2 i + 1``, the root at 1: where to go next is
-        computed, not looked up. Below a leaf nothing is greater than the threshold, and all places at the bottom
-        that can be reached have the leaf's depth. A column is named in as few
-        bytes as will do: what is not in the cache takes longest.
+        The children of the node at place ``i`` are at ``2 i`` and ``2 i + 1``, the root is at 1: the next node
+        is computed, not looked up. Below a leaf nothing exceeds the threshold, and all places on the deepest
+        level that can be reached have the depth of the leaf. Features are stored in as few bytes as possible, so
+        that more of a tree fits into the cache.
         """
         levels = _levels(self.left, self.right, self.roots)
         deepest = int(levels.max(initial=0))
@@ -67,15 +69,17 @@ class Forest:
         return thresholds, features, self.depth[here], levels, self.normal
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return arrays for `from_arrays`."""
         return {f"trees.{f.name}": getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Forest:
+        """Restore forests from `to_arrays`."""
         return cls(**{k.removeprefix("trees."): v for k, v in arrays.items() if k.startswith("trees.")})
 
 
 def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int) -> Forest:
-    """One forest for each block of `samples` ``(n_forests, n_rows, n_columns)``, grown by scikit-learn."""
+    """Grow one forest for each block of `samples` ``(n_forests, n_rows, n_columns)`` with scikit-learn."""
     from sklearn.ensemble import IsolationForest
 
     size = min(max_samples, samples.shape[1])
@@ -88,7 +92,7 @@ def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int
 
 
 def flatten(forests: Sequence[IsolationForest]) -> Forest:
-    """The same trees as arrays; every forest has as many."""
+    """Return forests of scikit-learn, all with the same number of trees, as arrays."""
     from sklearn.ensemble._iforest import _average_path_length
 
     parts: list[list[NDArray[Any]]] = []
@@ -122,75 +126,9 @@ def flatten(forests: Sequence[IsolationForest]) -> Forest:
     return Forest(feature, threshold, left, right, depth, np.array(roots, np.int32), np.array(normal))
 
 
-@njit(cache=True, nogil=True)
-def add_depths(
-    rows: NDArray[np.float32],
-    threshold: NDArray[np.float32],
-    feature: NDArray[np.uint8],
-    depth: NDArray[np.float64],
-    levels: int,
-    total: NDArray[np.float64],
-) -> None:
-    """Add the path lengths of a block of `rows` ``(n, n_columns)`` in the trees of one forest to `total` ``(n,)``.
-
-    The trees are as `Forest.walked` has them. All rows go down one tree together, a level at a time: the steps of
-    different rows do not wait for each other, and the tree stays in the cache.
-    """
-    width = np.uint32(rows.shape[1])
-    values = rows.ravel()
-    places = depth.shape[1]
-    # a forest that is less deep than others has its leaves where the left turns from there lead to
-    further = places >> levels
-    at = np.empty(len(rows), np.uint32)
-    for t in range(len(threshold)):
-        limit, column, bottom = threshold[t], feature[t], depth[t]
-        at[:] = np.uint32(1)
-        if levels > 0:  # all stand at the root
-            first, root = column[1], limit[1]
-            for i in range(len(rows)):
-                at[i] = np.uint32(2) + np.uint32(values[np.uint32(i) * width + first] > root)
-        for level in range(1, levels, 2):
-            if level + 1 < levels:  # two at a time, which halves what is read and written between
-                for i in range(len(rows)):
-                    node, row = at[i], np.uint32(i) * width
-                    node = node + node + np.uint32(values[row + column[node]] > limit[node])
-                    at[i] = node + node + np.uint32(values[row + column[node]] > limit[node])
-            else:
-                for i in range(len(rows)):
-                    node = at[i]
-                    at[i] = node + node + np.uint32(values[np.uint32(i) * width + column[node]] > limit[node])
-        for i in range(len(rows)):
-            total[i] += bottom[at[i] * further - places]
-
-
-@njit(cache=True, nogil=True)
-def _score(
-    x: NDArray[np.float32],
-    threshold: NDArray[np.float32],
-    feature: NDArray[np.uint8],
-    depth: NDArray[np.float64],
-    levels: NDArray[np.int64],
-    normal: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    n_forests, n_rows, _ = x.shape
-    n_trees = len(threshold) // n_forests
-    out = np.zeros((n_rows, n_forests))
-    total = np.empty(BLOCK)
-    for f in range(n_forests):
-        scale = -1.0 / (n_trees * normal[f]) if normal[f] > 0 else 0.0
-        trees = slice(f * n_trees, (f + 1) * n_trees)
-        for first in range(0, n_rows, BLOCK):
-            rows = x[f, first : first + BLOCK]
-            total[:] = 0.0
-            add_depths(rows, threshold[trees], feature[trees], depth[trees], levels[f], total)
-            for i in range(len(rows)):
-                out[first + i, f] = 2.0 ** (total[i] * scale)
-    return out
-
-
 def score_forests(forest: Forest, x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Isolation scores in (0, 1): ``(n_forests, n_rows, n_columns)`` -> ``(n_rows, n_forests)``."""
-    scores: NDArray[np.float64] = _score(x, *forest.walked)
+    """Return isolation scores in (0, 1): ``(n_forests, n_rows, n_columns)`` -> ``(n_rows, n_forests)``."""
+    scores: NDArray[np.float64] = isolation_scores(x, *forest.complete)
     return scores
 
 

@@ -1,7 +1,7 @@
-"""Discords: sub-sequences unlike any that training has seen.
+"""Discords: sub-sequences unlike any in training [1]_.
 
-The distance of a sub-sequence to its nearest neighbour, as in Keogh, Lin and Fu, "HOT SAX: efficiently finding the
-most unusual time series subsequence", ICDM 2005; against the training rows, so that it is causal.
+.. [1] Keogh, Lin and Fu, "HOT SAX: efficiently finding the most unusual time series subsequence", ICDM 2005; here
+   the nearest neighbour is searched among the training rows, so that the score is causal.
 """
 
 from __future__ import annotations
@@ -11,34 +11,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.detectors._base import Detector
-from foreshock_models.detectors._space import Int, Space
-from foreshock_models.detectors._windows import Stacked, carried, fitting, whole_windows
+from foreshock_models.detectors._detector import Detector
+from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors._search_space import Int, Space
+from foreshock_models.detectors._windows import filled_windows, fitting_length, sample_whole_windows
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
-__all__ = ["Discord"]
+__all__ = ["Discord", "DiscordScorer"]
 
-SEVERAL, SINGLE = 64, 224
-"""Default `window`, for several features and for one; of one, as far as training has so many rows (`fitting`)."""
+WINDOW, WINDOW_OF_ONE = 64, 224
+"""Default `window`, for several features and for one; for one, as far as training has so many rows."""
 MAX_LENGTH = 320
+"""A search tries no longer windows."""
 BATCH = 1024
 
 
 class Discord(Detector):
-    """How far the window that ends at a row lies from the nearest of the training rows' windows.
+    """Distance of the window that ends at a row from the nearest window of the training rows.
 
     The raw score is the mean squared difference to that neighbour, over the window and the features. It is a sum
-    over the features, whose terms are the attributions: they add up exactly. Values are compared as they are, not
-    scaled window by window: a level never seen is as strange as a shape never seen.
+    over the features, whose terms are the attributions: they add up exactly. Values are compared as they are,
+    not normalised per window: a level never seen is as anomalous as a shape never seen.
 
     Parameters
     ----------
     window
-        Rows of a sub-sequence; default 64, or for a single feature 224, but a quarter of the training rows at most.
+        Rows of a sub-sequence; default: 64, or 224 for a single feature, but a quarter of the training rows at
+        most.
     max_windows
-        Training windows that are kept, drawn at random from all: scoring a row takes time in their number.
+        Training windows that are kept, drawn at random from all. The time to score a row grows with their number.
+    contamination
+        Share of the training rows that `predict` calls outliers.
+    random_state
+        Seed; the same seed gives the same model.
 
     Examples
     --------
@@ -66,49 +73,58 @@ class Discord(Detector):
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:
-        return {"window": Int(8, MAX_LENGTH, SINGLE if n_features == 1 else SEVERAL, log=True)}
+        return {"window": Int(8, MAX_LENGTH, WINDOW_OF_ONE if n_features == 1 else WINDOW, log=True)}
+
+    def _fit_scorer(self, panel: Panel) -> DiscordScorer:
+        scaler = Scaler.fit(panel)
+        window = self.window or (fitting_length(panel, WINDOW_OF_ONE) if panel.n_features == 1 else WINDOW)
+        chosen = sample_whole_windows(panel, window, self.max_windows, self.random_state)
+        return DiscordScorer(scaler, window, filled_windows(scaler, panel, window).flat(chosen))
+
+    def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> DiscordScorer:
+        return DiscordScorer(Scaler.from_arrays(values["entities"], arrays), values["window"], arrays["known"])
+
+
+class DiscordScorer(Scorer):
+    """Squared distance of windows to the nearest training window.
+
+    Parameters
+    ----------
+    window
+        Rows of a window.
+    known
+        ``(n_windows, n_features * window)``: training windows, feature by feature.
+    """
+
+    def __init__(self, scaler: Scaler, window: int, known: NDArray[np.float32]) -> None:
+        self.scaler = scaler
+        self.window = window
+        self.known = known
 
     @property
     def context(self) -> int:
-        return 2 * self.window_ - 2
+        return 2 * self.window - 2
 
-    def _fit(self, panel: Panel) -> None:
-        self.scaler_ = Scaler.fit(panel)
-        self.window_ = self.window or (fitting(panel, SINGLE) if panel.n_features == 1 else SEVERAL)
-        chosen = whole_windows(panel, self.window_, self.max_windows, self.random_state)
-        self.known_ = self._windows(panel).flat(chosen)  # (n, F * window)
+    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        return self._contributions(panel, rows).sum(axis=1)
 
-    def _windows(self, panel: Panel) -> Stacked:
-        filled = carried(self.scaler_.transform(panel), panel, self.window_)
-        return Stacked(filled.astype(np.float32), panel, self.window_)
+    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+        parts = self._contributions(panel, rows)
+        return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))
 
-    def _parts(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """What each feature adds to the raw score of `rows` (None: all) ``(n, F)``."""
-        windows = self._windows(panel)
+    def to_arrays(self) -> Arrays:
+        entities, arrays = self.scaler.to_arrays()
+        return {"entities": entities, "window": self.window}, {**arrays, "known": self.known}
+
+    def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Contribution of each feature to the raw score of `rows` ``(n, n_features)``; None: all rows."""
+        windows = filled_windows(self.scaler, panel, self.window)
         rows = np.arange(panel.n_rows) if rows is None else rows
-        size = (self.known_**2).sum(axis=1)
+        size = (self.known**2).sum(axis=1)
         parts = np.empty((len(rows), panel.n_features))
         for i in range(0, len(rows), BATCH):
             some = windows.flat(rows[i : i + BATCH])
-            nearest = np.argmin(size - 2.0 * (some @ self.known_.T), axis=1)  # |a|² - 2ab, less what all share
-            away = (some - self.known_[nearest]).reshape(len(some), panel.n_features, self.window_)
+            nearest = np.argmin(size - 2.0 * (some @ self.known.T), axis=1)  # |a|² - 2ab: |b|² is the same for all
+            away = (some - self.known[nearest]).reshape(len(some), panel.n_features, self.window)
             parts[i : i + BATCH] = (away.astype(np.float64) ** 2).sum(axis=2) / some.shape[1]
         return parts
-
-    def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return self._parts(panel).sum(axis=1)
-
-    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._parts(panel, rows).sum(axis=1)
-
-    def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        parts = self._parts(panel, rows)
-        return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))
-
-    def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
-        entities, arrays = self.scaler_.to_arrays()
-        return {"entities": entities, "window": self.window_}, {**arrays, "known": self.known_}
-
-    def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
-        self.window_, self.known_ = values["window"], arrays["known"]

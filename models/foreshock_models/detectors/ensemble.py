@@ -1,4 +1,4 @@
-"""Several detectors as one: the mean of their raw scores, each in units of its own, calibrated together."""
+"""Ensemble: the weighted mean of the raw scores of several detectors, calibrated as one."""
 
 from __future__ import annotations
 
@@ -10,32 +10,45 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.calibration.state import State
-from foreshock_models.detectors._base import HOLD_BACK, Detector, Expectation, Scores, hold_back
+from foreshock_models.detectors._detector import Detector
+from foreshock_models.detectors._holdout import check_enough, hold_back
+from foreshock_models.detectors._results import Expectation, Scores
+from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors.registry import default_detectors, make
 from foreshock_models.errors import ConfigError
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 
-__all__ = ["Ensemble"]
+__all__ = ["Ensemble", "EnsembleScorer"]
 
 WEIGHTS = {"iforest": 3.0}
-"""How much a member counts among several features; others 1, and all 1 on a single feature."""
-USUAL, USUAL_OF_ONE = 0.9, 0.99
-"""A member's raw score is measured in what it gives to one in ten of the held-back rows; on a single feature, where
-scores are distances with a heavy tail, to one in a hundred."""
+"""Weight of a member among several features; others have 1, and all have 1 on a single feature."""
+UNIT_QUANTILE, UNIT_QUANTILE_OF_ONE = 0.9, 0.99
+"""The raw score of a member is divided by this quantile of its held-back rows; on a single feature, where scores
+are distances with a heavy tail, by a higher one."""
 
 
 class Ensemble(Detector):
-    """The weighted mean of its members' raw scores, each in units of what it gives to a row somewhat unusual.
+    """Weighted mean of the raw scores of its members, each in units of a somewhat unusual row.
 
-    A sum of the members' scores, so that its attributions are the sums of theirs, and add up where theirs do.
-    Only the mean is calibrated as rows come in: members that each adapt on their own would soon disagree about what
-    is usual. `Scores.members` are on the scale of training.
+    It is a sum of the members' scores, so its attributions are sums of theirs, and add up where theirs do. Only the
+    mean is calibrated as rows arrive: members that adapt on their own would soon disagree about what is usual.
+    `Scores.members` are on the scale of training.
 
     Parameters
     ----------
     members
-        Name to detector; default: what suits the number of features (`default_detectors`).
+        Name to detector; default: those that suit the number of features (`default_detectors`).
+    contamination
+        Share of the training rows that `predict` calls outliers.
+    random_state
+        Seed of the default members.
+
+    Attributes
+    ----------
+    members_
+        Name to fitted detector.
 
     Examples
     --------
@@ -48,6 +61,8 @@ class Ensemble(Detector):
     """
 
     name = "ensemble"
+    scorer_: EnsembleScorer
+    members_: dict[str, Detector]
 
     def __init__(
         self,
@@ -59,20 +74,23 @@ class Ensemble(Detector):
         super().__init__(contamination=contamination, random_state=random_state)
         self.members = members
 
-    @property
-    def context(self) -> int:
-        return max(member.context for member in self.members_.values())
-
     def fit(
         self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None
     ) -> Self:
-        """Fit every member on the same rows, then calibrate their mean. See `Detector.fit`."""
+        """Fit every member on the same rows, then calibrate their mean; see `Detector.fit`."""
         panel = Panel.of(X, entities=entities)
-        self._check_enough(panel)
-        return self.join({n: m.fit(panel, budget=budget) for n, m in self._members(panel).items()}, panel, budget)
+        check_enough(panel, self.name)
+        members = self.members
+        if members is None:
+            members = {
+                name: make(name, random_state=self.random_state) for name in default_detectors(panel.n_features)
+            }
+        return self.join(
+            {name: member.fit(panel, budget=budget) for name, member in members.items()}, panel, budget
+        )
 
     def join(self, fitted: Mapping[str, Detector], X: Any, budget: Budget | None = None) -> Self:
-        """Take detectors that were fitted on the rows of `X` elsewhere, and calibrate their mean.
+        """Compose detectors that were fitted on the rows `X` elsewhere, and calibrate their mean.
 
         Raises
         ------
@@ -85,98 +103,104 @@ class Ensemble(Detector):
         if len({member.features_in_ for member in fitted.values()}) > 1:
             raise ConfigError("the members of an ensemble must be fitted on the same features")
         self.members_ = dict(fitted)
-        self.features_in_ = panel.features
-        self.n_features_in_ = panel.n_features
-        self.profile_ = next(iter(fitted.values())).profile_
-        _, tail = hold_back(panel, HOLD_BACK)
+        self._set_features(panel.features)
+        self.baseline_ = next(iter(fitted.values())).baseline_
+        _, held_back = hold_back(panel)
         raw = {name: member.decision_scores_ for name, member in fitted.items()}
-        usual = USUAL if panel.n_features > 1 else USUAL_OF_ONE
-        self._measure({name: _unit(values[tail], usual) for name, values in raw.items()})
-        self._conclude(self._mean(raw), panel, tail, budget)
+        quantile = UNIT_QUANTILE if panel.n_features > 1 else UNIT_QUANTILE_OF_ONE
+        units = {name: _unit(values[held_back], quantile) for name, values in raw.items()}
+        self.scorer_ = self._compose(units)
+        self._calibrate_on(self.scorer_.combine(raw), panel, held_back, budget)
         return self
 
     def score_raw(self, raw: Mapping[str, NDArray[np.float64]], X: Any) -> NDArray[np.float64]:
-        """Calibrated scores ``(n_rows,)`` of rows whose raw scores by each member ``(n_rows,)`` are at hand."""
-        return self.calibrator_.apply(self._mean(raw), self._panel(X, None), self.state_).score
+        """Return calibrated scores ``(n_rows,)`` of rows `X` from the raw scores of each member ``(n_rows,)``."""
+        panel = self._panel(X, None)
+        return self.calibrator_.apply(self.scorer_.combine(raw), panel, self.state_).score
 
     def recalibrate(self, budget: Budget) -> Self:
         for member in self.members_.values():
             member.recalibrate(budget)
         return super().recalibrate(budget)
 
-    def _members(self, panel: Panel) -> Mapping[str, Detector]:
-        if self.members is not None:
-            return self.members
-        from foreshock_models.detectors import default_detectors, make
-
-        return {name: make(name, random_state=self.random_state) for name in default_detectors(panel.n_features)}
-
-    def _measure(self, units: dict[str, float]) -> None:
-        """Take these units, and what a member's raw score is multiplied by."""
-        several = self.n_features_in_ > 1
-        weights = {name: WEIGHTS.get(name, 1.0) if several else 1.0 for name in self.members_}
-        self.units_ = units
-        self.shares_ = {name: w / sum(weights.values()) / units[name] for name, w in weights.items()}
-
-    def _mean(self, raw: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Of the members' raw scores, ``(n_rows,)`` each."""
-        return reduce(np.add, [self.shares_[name] * values for name, values in raw.items()])
-
-    def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return self._mean({name: member._decision(panel) for name, member in self.members_.items()})
-
-    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._mean(self._raw_at(panel, rows))
-
-    def _raw_at(self, panel: Panel, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        return {name: member._decision_at(panel, rows) for name, member in self.members_.items()}
-
     def _score(self, panel: Panel, rows: NDArray[np.int64], state: State) -> Scores:
-        members = self._raw_at(panel, rows)
-        raw = self._mean(members)
+        of_members = self.scorer_.score_members(panel, rows)
+        raw = self.scorer_.combine(of_members)
         kept = panel if len(rows) == panel.n_rows else panel.pick(rows)
         done = self.calibrator_.apply(raw, kept, state)
-        return Scores(
-            panel=kept,
-            score=done.score,
-            raw=raw,
-            warming=done.warming,
-            state=done.state,
-            members={n: self.members_[n].calibrator_.static(values, kept) for n, values in members.items()},
-            new_normal=done.new_normal,
-        )
-
-    def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        """The members' attributions, added up as their raw scores are."""
-        found = {name: member._explain(panel, rows) for name, member in self.members_.items()}
-        shares = self.shares_
-        attributions = np.sum([shares[name] * e.attributions for name, e in found.items()], axis=0)
-        base = np.sum([shares[name] * e.base for name, e in found.items()], axis=0)
-        return Explanation(panel.features, attributions, base, self._mean({n: e.raw for n, e in found.items()}))
-
-    def _expect(self, panel: Panel) -> Expectation | None:
-        """What the first member that predicts values expects."""
-        for member in self.members_.values():
-            expectation = member._expect(panel)
-            if expectation is not None:
-                return expectation
-        return None
+        members = {
+            name: self.members_[name].calibrator_.apply_as_trained(values, kept)
+            for name, values in of_members.items()
+        }
+        return Scores(kept, done.score, raw, done.warming, done.state, members, done.new_normal)
 
     def _facts(self) -> dict[str, Any]:
         members = getattr(self, "members_", {})
         return {**super()._facts(), "members": ", ".join(members)} if members else super()._facts()
 
-    def _fit(self, panel: Panel) -> None:
+    def _compose(self, units: Mapping[str, float]) -> EnsembleScorer:
+        several = self.n_features_in_ > 1
+        weights = {name: WEIGHTS.get(name, 1.0) if several else 1.0 for name in self.members_}
+        return EnsembleScorer({name: member.scorer_ for name, member in self.members_.items()}, weights, units)
+
+    def _fit_scorer(self, panel: Panel) -> EnsembleScorer:
         raise AssertionError("an ensemble fits through its members")
 
-    def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
-        return {"units": self.units_}, {}
-
-    def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        self._measure(values["units"])
+    def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> EnsembleScorer:
+        return self._compose(values["units"])
 
 
-def _unit(raw: NDArray[np.float64], usual: float) -> float:
-    """That quantile, kept from 0 where nearly all rows score nothing."""
-    unit = float(np.quantile(raw, usual) + 1e-3 * raw.max())
+class EnsembleScorer(Scorer):
+    """Weighted mean of raw scores.
+
+    Parameters
+    ----------
+    scorers, weights, units
+        Name of each member to its scorer, its weight, and the raw score that counts as 1.
+    """
+
+    def __init__(
+        self, scorers: Mapping[str, Scorer], weights: Mapping[str, float], units: Mapping[str, float]
+    ) -> None:
+        self.scorers = dict(scorers)
+        self.units = dict(units)
+        self.factors = {name: w / sum(weights.values()) / units[name] for name, w in weights.items()}
+
+    @property
+    def context(self) -> int:
+        return max(scorer.context for scorer in self.scorers.values())
+
+    def score_members(self, panel: Panel, rows: NDArray[np.int64] | None) -> dict[str, NDArray[np.float64]]:
+        """Return the raw scores of each member ``(n,)``."""
+        return {name: scorer.score(panel, rows) for name, scorer in self.scorers.items()}
+
+    def combine(self, raw: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the weighted mean of the members' raw scores ``(n,)``."""
+        return reduce(np.add, [self.factors[name] * values for name, values in raw.items()])
+
+    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        return self.combine(self.score_members(panel, rows))
+
+    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+        found = {name: scorer.attribute(panel, rows) for name, scorer in self.scorers.items()}
+        attributions = np.sum([self.factors[name] * e.attributions for name, e in found.items()], axis=0)
+        base = np.sum([self.factors[name] * e.base for name, e in found.items()], axis=0)
+        raw = self.combine({name: e.raw for name, e in found.items()})
+        return Explanation(panel.features, attributions, base, raw)
+
+    def expect(self, panel: Panel) -> Expectation | None:
+        """Return the expectation of the first member that predicts values."""
+        for scorer in self.scorers.values():
+            expectation = scorer.expect(panel)
+            if expectation is not None:
+                return expectation
+        return None
+
+    def to_arrays(self) -> Arrays:
+        return {"units": self.units}, {}
+
+
+def _unit(raw: NDArray[np.float64], quantile: float) -> float:
+    """That quantile, kept above 0 where nearly all rows score 0."""
+    unit = float(np.quantile(raw, quantile) + 1e-3 * raw.max())
     return unit if unit > 0 else 1.0

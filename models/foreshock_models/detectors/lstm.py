@@ -5,40 +5,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from foreshock_models.detectors._backward import lstm_slopes
-from foreshock_models.detectors._forward import lstm_forward
-from foreshock_models.detectors._network import EXCESS, Array, Given, NetworkDetector, after, before
-from foreshock_models.detectors._space import Float, Int, Space
+from foreshock_models.detectors._architecture import Architecture
+from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors._search_space import Float, Int, Space
+from foreshock_models.kernels.compiled import lstm as kernel
+from foreshock_models.kernels.compiled.activations import Array
+from foreshock_models.kernels.compiled.residuals import Inputs
 
 if TYPE_CHECKING:
-    from foreshock_models.detectors._nets import LSTMNet
+    from foreshock_models.detectors._torch_nets import LSTMNet
 
-__all__ = ["LSTM"]
+__all__ = ["LSTM", "LSTMArchitecture"]
 
 
 class LSTM(NetworkDetector):
-    """Predicts each row from rows some minutes before it; what it did not expect is anomalous.
+    """LSTM that predicts each row from rows some minutes before it; unexpected values are anomalous.
 
-    The horizon is what makes it see more than spikes: from the row just before, nearly every anomaly that lasts
-    is easily predicted.
-
-    See `NetworkDetector` for how residuals become the score. `expect` gives the predicted value of each
-    feature, with a band of three standard deviations of its usual error.
+    With a horizon it sees more than spikes: from the row just before, nearly every anomaly that lasts is easily
+    predicted. `expect` returns the predicted value of each feature, with a band of three standard deviations of the
+    usual error. See `NetworkScorer` for how residuals become the score.
 
     Parameters
     ----------
     window
-        Rows that are seen, to predict one.
+        Rows that the network sees.
     horizon
-        Seconds from the last row that is seen to the predicted one; at least one step.
+        Seconds from the last row that the network sees to the predicted one; at least one step.
     hidden
         Width of the LSTM.
+    epochs, patience, max_windows, learning_rate, batch_size, smoothing, device
+        As in `NetworkDetector`.
+    contamination
+        Share of the training rows that `predict` calls outliers.
+    random_state
+        Seed; the same seed gives the same model.
 
     Examples
     --------
@@ -96,13 +101,27 @@ class LSTM(NetworkDetector):
     def _span_for(self, step: float) -> int:
         return self.window + max(1, round(self.horizon / step))
 
-    def _build(self, n_features: int) -> LSTMNet:
-        from foreshock_models.detectors._nets import LSTMNet
+    def _architecture(self, n_features: int, span: int) -> LSTMArchitecture:
+        return LSTMArchitecture(n_features, span, self.window, self.hidden)
 
-        return LSTMNet(n_features, self.hidden, self.window)
 
-    def _shapes(self, n_features: int) -> dict[str, tuple[int, ...]]:
-        gates = 4 * self.hidden
+class LSTMArchitecture(Architecture):
+    """LSTM on the first `steps` rows of a window, a linear layer, and a share of the last of these rows."""
+
+    def __init__(self, n_features: int, span: int, steps: int, hidden: int) -> None:
+        super().__init__(n_features, span)
+        if not 0 < steps < span:
+            raise ValueError(f"an LSTM that sees {steps} rows cannot predict the last of {span}")
+        self.steps = steps
+        self.hidden = hidden
+
+    def build(self) -> LSTMNet:
+        from foreshock_models.detectors._torch_nets import LSTMNet
+
+        return LSTMNet(self.n_features, self.hidden, self.steps)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        gates, n_features = 4 * self.hidden, self.n_features
         return {
             "lstm.weight_ih_l0": (gates, n_features),
             "lstm.weight_hh_l0": (gates, self.hidden),
@@ -113,7 +132,7 @@ class LSTM(NetworkDetector):
             "keep": (n_features,),
         }
 
-    def _packed(self, weights: dict[str, Array]) -> tuple[Array, ...]:
+    def pack(self, weights: dict[str, Array]) -> tuple[Array, ...]:
         of_inputs, of_state, bias_in, bias_state = (
             weights[f"lstm.{name}"] for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         )
@@ -121,27 +140,21 @@ class LSTM(NetworkDetector):
         # sigmoid(v) = (1 + tanh(v / 2)) / 2: one function for all four gates, of which the third is a tanh
         scale = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), self.hidden)
         share = 0.5 + 0.5 * np.tanh(0.5 * weights["keep"])
-        # in rows: with few windows, the product with a matrix in columns takes twice as long
+        # in rows: for few windows, the product with a matrix in columns takes twice as long
         return np.ascontiguousarray(both * scale), bias * scale, weights["head.weight"], weights["head.bias"], share
 
-    def _predict_rows(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
-        found: Array = lstm_forward(x, starts, rows, self._span, self.window, self.packed_)
+    def predict(
+        self, packed: tuple[Any, ...], x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Array:
+        found: Array = kernel.predict(x, starts, rows, self.span, self.steps, packed)
         return found
 
-    def _raw_rows(self, given: Given) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = _raw_rows(given, self.usual_, self.window, self.packed_)
+    def raw_scores(
+        self, packed: tuple[Any, ...], inputs: Inputs, usual: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = kernel.raw_scores(inputs, usual, self.steps, packed)
         return found
 
-    def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
-        slopes: Array = lstm_slopes(windows, weights, usual, EXCESS, self.window, self.packed_)
-        return slopes
-
-
-@njit(cache=True, nogil=True)
-def _raw_rows(
-    given: Given, usual: NDArray[np.float64], steps: int, weights: tuple[Array, ...]
-) -> NDArray[np.float64]:
-    """`NetworkDetector._raw_rows`, without a way back to Python between its parts."""
-    x, known, needed, starts, place, counts = before(*given)
-    predicted = lstm_forward(x, starts, needed, given[-1], steps, weights)
-    return after(x, known, needed, predicted, usual, place, counts)
+    def gradients(self, packed: tuple[Any, ...], windows: Array, weights: Array, usual: Array) -> Array:
+        found: Array = kernel.gradients(windows, weights, usual, self.steps, packed)
+        return found

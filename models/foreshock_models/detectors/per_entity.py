@@ -1,4 +1,4 @@
-"""One model for each entity, in place of one that all share."""
+"""One model for each entity, instead of one that all share."""
 
 from __future__ import annotations
 
@@ -8,37 +8,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.detectors._base import MIN_ROWS, Detector, Expectation
+from foreshock_models.detectors._detector import Detector
+from foreshock_models.detectors._holdout import MIN_ROWS
+from foreshock_models.detectors._results import Expectation
+from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors.registry import make
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 
-__all__ = ["PerEntity"]
+__all__ = ["PerEntity", "PerEntityScorer"]
 
 
 class PerEntity(Detector):
-    """A detector of the same kind for each entity, for fleets whose members have little in common.
+    """A detector of the same type for each entity, for fleets whose members have little in common.
 
-    It learns each entity's own pattern, and pays for it with memory and time for every entity, and with fewer rows
-    to learn from. Entities that training did not know, or that had too few rows, are scored by one more model that
-    is fitted on the rows of all.
+    Each model learns the pattern of its entity, at the price of memory and time for every entity, and of fewer
+    rows to learn from. Entities that training did not know, or that had too few rows, are scored by one more
+    model that is fitted on the rows of all.
 
     Parameters
     ----------
     of
-        Name of the detector (`make`).
+        Name of the detector, as in a job file.
     params
         Its parameters.
+    contamination
+        Share of the training rows that `predict` calls outliers.
+    random_state
+        Seed; the same seed gives the same model.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(600, 2))
     >>> model = PerEntity("iforest", {"n_trees": 10}).fit(x, entities=["a"] * 300 + ["b"] * 300)
-    >>> sorted(model.models_)
+    >>> sorted(model.scorer_.own)
     ['a', 'b']
     """
 
     name = "per_entity"
+    scorer_: PerEntityScorer
 
     def __init__(
         self,
@@ -52,36 +61,54 @@ class PerEntity(Detector):
         self.of = of
         self.params = params
 
-    @property
-    def context(self) -> int:
-        return max(model.context for model in (self.shared_, *self.models_.values()))
-
-    def _fit(self, panel: Panel) -> None:
-        self.shared_ = self._fitted(panel)
+    def _fit_scorer(self, panel: Panel) -> PerEntityScorer:
         filled = np.asarray(~np.isnan(panel.values).all(axis=1))
-        self.models_ = {
-            entity: self._fitted(panel.rows(rows.start, rows.stop))
+        shared = self._new()._fit_scorer(panel)
+        own = {
+            entity: self._new()._fit_scorer(panel.rows(rows.start, rows.stop))
             for entity, rows in panel
             if filled[rows].sum() >= MIN_ROWS
         }
+        return PerEntityScorer(shared, own)
 
-    def _gauge(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
-        self.shared_._gauge(panel, held_back)
+    def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PerEntityScorer:
+        scorers = []
+        for i, saved in enumerate(values["models"]):
+            prefix = f"{i}."
+            part = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            scorers.append(self._new()._load_scorer(saved, part))
+        return PerEntityScorer(scorers[0], dict(zip(values["entities"], scorers[1:], strict=True)))
+
+    def _new(self) -> Detector:
+        detector = make(self.of, **{"random_state": self.random_state, **(self.params or {})})
+        detector._set_features(self.features_in_)
+        return detector
+
+
+class PerEntityScorer(Scorer):
+    """A scorer for each entity, and a shared one for the others."""
+
+    def __init__(self, shared: Scorer, own: Mapping[str, Scorer]) -> None:
+        self.shared = shared
+        self.own = dict(own)
+
+    @property
+    def context(self) -> int:
+        return max(scorer.context for scorer in (self.shared, *self.own.values()))
+
+    def fit_scale(self, panel: Panel, held_back: NDArray[np.bool_]) -> None:
+        self.shared.fit_scale(panel, held_back)
         for entity, rows in panel:
-            if entity in self.models_:
-                self.models_[entity]._gauge(panel.rows(rows.start, rows.stop), held_back[rows])
+            if entity in self.own:
+                self.own[entity].fit_scale(panel.rows(rows.start, rows.stop), held_back[rows])
 
-    def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return np.concatenate(
-            [self._model_of(entity)._decision(panel.rows(rows.start, rows.stop)) for entity, rows in panel]
-        )
-
-    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        parts = [model._decision_at(part, own) for model, part, own in self._blocks(panel, rows)]
+    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        rows = np.arange(panel.n_rows) if rows is None else rows
+        parts = [scorer.score(part, own) for scorer, part, own in self._parts(panel, rows)]
         return np.concatenate(parts) if parts else np.empty(0)
 
-    def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        found = [model._explain(part, own) for model, part, own in self._blocks(panel, rows)]
+    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+        found = [scorer.attribute(part, own) for scorer, part, own in self._parts(panel, rows)]
         return Explanation(
             panel.features,
             np.concatenate([e.attributions for e in found]),
@@ -89,8 +116,8 @@ class PerEntity(Detector):
             np.concatenate([e.raw for e in found]),
         )
 
-    def _expect(self, panel: Panel) -> Expectation | None:
-        found = [self._model_of(entity)._expect(panel.rows(rows.start, rows.stop)) for entity, rows in panel]
+    def expect(self, panel: Panel) -> Expectation | None:
+        found = [self._scorer_of(entity).expect(panel.rows(rows.start, rows.stop)) for entity, rows in panel]
         known = [e for e in found if e is not None]
         if len(known) < len(found):
             return None
@@ -100,41 +127,17 @@ class PerEntity(Detector):
             np.concatenate([e.upper for e in known]),
         )
 
-    def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
-        packed = [model._to_arrays() for model in (self.shared_, *self.models_.values())]
+    def to_arrays(self) -> Arrays:
+        packed = [scorer.to_arrays() for scorer in (self.shared, *self.own.values())]
         arrays = {f"{i}.{name}": array for i, (_, own) in enumerate(packed) for name, array in own.items()}
-        return {"entities": list(self.models_), "models": [values for values, _ in packed]}, arrays
+        return {"entities": list(self.own), "models": [values for values, _ in packed]}, arrays
 
-    def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        models = []
-        for i, own in enumerate(values["models"]):
-            prefix = f"{i}."
-            model = self._new()
-            model._from_arrays(own, {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
-            models.append(model)
-        self.shared_ = models[0]
-        self.models_ = dict(zip(values["entities"], models[1:], strict=True))
-
-    # -- inside ----------------------------------------------------------------------------------------
-    def _new(self) -> Detector:
-        from foreshock_models.detectors import make
-
-        model = make(self.of, **{"random_state": self.random_state, **(self.params or {})})
-        model.features_in_, model.n_features_in_ = self.features_in_, self.n_features_in_
-        return model
-
-    def _fitted(self, panel: Panel) -> Detector:
-        model = self._new()
-        model._fit(panel)
-        return model
-
-    def _blocks(self, panel: Panel, rows: NDArray[np.int64]) -> Iterator[tuple[Detector, Panel, NDArray[np.int64]]]:
-        """Each entity that has some of the increasing `rows`: its model, its rows, and the numbers in them."""
-        for (entity, block), own in zip(
-            panel, np.split(rows, np.searchsorted(rows, panel.offsets[1:-1])), strict=True
-        ):
+    def _parts(self, panel: Panel, rows: NDArray[np.int64]) -> Iterator[tuple[Scorer, Panel, NDArray[np.int64]]]:
+        """Yield the scorer, the rows, and the numbers in them, of each entity that has some of `rows`."""
+        numbers = np.split(rows, np.searchsorted(rows, panel.offsets[1:-1]))
+        for (entity, block), own in zip(panel, numbers, strict=True):
             if len(own):
-                yield self._model_of(entity), panel.rows(block.start, block.stop), own - block.start
+                yield self._scorer_of(entity), panel.rows(block.start, block.stop), own - block.start
 
-    def _model_of(self, entity: str) -> Detector:
-        return self.models_.get(entity, self.shared_)
+    def _scorer_of(self, entity: str) -> Scorer:
+        return self.own.get(entity, self.shared)

@@ -12,40 +12,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.detectors._base import Detector
+from foreshock_models.detectors._detector import Detector
+from foreshock_models.detectors._scorer import Arrays, Scorer
 from foreshock_models.errors import ConfigError, allowed
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
-__all__ = ["PyOD"]
+__all__ = ["PyOD", "PyODScorer"]
 
 MAX_ROWS = 5_000
 BACKGROUND = 16
-BATCHED = {"ecod", "copod"}
-"""These rank the rows of one call among each other; each row is given alone, so that no row sees a later one."""
-MAX_ROWS_OF_BATCHED = 1_000
+RANKED = {"ecod", "copod"}
+"""These rank the rows of one call among each other; each row is passed alone, so that no row sees a later one."""
+MAX_ROWS_OF_RANKED = 1_000
 FEW_FEATURES = 6
-"""Up to so many, all their subsets are fewer than what sampling would try."""
+"""Up to so many features, all their subsets are fewer than sampling would try."""
 
 
 class PyOD(Detector):
-    """A detector of PyOD on scaled rows; gaps become the centre.
+    """Any detector of PyOD, on scaled rows; gaps become the center.
 
-    PyOD's own way to save is pickle, which would run code on loading. In its place the artifact keeps the
-    rows that it was fitted on (at most 5,000) and its parameters, and fits it again, with the same seed.
+    PyOD saves by pickle, which would run code on loading. Instead, the artifact keeps the rows that the model was
+    fitted on, at most 5,000, and its parameters; loading fits it again, with the same seed.
 
     Parameters
     ----------
     model
         Name in PyOD, in any case: ``ECOD``, ``HBOS``, ``KNN``.
+    contamination
+        Share of the training rows that `predict` calls outliers.
+    random_state
+        Seed; the same seed gives the same model.
     params
-        What its class takes.
+        Parameters of the class in PyOD.
 
     Raises
     ------
     ConfigError
-        No such detector or parameter; says the nearest one.
+        No such detector or parameter; the message names the nearest one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(300, 2))
+    >>> x[250] = 9.0
+    >>> int(PyOD("KNN", n_neighbors=3).fit(x[:200]).decision_function(x).argmax())
+    250
     """
 
     name = "pyod"
@@ -75,72 +88,93 @@ class PyOD(Detector):
             if name not in known:
                 raise ConfigError(f"pyod:{self.model} has no parameter {name!r}; {allowed(name, known)}")
 
+    def _fit_scorer(self, panel: Panel) -> PyODScorer:
+        self.check(self.params)
+        scaler = Scaler.fit(panel)
+        x = np.nan_to_num(scaler.transform(panel))
+        rng = np.random.default_rng(self.random_state)
+        limit = MAX_ROWS_OF_RANKED if self._ranked else MAX_ROWS
+        chosen = np.sort(rng.choice(len(x), size=min(len(x), limit), replace=False))
+        return self._scorer(scaler, x[chosen])
+
+    def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PyODScorer:
+        return self._scorer(Scaler.from_arrays(values["entities"], arrays), arrays["sample"])
+
+    @property
+    def _ranked(self) -> bool:
+        return self.model.lower() in RANKED
+
+    def _scorer(self, scaler: Scaler, sample: NDArray[np.float64]) -> PyODScorer:
+        """Fit PyOD's model on the scaled rows `sample` ``(n, n_features)``."""
+        model = _find(self.model)
+        params = {"contamination": self.contamination, **self.params}
+        if "random_state" in inspect.signature(model).parameters:
+            params["random_state"] = self.random_state
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # forty algorithms by forty authors: each warns in its own way
+            fitted = model(**params).fit(sample)
+        return PyODScorer(scaler, fitted, sample, ranked=self._ranked, seed=self.random_state)
+
+
+class PyODScorer(Scorer):
+    """Decision scores of a fitted model of PyOD.
+
+    Parameters
+    ----------
+    sample
+        ``(n, n_features)``: scaled rows that the model was fitted on; some are the background of explanations.
+    ranked
+        True if the model ranks the rows of one call among each other.
+    """
+
+    def __init__(self, scaler: Scaler, model: Any, sample: NDArray[np.float64], *, ranked: bool, seed: int) -> None:
+        self.scaler = scaler
+        self.model = model
+        self.sample = sample
+        self.ranked = ranked
+        self.seed = seed
+
     @property
     def context(self) -> int:
         return 0
 
-    def _fit(self, panel: Panel) -> None:
-        self.check(self.params)
-        self.scaler_ = Scaler.fit(panel)
-        x = self._rows(panel)
-        rng = np.random.default_rng(self.random_state)
-        limit = MAX_ROWS_OF_BATCHED if self.model.lower() in BATCHED else MAX_ROWS
-        chosen = np.sort(rng.choice(len(x), size=min(len(x), limit), replace=False))
-        self.sample_ = x[chosen]
-        self._fit_sample()
+    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        x = self._scaled(panel)
+        return self._raw(x if rows is None else x[rows])
 
-    def _fit_sample(self) -> None:
-        kind = _find(self.model)
-        params = {"contamination": self.contamination, **self.params}
-        if "random_state" in inspect.signature(kind).parameters:
-            params["random_state"] = self.random_state
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # forty algorithms by forty authors: each warns in its own way
-            self.model_ = kind(**params).fit(self.sample_)
-
-    def _rows(self, panel: Panel) -> NDArray[np.float64]:
-        return np.nan_to_num(self.scaler_.transform(panel))
-
-    def _raw(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # see _fit_sample
-            if self.model.lower() in BATCHED:
-                scores = np.concatenate([self.model_.decision_function(row[None]) for row in x])
-            else:
-                scores = self.model_.decision_function(x)
-        return np.nan_to_num(np.asarray(scores, dtype=np.float64))
-
-    def _decision(self, panel: Panel) -> NDArray[np.float64]:
-        return self._raw(self._rows(panel))
-
-    def _decision_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._raw(self._rows(panel)[rows])
-
-    def _explain(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         import shap
 
-        x = self._rows(panel)[rows]
-        step = max(1, len(self.sample_) // BACKGROUND)
-        background = self.sample_[::step][:BACKGROUND]
+        x = self._scaled(panel)[rows]
+        step = max(1, len(self.sample) // BACKGROUND)
+        background = self.sample[::step][:BACKGROUND]
         if x.shape[1] <= FEW_FEATURES:
             found = shap.explainers.Exact(self._raw, background)(x, silent=True)
         else:
-            explainer = shap.explainers.Permutation(self._raw, background, seed=self.random_state)
+            explainer = shap.explainers.Permutation(self._raw, background, seed=self.seed)
             found = explainer(x, max_evals=max(2 * x.shape[1] + 1, 100), silent=True)
         return Explanation(panel.features, found.values, np.broadcast_to(found.base_values, len(x)), self._raw(x))
 
-    def _to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
-        entities, arrays = self.scaler_.to_arrays()
-        return {"entities": entities}, {**arrays, "sample": self.sample_}
+    def to_arrays(self) -> Arrays:
+        entities, arrays = self.scaler.to_arrays()
+        return {"entities": entities}, {**arrays, "sample": self.sample}
 
-    def _from_arrays(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        self.scaler_ = Scaler.from_arrays(values["entities"], arrays)
-        self.sample_ = arrays["sample"]
-        self._fit_sample()
+    def _scaled(self, panel: Panel) -> NDArray[np.float64]:
+        return np.nan_to_num(self.scaler.transform(panel))
+
+    def _raw(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # see PyOD._scorer
+            if self.ranked:
+                scores = np.concatenate([self.model.decision_function(row[None]) for row in x])
+            else:
+                scores = self.model.decision_function(x)
+        return np.nan_to_num(np.asarray(scores, dtype=np.float64))
 
 
 @cache
 def _modules() -> dict[str, str]:
+    """Name without underscores to module, of all detectors of PyOD."""
     models = importlib.import_module("pyod.models")
     names = [m.name for m in pkgutil.iter_modules(models.__path__)]
     return {name.replace("_", ""): name for name in names if not name.startswith(("base", "_", "gaal", "sklearn"))}

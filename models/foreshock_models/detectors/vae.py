@@ -6,36 +6,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from foreshock_models.detectors._backward import vae_slopes
-from foreshock_models.detectors._forward import vae_forward
-from foreshock_models.detectors._network import EXCESS, Array, Given, NetworkDetector, after, before
-from foreshock_models.detectors._space import Float, Int, Space
+from foreshock_models.detectors._architecture import Architecture
+from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors._search_space import Float, Int, Space
+from foreshock_models.kernels.compiled import vae as kernel
+from foreshock_models.kernels.compiled.activations import Array
+from foreshock_models.kernels.compiled.residuals import Inputs
 
 if TYPE_CHECKING:
-    from foreshock_models.detectors._nets import VAENet
+    from foreshock_models.detectors._torch_nets import VAENet
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "VAEArchitecture"]
 
 
 class VAE(NetworkDetector):
-    """Squeezes a window through a few latent numbers and back; what does not survive is anomalous.
+    """Variational autoencoder that reconstructs a window from a few latent numbers; what is lost is anomalous.
 
-    See `NetworkDetector` for how residuals become the score. At scoring, the latent mean is decoded: no noise.
+    Scoring decodes the latent mean, without noise. See `NetworkScorer` for how residuals become the score.
 
     Parameters
     ----------
+    window
+        Rows that the network sees and reconstructs.
+    hidden
+        Width of its layers.
     latent
         Latent numbers; default: grows with the number of features.
     beta
         Weight of the Kullback-Leibler term.
     noise
-        Standard deviation of the noise on training inputs, in scaled units: the network learns to undo it.
+        Standard deviation of the noise on training inputs, in scaled units: the network learns to remove it.
+    epochs, patience, max_windows, learning_rate, batch_size, smoothing, device
+        As in `NetworkDetector`.
+    contamination
+        Share of the training rows that `predict` calls outliers.
+    random_state
+        Seed; the same seed gives the same model.
 
     Examples
     --------
@@ -89,60 +100,68 @@ class VAE(NetworkDetector):
         return {
             "window": Int(2, 32, 8, log=True),
             "hidden": Int(32, 192, 96, log=True),
-            "latent": Int(1, 32, _latent(n_features), log=True),
+            "latent": Int(1, 32, _default_latent(n_features), log=True),
             "beta": Float(1e-4, 1e-1, 1e-2, log=True),
             "noise": Float(0.01, 0.5, 0.1, log=True),
             "learning_rate": Float(5e-4, 5e-3, 2e-3, log=True),
             "smoothing": Int(1, 60, 8, log=True),
         }
 
-    def _build(self, n_features: int) -> VAENet:
-        from foreshock_models.detectors._nets import VAENet
+    def _architecture(self, n_features: int, span: int) -> VAEArchitecture:
+        latent = self.latent or _default_latent(n_features)
+        return VAEArchitecture(n_features, span, self.hidden, latent, self.beta, self.noise)
 
-        latent = self.latent or _latent(n_features)
-        return VAENet(self.window, n_features, self.hidden, latent, self.beta, self.noise)
 
-    def _shapes(self, n_features: int) -> dict[str, tuple[int, ...]]:
-        latent, size = self.latent or _latent(n_features), self.window * n_features
+class VAEArchitecture(Architecture):
+    """Two layers to the latent mean and variance, two layers back; `beta` and `noise` are of training only."""
+
+    def __init__(self, n_features: int, span: int, hidden: int, latent: int, beta: float, noise: float) -> None:
+        super().__init__(n_features, span)
+        self.hidden = hidden
+        self.latent = latent
+        self.beta = beta
+        self.noise = noise
+
+    def build(self) -> VAENet:
+        from foreshock_models.detectors._torch_nets import VAENet
+
+        return VAENet(self.span, self.n_features, self.hidden, self.latent, self.beta, self.noise)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        size = self.span * self.n_features
         layers = {
             "encoder.0": (self.hidden, size),
             "encoder.2": (self.hidden, self.hidden),
-            "mean": (latent, self.hidden),
-            "log_variance": (latent, self.hidden),
-            "decoder.0": (self.hidden, latent),
+            "mean": (self.latent, self.hidden),
+            "log_variance": (self.latent, self.hidden),
+            "decoder.0": (self.hidden, self.latent),
             "decoder.2": (size, self.hidden),
         }
         shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in layers.items()}
         return shapes | {f"{name}.bias": shape[:1] for name, shape in layers.items()}
 
-    def _packed(self, weights: dict[str, Array]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    def pack(self, weights: dict[str, Array]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         names = ("encoder.0", "encoder.2", "mean", "decoder.0", "decoder.2")
-        layers, biases = ([weights[f"{name}.{kind}"] for name in names] for kind in ("weight", "bias"))
-        last = slice(-(len(biases[-1]) // self.window), None)  # of the last layer, what makes the last row
+        layers, biases = ([weights[f"{name}.{part}"] for name in names] for part in ("weight", "bias"))
+        last = slice(-self.n_features, None)  # of the last layer, the part that makes the last row
         return (*layers[:-1], layers[-1][last]), (*biases[:-1], biases[-1][last])
 
-    def _predict_rows(self, x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
-        found: Array = vae_forward(x, starts, rows, self._span, *self.packed_)
+    def predict(
+        self, packed: tuple[Any, ...], x: Array, starts: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Array:
+        found: Array = kernel.predict(x, starts, rows, self.span, *packed)
         return found
 
-    def _raw_rows(self, given: Given) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = _raw_rows(given, self.usual_, *self.packed_)
+    def raw_scores(
+        self, packed: tuple[Any, ...], inputs: Inputs, usual: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = kernel.raw_scores(inputs, usual, *packed)
         return found
 
-    def _slopes(self, windows: Array, weights: Array, usual: Array) -> Array:
-        slopes: Array = vae_slopes(windows, weights, usual, EXCESS, *self.packed_)
-        return slopes
+    def gradients(self, packed: tuple[Any, ...], windows: Array, weights: Array, usual: Array) -> Array:
+        found: Array = kernel.gradients(windows, weights, usual, *packed)
+        return found
 
 
-@njit(cache=True, nogil=True)
-def _raw_rows(
-    given: Given, usual: NDArray[np.float64], weights: tuple[Array, ...], biases: tuple[Array, ...]
-) -> NDArray[np.float64]:
-    """`NetworkDetector._raw_rows`, without a way back to Python between its parts."""
-    x, known, needed, starts, place, counts = before(*given)
-    predicted = vae_forward(x, starts, needed, given[-1], weights, biases)
-    return after(x, known, needed, predicted, usual, place, counts)
-
-
-def _latent(n_features: int) -> int:
+def _default_latent(n_features: int) -> int:
     return min(16, max(2, n_features // 3 + 1))

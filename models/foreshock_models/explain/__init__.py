@@ -1,0 +1,1 @@
+"""Explanations: how much each feature drove a score."""

@@ -18,21 +18,28 @@ __all__ = ["Explanation"]
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """SHAP attributions of raw scores; by default weighed by movement, see `Detector.explain`.
+    """SHAP attributions of raw scores, by default distributed by recent change; see `Explainer.explain`.
 
-    Attributes
+    Parameters
     ----------
     features
         Names, one per column.
     attributions
         ``(n_rows, n_features)``: how much each feature raised (> 0) or lowered (< 0) the raw score.
     base
-        ``(n_rows,)``: the raw score where nothing is known; ``base + attributions.sum(1)`` is the raw score
-        up to `additivity_error`.
+        ``(n_rows,)``: expected raw score; ``base + attributions.sum(1)`` is the raw score up to `additivity_error`.
     raw
         ``(n_rows,)`` raw scores.
     timestamps, entities
-        ``(n_rows,)`` of the rows, where they are known: milliseconds since the epoch, and names.
+        ``(n_rows,)``, where known: milliseconds since the epoch, and names.
+
+    Examples
+    --------
+    >>> found = Explanation(("cpu", "memory"), np.array([[0.9, 0.1]]), np.zeros(1), np.ones(1))
+    >>> found.top(0, 1)
+    [('cpu', 0.9)]
+    >>> found
+    Explanation(1 row x 2 features; raised by cpu 90%, memory 10%)
     """
 
     features: tuple[str, ...]
@@ -44,24 +51,24 @@ class Explanation:
 
     @property
     def additivity_error(self) -> NDArray[np.float64]:
-        """``(n_rows,)``: absolute difference between the raw score and base plus attributions."""
+        """Absolute difference between the raw score and base plus attributions ``(n_rows,)``."""
         error: NDArray[np.float64] = np.abs(self.base + self.attributions.sum(axis=1) - self.raw)
         return error
 
     def top(self, row: int, k: int | None = None) -> list[tuple[str, float]]:
-        """The features that raised the score of `row`, the largest first."""
+        """Return the features that raised the score of `row`, the largest first."""
         values = self.attributions[row]
         order = np.argsort(-values, kind="stable")[:k]
         return [(self.features[i], float(values[i])) for i in order if values[i] > 0]
 
     def shares(self) -> NDArray[np.float64]:
-        """``(n_rows, n_features)``: share of each feature in what raised the score; 0 where nothing did."""
+        """Return the share of each feature in what raised the score ``(n_rows, n_features)``."""
         raised = np.maximum(self.attributions, 0.0)
         shares: NDArray[np.float64] = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-12)
         return shares
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per explained row: timestamp and entity, one attribution per feature, base and raw."""
+        """Return one row per explained row: timestamp, entity, one attribution per feature, base and raw."""
         import pandas as pd
 
         columns: dict[str, object] = {}

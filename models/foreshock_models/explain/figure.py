@@ -1,28 +1,52 @@
-"""One explained row as a picture: what raised its raw score, and what lowered it."""
+"""Figure of one explained row: the features that raised its raw score, and those that lowered it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from foreshock_models.display import utc
 from foreshock_models.explain.explanation import Explanation
+from foreshock_models.panel import Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["explanation_figure"]
+__all__ = ["Explains", "explanation_figure", "plot_row"]
 
 # Okabe and Ito's palette: https://jfly.uni-koeln.de/color/
 RAISED, LOWERED, GREY = "#D55E00", "#0072B2", "#666666"
 
 
+class Explains(Protocol):
+    """A fitted detector, as far as the figure needs it."""
+
+    features_in_: tuple[str, ...]
+
+    def decision_function(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return raw scores ``(n_rows,)``."""
+
+    def explain(self, X: Any, rows: ArrayLike | None = None) -> Explanation:
+        """Return the attributions of some rows."""
+
+    def usual(self, X: Any) -> Any:
+        """Return the usual values; ``expected`` is ``(n_rows, n_features)``."""
+
+
+def plot_row(detector: Explains, X: Any, row: int | None = None, *, entities: ArrayLike | None = None) -> Figure:
+    """Explain one row of `X` by `detector`, and plot it; default: the row with the highest raw score."""
+    panel = Panel.of(X, entities=entities).require(detector.features_in_)
+    chosen = int(np.argmax(detector.decision_function(panel))) if row is None else range(panel.n_rows)[row]
+    usual = detector.usual(panel).expected[chosen]
+    return explanation_figure(detector.explain(panel, [chosen]), panel.values[chosen], usual)
+
+
 def explanation_figure(
     explanation: Explanation, observed: NDArray[np.float64], usual: NDArray[np.float64], *, shown: int = 12
 ) -> Figure:
-    """A bar for each feature, the largest on top, with what was observed and what is usual.
+    """Plot a bar for each feature, the largest on top, with its observed and its usual value.
 
     Parameters
     ----------

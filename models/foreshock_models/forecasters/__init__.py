@@ -6,8 +6,8 @@ import inspect
 from typing import Any
 
 from foreshock_models.errors import ConfigError, allowed
-from foreshock_models.forecasters._base import Forecaster
 from foreshock_models.forecasters._forecast import Forecast
+from foreshock_models.forecasters._forecaster import Forecaster
 from foreshock_models.forecasters.arima import ARIMA
 from foreshock_models.forecasters.auto import Auto
 from foreshock_models.forecasters.exhaustion import TimeToExhaustion, time_to_exhaustion

@@ -11,9 +11,10 @@ from scipy.signal import lfilter
 from statsforecast.arima import ndiffs
 from statsforecast.models import AutoARIMA
 
-from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
+from foreshock_models.forecasters._forecaster import Forecaster
 from foreshock_models.forecasters._grid import Series
 from foreshock_models.forecasters._seasons import fill, profile
+from foreshock_models.forecasters._validation import Key, SeriesFit, observed_after
 
 __all__ = ["ARIMA"]
 
@@ -57,7 +58,7 @@ class ARIMA(Forecaster):
         # a day that differs from weekday to weekday is no sum of a day and a week: the week alone, in full
         choices = [series.seasons, series.seasons[-1:]] if len(series.seasons) > 1 else [series.seasons]
         fits = [self._fit_with(key, series, seasons, origins, horizon) for seasons in choices]
-        observed = future(series.values, origins, horizon)
+        observed = observed_after(series.values, origins, horizon)
         return min(fits, key=lambda fit: float(np.nansum(np.abs(observed - fit.backtest))))
 
     def _fit_with(

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.errors import ConfigError, allowed
-from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit, future
-from foreshock_models.forecasters._conformal import buckets
+from foreshock_models.forecasters._forecaster import Forecaster
 from foreshock_models.forecasters._grid import Limits, Series
+from foreshock_models.forecasters._intervals import buckets
+from foreshock_models.forecasters._validation import Key, SeriesFit, observed_after
 from foreshock_models.forecasters.arima import ARIMA
 from foreshock_models.forecasters.prophet import Event, Prophet
 from foreshock_models.forecasters.seasonal_naive import SeasonalNaive
@@ -76,7 +77,7 @@ class Auto(Forecaster):
 
     def _fit_series(self, key: Key, series: Series, origins: NDArray[np.int64], horizon: int) -> SeriesFit:
         fits = {name: member._fit_series(key, series, origins, horizon) for name, member in self.members_.items()}
-        observed = future(series.values, origins, horizon)
+        observed = observed_after(series.values, origins, horizon)
         common = ~np.isnan(observed)
         for fit in fits.values():
             common &= ~np.isnan(fit.backtest)
@@ -103,7 +104,7 @@ class Auto(Forecaster):
 def _weights(naive: NDArray[np.float64]) -> NDArray[np.float64]:
     """What an error at each horizon counts ``(horizon,)``: the next hour as much as a far and harder one.
 
-    Horizons that are alike (see `_conformal.buckets`) count together as much as any others, relative to what the
+    Horizons that are alike (see `_intervals.buckets`) count together as much as any others, relative to what the
     seasonal-naive forecast missed there.
     """
     out = np.zeros(naive.shape[1])

@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from foreshock_models.errors import ConfigError, DataError, allowed
-from foreshock_models.forecasters._base import Forecaster, Key, SeriesFit
+from foreshock_models.forecasters._forecaster import Forecaster
 from foreshock_models.forecasters._grid import Limits, Series
+from foreshock_models.forecasters._validation import Key, SeriesFit
 
 __all__ = ["Event", "Prophet"]
 

@@ -1,4 +1,4 @@
-"""When scores become an alert: one pass over the rows of each entity, the same live and in a replay."""
+"""The alert policy: when scores become an alert. Live scoring and replays apply the same one."""
 
 from __future__ import annotations
 
@@ -9,35 +9,42 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
+from foreshock_models.kernels import layout
 from foreshock_models.panel import Panel
 from foreshock_models.policy.rules import Rule
+from foreshock_models.state import State
 
-__all__ = ["Policy", "Step", "Walk", "severity"]
+__all__ = ["Policy", "PolicyResult", "Step", "severity"]
 
-BITS, OPEN, OPENED, LAST, PEAK, SEEN, SINCE = range(7)
-N_COLUMNS = 7
-MAJOR_SHARE = 0.15
+CAUSE_SHARE = 0.15
 """A feature with at least this share of the attributions is a cause."""
 
 
 class Step(IntEnum):
     """Where an entity stands after a row."""
 
-    CALM = 0
-    PENDING = 1
-    OPENED = 2
-    ANOMALOUS = 3
-    QUIET = 4
-    RESOLVED = 5
+    CALM = layout.CALM
+    PENDING = layout.PENDING
+    OPENED = layout.OPENED
+    ANOMALOUS = layout.ANOMALOUS
+    QUIET = layout.QUIET
+    RESOLVED = layout.RESOLVED
 
 
 @dataclass(frozen=True)
-class Walk:
-    """Where entities stand after each row.
+class PolicyResult:
+    """Result of `Policy.apply`.
 
-    ``step`` ``(n_rows,)`` of `Step`; ``peak`` ``(n_rows,)`` highest score of the alert so far; ``since``
-    ``(n_rows,)`` when what is pending or open began, ms since the epoch; new state.
+    Parameters
+    ----------
+    step
+        ``(n_rows,)`` of `Step`: where the entity stands after the row.
+    peak
+        ``(n_rows,)``: highest score of the alert so far.
+    since
+        ``(n_rows,)``: begin of what is pending or open, in ms since the epoch.
+    state
+        Where the entities stand after the last row.
     """
 
     step: NDArray[np.int8]
@@ -55,9 +62,16 @@ class Policy:
     resolve_after
         Seconds without an anomalous row.
     keep
-        While an alert is open, a row at this score still counts as anomalous, so that it does not flap.
+        While an alert is open, a row with this score still counts as anomalous, so that the alert does not flap.
     rules
-        Feature to `Rule`; others may always alert.
+        Feature to `Rule`; features without one may always alert.
+
+    Examples
+    --------
+    >>> rows = Panel.of(np.zeros((4, 1)))
+    >>> result = Policy(needed=2, of=3).apply(rows, np.array([0.2, 1.5, 1.2, 0.1]), np.ones(4, np.bool_))
+    >>> [Step(step).name for step in result.step]
+    ['CALM', 'PENDING', 'OPENED', 'QUIET']
     """
 
     needed: int = 3
@@ -78,7 +92,7 @@ class Policy:
         usual: NDArray[np.float64],
         features: tuple[str, ...],
     ) -> NDArray[np.bool_]:
-        """Which rows may alert ``(n,)``: those with a cause that deviates as its rule wants.
+        """Return which rows may alert ``(n,)``: those with a cause that deviates as its rule requires.
 
         Parameters
         ----------
@@ -90,57 +104,75 @@ class Policy:
         allowed = np.zeros(len(share), np.bool_)
         for j, name in enumerate(features):
             rule = self.rules.get(name, Rule())
-            allowed |= (share[:, j] >= MAJOR_SHARE) & rule.permits(observed[:, j], usual[:, j])
+            allowed |= (share[:, j] >= CAUSE_SHARE) & rule.permits(observed[:, j], usual[:, j])
         return allowed
 
-    def walk(
+    def apply(
         self,
         panel: Panel,
         score: NDArray[np.float64],
         permitted: NDArray[np.bool_],
         state: State | None = None,
-    ) -> Walk:
-        """Say where each entity stands after each row, given where it stood before the first."""
-        from foreshock_models.policy._walk import walk  # compiled code, which not all who know a policy need
+    ) -> PolicyResult:
+        """Return where each entity stands after each row.
+
+        Parameters
+        ----------
+        score, permitted
+            ``(n_rows,)``: calibrated scores, and which rows may alert.
+        state
+            Where the entities stand before the first row; default: calm.
+        """
+        from foreshock_models.kernels.compiled.policy import (
+            advance_policy,  # not everyone who knows a policy applies it
+        )
 
         table = _table(state, panel.entities)
-        present = ~np.isnan(panel.values).all(axis=1)
-        step, peak, since = walk(
-            score, np.asarray(permitted), np.asarray(present), panel.timestamps, panel.offsets, table,
-            self.needed, self.of, self.resolve_after * 1000.0, self.keep,
-        )  # fmt: skip
-        return Walk(step, peak, since, State(panel.entities, {"policy": table}))
+        present = np.asarray(~np.isnan(panel.values).all(axis=1))
+        step, peak, since = advance_policy(
+            score,
+            (np.asarray(permitted), present, panel.timestamps, panel.offsets),
+            layout.records(table, layout.ALERT_POLICY),
+            (self.needed, self.of),
+            self.resolve_after * 1000.0,
+            self.keep,
+        )
+        return PolicyResult(step, peak, since, State(panel.entities, {"policy": table}))
 
     @staticmethod
     def last_seen(state: State) -> dict[str, int]:
-        """Entity to the time of its last row with a sample, ms since the epoch."""
+        """Return the time of the last row with a sample of each entity, in ms since the epoch."""
         if not state.entities:
             return {}
-        seen = state.arrays["policy"][:, SEEN]
+        seen = layout.records(state.arrays["policy"], layout.ALERT_POLICY)["last_sample_ms"]
         return {name: int(ms) for name, ms in zip(state.entities, seen, strict=True)}
 
     @staticmethod
-    def standing(state: State) -> dict[str, Step]:
-        """Entity to ``CALM``, ``PENDING`` or, while an alert is due, ``ANOMALOUS``."""
+    def steps(state: State) -> dict[str, Step]:
+        """Return the step of each entity: ``CALM``, ``PENDING`` or, while an alert is due, ``ANOMALOUS``."""
         if not state.entities:
             return {}
-        table = state.arrays["policy"]
+        entities = layout.records(state.arrays["policy"], layout.ALERT_POLICY)
         steps = np.where(
-            table[:, OPEN] == 1.0, Step.ANOMALOUS, np.where(table[:, BITS] > 0, Step.PENDING, Step.CALM)
+            entities["open"] == 1.0, Step.ANOMALOUS, np.where(entities["votes"] > 0, Step.PENDING, Step.CALM)
         )
         return {name: Step(int(step)) for name, step in zip(state.entities, steps, strict=True)}
 
 
 def severity(peak: float, seconds: float) -> str:
-    """``warning``, or ``critical`` when the score is twice the line, or over it for an hour."""
+    """Return ``warning``, or ``critical`` when the score is twice the line, or over it for an hour.
+
+    >>> severity(1.3, 60), severity(2.5, 60)
+    ('warning', 'critical')
+    """
     return "critical" if peak >= 2.0 or seconds >= 3600 else "warning"
 
 
 def _table(state: State | None, entities: tuple[str, ...]) -> NDArray[np.float64]:
-    table = np.zeros((len(entities), N_COLUMNS))
+    """Records of `entities` as a table ``(n_entities, n_columns)``; zeros for unknown ones."""
+    table = np.zeros((len(entities), layout.ALERT_POLICY.itemsize // 8))
     if state is not None and state.entities:
-        at = {name: i for i, name in enumerate(state.entities)}
-        for i, name in enumerate(entities):
-            if name in at:
-                table[i] = state.arrays["policy"][at[name]]
+        places = state.places(entities)
+        here = places >= 0
+        table[here] = state.arrays["policy"][places[here]]
     return table

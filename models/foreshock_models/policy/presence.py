@@ -1,4 +1,4 @@
-"""When each series of an entity was last seen: one that vanished is missed though the others go on."""
+"""Last samples of each series of an entity: a series that vanishes is noticed although the others go on."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 
-__all__ = ["last_samples", "note_samples", "rows_taken", "with_series", "without_series"]
+__all__ = ["last_samples", "record_samples", "rows_processed", "with_series", "without_series"]
 
 PREFIX = "seen:"
 ROWS = "rows"
 
 
-def note_samples(state: State, panel: Panel) -> dict[str, NDArray[np.float64]]:
-    """Time of the last sample of each feature after these rows, and how many rows with a sample there were.
-
-    Arrays ``(n_entities,)``, as `panel` has them.
+def record_samples(state: State, panel: Panel) -> dict[str, NDArray[np.float64]]:
+    """Return the time of the last sample of each feature, and the number of rows with a sample, after these rows.
 
     Parameters
     ----------
     state
-        As `last_samples` reads it; features that it does not know count from these rows on.
+        Where the entities stand before these rows; features that it does not know count from these rows on.
+
+    Returns
+    -------
+    dict
+        Arrays ``(n_entities,)``, in the order of `panel`, for a `State`.
     """
-    rows = {name: i for i, name in enumerate(state.entities)}
-    at = np.array([rows.get(name, -1) for name in panel.entities])
+    at = state.places(panel.entities)
     times = np.where(np.isnan(panel.values), 0.0, panel.timestamps[:, None])
     latest = np.maximum.reduceat(times, panel.offsets[:-1], axis=0)  # (n_rows, F) -> (n_entities, F)
     found = {}
@@ -42,14 +44,14 @@ def note_samples(state: State, panel: Panel) -> dict[str, NDArray[np.float64]]:
     return found
 
 
-def rows_taken(state: State) -> dict[str, int]:
-    """Entity to how many of its rows, with a sample, were taken: each once, whatever died meanwhile."""
+def rows_processed(state: State) -> dict[str, int]:
+    """Return how many rows with a sample of each entity were processed; each counts once, also after a restart."""
     counts = state.arrays.get(ROWS, np.zeros(len(state.entities)))
     return {entity: int(count) for entity, count in zip(state.entities, counts, strict=True)}
 
 
 def last_samples(state: State) -> dict[str, dict[str, int]]:
-    """Entity to feature to the time of its last sample, ms since the epoch; 0 where there never was one."""
+    """Return entity to feature to the time of its last sample, in ms since the epoch; 0 where there was none."""
     arrays = {key.removeprefix(PREFIX): value for key, value in state.arrays.items() if key.startswith(PREFIX)}
     return {
         entity: {feature: int(times[i]) for feature, times in arrays.items()}
@@ -58,7 +60,7 @@ def last_samples(state: State) -> dict[str, dict[str, int]]:
 
 
 def with_series(state: State, features: Sequence[str]) -> State:
-    """The same state, knowing these features and no others."""
+    """Return the state with these features and no others."""
     kept = {key: value for key, value in state.arrays.items() if not key.startswith(PREFIX)}
     fresh = np.zeros(len(state.entities))
     kept.setdefault(ROWS, fresh)
@@ -66,11 +68,10 @@ def with_series(state: State, features: Sequence[str]) -> State:
 
 
 def without_series(state: State, gone: Sequence[tuple[str, str]]) -> State:
-    """The same state, in which these series ``(entity, feature)`` were never seen."""
+    """Return the state without the samples of these series ``(entity, feature)``."""
     if not gone:
         return state
-    rows = {name: i for i, name in enumerate(state.entities)}
     arrays = {key: value.copy() for key, value in state.arrays.items()}
     for entity, feature in gone:
-        arrays[PREFIX + feature][rows[entity]] = 0.0
+        arrays[PREFIX + feature][state.index[entity]] = 0.0
     return State(state.entities, arrays)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import NotEnoughData
+from foreshock_models.injection import InjectedPanel, inject
 from foreshock_models.panel import Panel
-from foreshock_models.planting import PlantedPanel, plant
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 
 __all__ = ["EvaluationSet", "Replicate", "build_evaluation_set", "split_time"]
@@ -145,14 +145,14 @@ def build_evaluation_set(
     replicates: list[Replicate] = []
     n_anomalies = 0
     while n_anomalies < MIN_ANOMALIES and len(replicates) < MAX_REPLICATES:
-        planted = plant(rows.take(held_out), seed=seed + 1000 * len(replicates))
+        planted = inject(rows.take(held_out), seed=seed + 1000 * len(replicates))
         replicates.append(_replicate(rows, held_out, planted, known))
         n_anomalies += len(planted.anomalies)
     return EvaluationSet(tuple(replicates), since, "labels and planted" if known.any() else "planted")
 
 
 def _replicate(
-    rows: Panel, held_out: NDArray[np.bool_], planted: PlantedPanel, known: NDArray[np.bool_]
+    rows: Panel, held_out: NDArray[np.bool_], planted: InjectedPanel, known: NDArray[np.bool_]
 ) -> Replicate:
     """All rows, the held-out ones with planted anomalies beside the labelled ones."""
     values = rows.values.copy()

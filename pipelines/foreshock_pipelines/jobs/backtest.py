@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.calibration.state import State
 from foreshock_models.detectors import Detector
 from foreshock_models.display import frame_html
 from foreshock_models.errors import ConfigError, ForeshockError, JobError
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Step, Walk
+from foreshock_models.policy import PolicyResult, Step
+from foreshock_models.state import State
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.alert_policy import alert_policy
@@ -170,7 +170,7 @@ class _Part:
 
     panel: Panel
     score: NDArray[np.float64]
-    walk: Walk
+    walk: PolicyResult
     causes: Causes
 
 
@@ -314,7 +314,7 @@ def _replay_some(
         for name, policy, scored in zip(
             names, policies, score_under(model, "", rows, policies, since=since), strict=True
         ):
-            walk = policy.walk(scored.panel, scored.score, scored.permitted, states[name])
+            walk = policy.apply(scored.panel, scored.score, scored.permitted, states[name])
             found[name] = _Part(scored.panel, scored.score, walk, scored.causes)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from foreshock_models.drift import Inputs
+from foreshock_models.drift import InputDistribution
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Model, Registry
 from foreshock_pipelines.sources import Source, open_source
@@ -34,4 +34,4 @@ def drift_from(model: Model, source: Source, end: datetime) -> dict[str, float]:
     inputs = model.manifest.get("inputs")
     if not inputs:
         return {}
-    return Inputs.from_dict(inputs).psi(source.read(end - LOOK_BACK, end).to_panel())
+    return InputDistribution.from_dict(inputs).psi(source.read(end - LOOK_BACK, end).to_panel())

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import NoSamples
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.alert_policy import alert_policy

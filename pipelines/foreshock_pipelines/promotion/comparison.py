@@ -117,7 +117,7 @@ def _performance(
     scored = detector.score(_from(panel, held_out.since, detector), since=held_out.since)
     rows = scored.panel
     policy = alert_policy(job)
-    step = policy.walk(rows, scored.score, np.ones(rows.n_rows, np.bool_)).step
+    step = policy.apply(rows, scored.score, np.ones(rows.n_rows, np.bool_)).step
     opened = step == Step.OPENED
     if labels:
         opened &= ~label_rows(rows, labels, must=False)

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from foreshock_models.detectors import Detector, make
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors import Detector, NetworkDetector, make
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
+from foreshock_models.state import State
 from foreshock_pipelines.scoring.causes import Causes, causes_of, last_explained
 from foreshock_pipelines.scoring.scored import Scored, Usual
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.scoring.causes import Causes
 
 __all__ = ["Scored", "Usual"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import ForeshockError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
+from foreshock_models.state import State
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import score_panel

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors import NetworkDetector
 from foreshock_models.errors import JobError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.training.progress import report_epochs

@@ -11,9 +11,7 @@ import numpy as np
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.tail import nth_largest
-from foreshock_models.detectors import Detector, Ensemble, make
-from foreshock_models.detectors._base import HOLD_BACK, hold_back
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors import HOLD_BACK, Detector, Ensemble, NetworkDetector, hold_back, make
 from foreshock_models.errors import ForeshockError, JobError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.progress import ReportLine, StepProgress, ignore_line
@@ -144,7 +142,7 @@ def _summary(name: str, detector: Detector, panel: Panel, seconds: float) -> dic
     calibrator = detector.calibrator_
     _, tail = hold_back(panel, HOLD_BACK)
     rows = panel.take(tail)
-    score = calibrator.static(detector.decision_scores_[tail], rows)
+    score = calibrator.apply_as_trained(detector.decision_scores_[tail], rows)
     alerts = 0
     for _, block in rows:
         over = nth_largest(score[block], *calibrator.budget.votes) >= 1.0

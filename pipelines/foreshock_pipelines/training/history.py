@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from foreshock_models.detectors._base import MIN_ROWS
+from foreshock_models.detectors import MIN_ROWS
 from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.grid import grid

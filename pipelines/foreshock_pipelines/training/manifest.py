@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foreshock_models.drift import Inputs
+from foreshock_models.drift import InputDistribution
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.training.fit import FitResult
@@ -48,7 +48,7 @@ def training_manifest(
             "fingerprint": fingerprint(panel),
         },
         "budget": str(job.budget),
-        "inputs": Inputs.of(panel).as_dict(),
+        "inputs": InputDistribution.fit(panel).as_dict(),
         "metrics": fitted.detectors,
     }
 

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from foreshock_models.detectors import Detector
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors import Detector, NetworkDetector
 from foreshock_pipelines.progress import StepProgress
 
 __all__ = ["FitProgress", "report_epochs"]

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from ray.tune import Callback
 
-from foreshock_models.detectors import Choice, Detector, Float, Range, make
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors import Choice, Detector, Float, NetworkDetector, Range, make
 from foreshock_models.errors import JobError
 from foreshock_pipelines.evaluation.evaluator import Evaluator, Members
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from foreshock.alerts.findings import Finding
-from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, last_samples
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, format_duration
 
 __all__ = ["Absences", "absences"]

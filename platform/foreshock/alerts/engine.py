@@ -16,8 +16,16 @@ from foreshock.alerts.findings import Finding, new_alert
 from foreshock.alerts.payload import causes_json, summarise
 from foreshock.store.store import Alert, AlertKey, ScorerState, Store
 from foreshock.store.unwritten import Block, StoredBlocks
-from foreshock_models.calibration.state import State
-from foreshock_models.policy import Policy, Step, Walk, note_samples, severity, with_series, without_series
+from foreshock_models.policy import (
+    Policy,
+    PolicyResult,
+    Step,
+    record_samples,
+    severity,
+    with_series,
+    without_series,
+)
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.scored import Scored
@@ -82,8 +90,8 @@ class Engine:
             live = self.store.live_alerts(job.name, c)
             after, changes = before, []
             if panel.n_rows:
-                walk = alert_policy(job).walk(panel, scored.score, scored.permitted, before)
-                rows = State(panel.entities, {**walk.state.arrays, **note_samples(before, panel)})
+                walk = alert_policy(job).apply(panel, scored.score, scored.permitted, before)
+                rows = State(panel.entities, {**walk.state.arrays, **record_samples(before, panel)})
                 after = State.merge([before, rows])
                 changes = self._anomalies(c, job, scored, walk, live, now_ms)
             after, absent = self._absences(c, job, after, live, last_ms)
@@ -128,7 +136,7 @@ class Engine:
 
     # -- anomalies -------------------------------------------------------------------------------------
     def _anomalies(
-        self, c: Connection, job: Job, scored: Scored, walk: Walk, live: dict[AlertKey, Alert], now_ms: int
+        self, c: Connection, job: Job, scored: Scored, walk: PolicyResult, live: dict[AlertKey, Alert], now_ms: int
     ) -> list[Change]:
         changes: list[Change] = []
         panel = scored.panel
@@ -159,7 +167,7 @@ class Engine:
         c: Connection,
         job: Job,
         scored: Scored,
-        walk: Walk,
+        walk: PolicyResult,
         row: int,
         now_ms: int,
     ) -> Change | None:

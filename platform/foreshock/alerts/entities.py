@@ -6,8 +6,8 @@ from typing import Any
 
 from foreshock.alerts.payload import iso
 from foreshock.store.store import Store
-from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy, Step
+from foreshock_models.state import State
 
 __all__ = ["entities"]
 
@@ -23,7 +23,7 @@ def entities(store: Store, job: str | None = None) -> list[dict[str, Any]]:
     found = []
     for name in [job] if job is not None else store.scored_jobs():
         scorer = store.scorer(name)
-        standing = Policy.standing(State.from_bytes(scorer.policy_state)) if scorer else {}
+        standing = Policy.steps(State.from_bytes(scorer.policy_state)) if scorer else {}
         absent = {key[0] for key in store.live_alerts(name) if key[1:] == ("absent", "")}
         for row in store.entities(name):
             entity = row["entity"]

@@ -17,8 +17,8 @@ from foreshock.logs import get_logger
 from foreshock.store.feedback import VERDICTS, Feedback, StoredFeedback
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert, ScorerState, Store
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import ConfigError, StateError, allowed
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 

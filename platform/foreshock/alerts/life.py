@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.store.store import Alert, Store
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import StateError, StoreError, allowed
+from foreshock_models.state import State
 
 __all__ = ["Ending", "acknowledge", "forget", "resolve"]
 

@@ -117,7 +117,7 @@ def score(
     span = (round(first.timestamp() * 1000), round(last.timestamp() * 1000))
     with stage_line(f"scoring with {model.version}"):
         scored = score_pass(detector, model.version, source, job, span)
-        walk = alert_policy(job).walk(scored.panel, scored.score, scored.permitted)
+        walk = alert_policy(job).apply(scored.panel, scored.score, scored.permitted)
     panel = scored.panel
     found = []
     for i in np.flatnonzero(walk.step == Step.OPENED).tolist():

@@ -13,8 +13,8 @@ from foreshock.scoring.latest import Latest
 from foreshock.scoring.report import PassReport
 from foreshock.scoring.writing import ScoreWriter, blocks_of
 from foreshock.store.store import ScorerState
-from foreshock_models.calibration.state import State
 from foreshock_models.policy import Policy
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.registry import Registry

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.calibrator import Calibrator
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import ArtifactError, ConfigError
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 
 DAY = 1440
 
@@ -40,7 +40,7 @@ raw_scores = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60)
 @settings(max_examples=60, deadline=None)
 def test_a_higher_raw_score_never_gives_a_lower_score(values: list[float]) -> None:
     ordered = np.sort(np.array(values))
-    score = fitted_once.static(ordered, panel_of(len(ordered)))
+    score = fitted_once.apply_as_trained(ordered, panel_of(len(ordered)))
     assert (np.diff(score) >= -1e-9).all()
 
 

@@ -194,7 +194,7 @@ def check_some_rows_as_all(make: Make, n_features: int, tmp_path: Path) -> None:
     fitted = fitted_by(make, n_features)
     rows = np.array([0, 3, 5, 250, N_TEST - 1, N_TEST, N_TEST + 2, panel.n_rows - 1])
     np.testing.assert_allclose(
-        fitted._decision_at(panel, rows), fitted.decision_function(panel)[rows], rtol=1e-4, atol=1e-6
+        fitted.scorer_.score(panel, rows), fitted.decision_function(panel)[rows], rtol=1e-4, atol=1e-6
     )
 
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from foreshock_models.detectors import LSTM, VAE
-from foreshock_models.detectors._network import NetworkDetector
+from foreshock_models.detectors import LSTM, VAE, NetworkDetector
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that torch can use")
 KINDS = [LSTM, VAE]
@@ -26,7 +25,7 @@ def test_a_model_of_the_cpu_scores_the_same_on_a_gpu(
 ) -> None:
     detector = kind(epochs=2, device="cpu").fit(rows)
     before = detector.decision_function(rows)
-    detector.device = "cuda"
+    detector.scorer_.device = "cuda"
     np.testing.assert_allclose(detector.decision_function(rows), before, rtol=1e-4, atol=1e-6)
 
 

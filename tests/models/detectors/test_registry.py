@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock_models import detectors
-from foreshock_models.detectors import IForest, default_detectors, find, make
+from foreshock_models.detectors import IForest, default_detectors, find, make, registry
 from foreshock_models.errors import ConfigError, DataError, NotEnoughData, NotFitted
 
 
@@ -33,15 +32,16 @@ def test_a_wrong_name_gives_the_nearest_one(name: str, params: dict[str, Any], s
 
 
 def test_a_plugin_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("mine", "foreshock_models.detectors.iforest:IForest", detectors.ENTRY_POINTS)
-    monkeypatch.setattr(detectors, "entry_points", lambda group: [point] if group == detectors.ENTRY_POINTS else [])
+    point = EntryPoint("mine", "foreshock_models.detectors.iforest:IForest", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.ENTRY_POINTS else [])
     assert find("mine") is IForest
 
 
 def test_torch_is_loaded_only_to_train_a_network() -> None:
     code = (
         "import sys; from foreshock_models.detectors import check_params, make; check_params('lstm', {});"
-        "net = make('lstm'); assert 'torch' not in sys.modules; net._build(2); assert 'torch' in sys.modules"
+        "net = make('lstm'); assert 'torch' not in sys.modules; net._architecture(2, 17).build();"
+        "assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from foreshock_models.calibration.state import State
 from foreshock_models.detectors import Ensemble, IForest, Scores, Subspace
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.datasets.demo import demo_fleet
 
 HOUR = 3_600_000

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from foreshock_models.detectors._trees import BLOCK, flatten, score_forests
+from foreshock_models.detectors._trees import flatten, score_forests
+from foreshock_models.kernels.compiled.trees import BLOCK
 
 
 @pytest.mark.parametrize("n_rows", [1, 6, BLOCK - 1, BLOCK, BLOCK + 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foreshock_models.detectors._windows import rows_before, window_features
+from foreshock_models.kernels.compiled.windows import trailing_rows, window_statistics
 from foreshock_models.panel import Panel
 
 PANEL = Panel.of(np.zeros((900, 1)), entities=np.repeat(["a", "b", "c"], 300))
@@ -22,10 +22,10 @@ def z() -> np.ndarray:
 
 @pytest.mark.parametrize(("short", "long"), [(5, 60), (30, 20), (1, 1), (7, 400)])
 def test_they_are_value_mean_trend_and_spread_of_the_rows_before(z: np.ndarray, short: int, long: int) -> None:
-    needed = rows_before(PANEL, None, 1)
-    found = window_features(z, needed.starts, needed.rows, short, long)
+    rows, starts, _, _ = trailing_rows(PANEL.offsets, np.arange(PANEL.n_rows), 1)
+    found = window_statistics(z, starts, rows, short, long)
     for j in range(2):
-        for row, start in zip(needed.rows, needed.starts, strict=True):
+        for row, start in zip(rows, starts, strict=True):
             near = z[max(start, row + 1 - short) : row + 1, j]
             far = z[max(start, row + 1 - max(short, long)) : row + 1, j]
             near, far = near[~np.isnan(near)], far[~np.isnan(far)]
@@ -37,8 +37,8 @@ def test_they_are_value_mean_trend_and_spread_of_the_rows_before(z: np.ndarray, 
 
 
 def test_a_row_has_the_same_features_alone_and_among_others(z: np.ndarray) -> None:
-    every = rows_before(PANEL, None, 1)
-    together = window_features(z, every.starts, every.rows, 5, 60)
+    rows, starts, _, _ = trailing_rows(PANEL.offsets, np.arange(PANEL.n_rows), 1)
+    together = window_statistics(z, starts, rows, 5, 60)
     for rows in (np.arange(0, 900, 7), np.array([3, 4, 5, 6, 299, 300, 301, 899])):
-        some = rows_before(PANEL, rows, 1)
-        np.testing.assert_array_equal(window_features(z, some.starts, some.rows, 5, 60), together[:, rows])
+        _, starts, _, _ = trailing_rows(PANEL.offsets, rows, 1)
+        np.testing.assert_array_equal(window_statistics(z, starts, rows, 5, 60), together[:, rows])

@@ -72,7 +72,7 @@ def test_attributions_are_the_shapley_values_of_the_raw_score(forest: IForest) -
             step=60.0,
         ),
         np.arange(length - 1, split * length, length),
-        weighed=False,
+        reweighted=False,
     )
     # what is taken as usual differs: here some rows, there the training rows. What a row adds to another does not
     np.testing.assert_allclose(found.attributions - found.attributions[0], values - values[0], atol=1e-9)

@@ -13,7 +13,7 @@ def walk(scores: list[float], policy: Policy, missing: tuple[int, ...] = ()) -> 
     values = np.ones((len(scores), 1))
     values[list(missing)] = np.nan
     panel = Panel.of(values, step=MINUTE)
-    steps = policy.walk(panel, np.array(scores), np.ones(len(scores), bool)).step
+    steps = policy.apply(panel, np.array(scores), np.ones(len(scores), bool)).step
     return [Step(s) for s in steps]
 
 
@@ -64,10 +64,10 @@ def test_walking_in_parts_is_walking_at_once() -> None:
     scores = rng.gamma(2, 0.35, 400)
     panel = Panel.of(np.ones((400, 1)), step=MINUTE)
     policy = Policy()
-    whole = policy.walk(panel, scores, np.ones(400, bool)).step
+    whole = policy.apply(panel, scores, np.ones(400, bool)).step
     parts, state = [], None
     for a, b in ((0, 130), (130, 131), (131, 400)):
-        part = policy.walk(panel.rows(a, b), scores[a:b], np.ones(b - a, bool), state)
+        part = policy.apply(panel.rows(a, b), scores[a:b], np.ones(b - a, bool), state)
         parts.append(part.step)
         state = part.state
     np.testing.assert_array_equal(np.concatenate(parts), whole)

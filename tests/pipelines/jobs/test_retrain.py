@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock_models.drift import Inputs
+from foreshock_models.drift import InputDistribution
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.drift import drift
@@ -150,12 +150,12 @@ def test_the_drift_of_the_newest_day_is_known_per_feature(trained: Any) -> None:
 @pytest.mark.parametrize("change", [lambda x: x * 3, lambda x: np.where(np.arange(len(x)) % 2, np.nan, x)])
 def test_another_level_and_missing_samples_are_drift(change: Any) -> None:
     x = np.random.default_rng(0).normal(5, 1, 4000)
-    inputs = Inputs.from_dict(Inputs.of(Panel.of(x)).as_dict())
+    inputs = InputDistribution.from_dict(InputDistribution.fit(Panel.of(x)).as_dict())
     assert inputs.psi(Panel.of(x))["feature_0"] == 0
     assert inputs.psi(Panel.of(change(x)))["feature_0"] > 0.25
 
 
 def test_a_constant_that_moves_is_drift() -> None:
-    inputs = Inputs.of(Panel.of(np.full(500, 2.0)))
+    inputs = InputDistribution.fit(Panel.of(np.full(500, 2.0)))
     assert inputs.psi(Panel.of(np.full(500, 2.0)))["feature_0"] == 0
     assert inputs.psi(Panel.of(np.full(500, 2.1)))["feature_0"] > 0.25

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import DataError
+from foreshock_models.state import State
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import MAX_ROWS, score_pass, spans

@@ -44,7 +44,7 @@ def test_with_more_anomalous_rows_than_are_explained_each_host_has_its_own_cause
     panel = storm.panel
     assert int((storm.score >= 1).sum()) > 5 * MAX_EXPLAINED
     assert len(storm.causes) == MAX_EXPLAINED
-    opened = np.flatnonzero(Policy().walk(panel, storm.score, storm.permitted).step == Step.OPENED)
+    opened = np.flatnonzero(Policy().apply(panel, storm.score, storm.permitted).step == Step.OPENED)
     assert len(opened) == HOSTS
     for row in opened.tolist():
         host = int(panel.codes[row])

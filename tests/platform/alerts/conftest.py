@@ -14,9 +14,9 @@ from foreshock.alerts.delivery import Deliverer
 from foreshock.alerts.engine import Engine
 from foreshock.store import open_store
 from foreshock.store.tables import metadata
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import NotifyError
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, parse_job
 from foreshock_pipelines.scoring.causes import Cause, Causes
 from foreshock_pipelines.scoring.scored import Scored

@@ -24,8 +24,8 @@ from foreshock.actors import NAMESPACE, alert_actor, score_worker
 from foreshock.alerts.engine import Engine
 from foreshock.schedule.conductor import Plan, Replay, start_conductor
 from foreshock.store import open_store
-from foreshock_models.calibration.state import State
-from foreshock_models.policy import Policy, rows_taken
+from foreshock_models.policy import Policy, rows_processed
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, NotifierConfig, WriteConfig
 from foreshock_pipelines.jobs.score import score_pass, spans
 from foreshock_pipelines.registry import Registry
@@ -140,7 +140,7 @@ def test_a_pass_that_a_worker_sent_before_it_died_is_not_taken_again_from_its_su
         assert (report.scored_ms, report.rows) == (third, 10 * len(trained.windows.entities))
         panel = trained.windows.between(first - 29 * 60_000, third).to_panel()
         there = ~np.isnan(panel.values).all(axis=1)
-        rows = rows_taken(State.from_bytes(store.scorer(job.name).policy_state))
+        rows = rows_processed(State.from_bytes(store.scorer(job.name).policy_state))
         assert rows == {entity: int(there[at].sum()) for entity, at in panel}
     finally:
         ray.kill(worker)
@@ -172,7 +172,7 @@ def test_scores_of_a_worker_that_died_while_their_receiver_was_down_are_written_
                 return {one["metric"]["instance"]: int(one["value"][1]) for one in found}
 
             store = open_store(url)
-            rows = rows_taken(State.from_bytes(store.scorer(job.name).policy_state))
+            rows = rows_processed(State.from_bytes(store.scorer(job.name).policy_state))
             store.close()
             assert report.scored_ms == end
             until(lambda: written() == {entity: n for entity, n in rows.items() if n})

@@ -18,9 +18,9 @@ from foreshock.alerts.silences import Silence
 from foreshock.store import open_store
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import ConfigError, StateError
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.rows import score_panel

@@ -11,7 +11,7 @@ import numpy as np
 from foreshock.alerts.engine import Engine
 from foreshock.alerts.entities import entities
 from foreshock.store import open_store
-from foreshock_models.calibration.calibrator import WARM_ROWS
+from foreshock_models.kernels.compiled.calibration import WARM_UP_ROWS
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.rows import score_panel
@@ -28,7 +28,7 @@ def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_ca
     new = replace(known, entities=("host-99",))
     assert "host-99" not in detector.state_.entities
     began = int(np.searchsorted(new.timestamps, incident.start.timestamp() * 1000))
-    first = min(began - 30, new.n_rows - WARM_ROWS - 10)  # it appears shortly before its incident
+    first = min(began - 30, new.n_rows - WARM_UP_ROWS - 10)  # it appears shortly before its incident
     state = None
     for stop in (began + 20, new.n_rows):
         rows = replace(

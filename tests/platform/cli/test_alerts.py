@@ -111,7 +111,7 @@ def test_a_mistake_is_named(home: Path, words: tuple[str, ...], says: str) -> No
 def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
     store = open_store(f"sqlite:///{home}/foreshock.db")
     from foreshock.store.store import ScorerState
-    from foreshock_models.calibration.state import State
+    from foreshock_models.state import State
 
     with store.begin() as c:
         store.save_scorer(c, "node", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))

@@ -10,10 +10,10 @@ import pytest
 
 matplotlib.use("agg")
 
-from foreshock_models.calibration.state import State
 from foreshock_models.detectors import Expectation, Scores
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.datasets.demo import Incident, demo_fleet
 from foreshock_pipelines.datasets.windows import Windows
 

@@ -16,8 +16,8 @@ from tests.servers import servers
 from foreshock.scoring.writing import ScoreWriter, blocks_of, series_of
 from foreshock.store import open_store
 from foreshock.store.unwritten import Block, StoredBlocks
-from foreshock_models.calibration.state import State
 from foreshock_models.panel import Panel
+from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.scored import Scored, Usual

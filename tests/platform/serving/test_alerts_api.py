@@ -19,8 +19,8 @@ from foreshock.serving.ingress import _json
 from foreshock.serving.problems import Problem, problem_of, problem_response
 from foreshock.store import Store, open_store
 from foreshock.store.store import Alert, ScorerState
-from foreshock_models.calibration.state import State
 from foreshock_models.errors import ForeshockError
+from foreshock_models.state import State
 from foreshock_pipelines.registry import Registry
 
 NOW = 1_772_000_000_000
@@ -270,8 +270,8 @@ def _table() -> Any:
     """A policy table in which one of the last rows was anomalous."""
     import numpy as np
 
-    from foreshock_models.policy.policy import BITS, N_COLUMNS
+    from foreshock_models.kernels.layout import ALERT_POLICY, records
 
-    table = np.zeros((1, N_COLUMNS))
-    table[0, BITS] = 1
+    table = np.zeros((1, len(ALERT_POLICY)))
+    records(table, ALERT_POLICY)["votes"] = 1
     return table

@@ -1,0 +1,278 @@
+"""Streaming calibration: raw scores to calibrated ones, row by row, each with what was known before it.
+
+Four state machines run for each entity, one function each; all work on one record of `layout.CALIBRATION`:
+
+- `_learn_location`: location and spread of the raw score, while the entity is young;
+- `_move_line`: the alert, and the integral controller that keeps the rate of alerts at the budget;
+- `_accept_regime`: the share of rows over the line, and the new normal that most of some days makes;
+- `recurrence`: what recurs daily raises the line at its time of day.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from foreshock_models.kernels.compiled.recurrence import DAYS, expected_peak, record_hour
+
+__all__ = [
+    "HIGHEST_LINE", "LOWEST_LINE", "UPPER_SHARE", "WARM_UP_ROWS",
+    "calibrate", "relative_scores", "score_as_trained", "unit_scores",
+]  # fmt: skip
+
+Record = Any
+"""A record of `layout.CALIBRATION` or `layout.CALIBRATION_SETTINGS`."""
+
+LOWEST_LINE, HIGHEST_LINE = 0.6, 1.6
+"""Range in which the controller may move the line."""
+MAX_RAW = 1e100
+HOUR_MS = 3_600_000
+WARM_UP_ROWS = 200
+"""Rows after which an entity's own location and spread hold."""
+UPPER_SHARE = 0.05
+"""Share of rows above location plus spread."""
+SPREAD_RATE = 4.0
+"""How fast the spread of a young entity follows, against its location."""
+REGIME_SHARE = 0.7
+"""Share of rows over the line, for days, that makes a new normal."""
+QUIET_ROWS = 10
+"""An alert ends after so many rows below the line; what comes earlier is the same alert."""
+PEAK_DECAY = 4.0
+"""An alert moves the line by its peak to minus this power: what is far over the line is hardly a false alert."""
+NEAR_LINE = 0.5
+"""Peaks closer to the line than this, or than twice its distance from 1, are measured from it; others from 1."""
+WAITING_SCORE = 0.93
+"""Where the line is above 1, scores that training would put between this and the line are kept near this."""
+STEEP, FLAT = 3.0, 0.1
+"""Slope of a score on its way back to the scale of training, and where it is kept below the line."""
+MEAN_SHARE = 0.3
+"""Relative scores: share of the training mean that is added to the slow mean, so that it never vanishes."""
+
+
+@njit(cache=True, nogil=True)
+def unit_scores(raw: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
+    """Finite raw scores ``(n_rows,)`` in units of `unit`."""
+    out = np.empty(len(raw))
+    for i in range(len(raw)):
+        x = raw[i]
+        out[i] = min(max(x, -MAX_RAW), MAX_RAW) / unit if x == x else 0.0
+    return out
+
+
+@njit(cache=True, nogil=True)
+def relative_scores(
+    x: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    slow_mean: NDArray[np.float64],
+    training_mean: NDArray[np.float64],
+    rate: float,
+) -> NDArray[np.float64]:
+    """Raw scores as multiples of their own slow mean ``(n_rows,)``; `slow_mean` ``(n_entities,)`` is updated."""
+    out = np.empty(len(x))
+    for e in range(len(offsets) - 1):
+        for i in range(offsets[e], offsets[e + 1]):
+            out[i] = x[i] / (slow_mean[e] + MEAN_SHARE * training_mean[e])
+            slow_mean[e] += rate * (x[i] - slow_mean[e])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _log_tail_rate(z: float, threshold: float, log_rate: float, settings: Record) -> float:
+    """Log of the rate per row at which events lie above `z`, with the threshold of the tail at `threshold`."""
+    excess = z - threshold
+    if excess <= 0:
+        # below the threshold: linear from 0 at the location to the score of the threshold
+        return log_rate * (z / threshold if threshold > 0 else 1.0)
+    if settings.tail_shape > 1e-6:
+        return log_rate - np.log1p(settings.tail_shape * excess / settings.tail_scale) / settings.tail_shape
+    return log_rate - excess / settings.tail_scale
+
+
+@njit(cache=True, nogil=True)
+def _score_of(z: float, entity: Record, log_rate: float, settings: Record) -> float:
+    """Score of a standardised raw score on the scale of training."""
+    threshold = max(settings.tail_threshold + entity.threshold_shift, 0.1)
+    return _log_tail_rate(z, threshold, log_rate, settings) / settings.log_budget
+
+
+@njit(cache=True, nogil=True)
+def relative_to_line(value: float, line: float) -> float:
+    """Score of `value`, which is on the scale of training, where the line is at `line`.
+
+    It is 1 at the line. Elsewhere it is what training says as soon as that is on the same side of 1, so that scores
+    that are far apart in time stay comparable.
+    """
+    if value >= line:
+        if line > 1.0:
+            return min(value, 1.0 + STEEP * (value - line))
+        return max(value, 1.0 + FLAT * (value - line))
+    if line < 1.0:
+        return max(value, 1.0 - STEEP * (line - value))
+    # a line that a recurrence raised may be very high: what is below it stays equally far below 1
+    flat = FLAT * min(1.0, (HIGHEST_LINE - WAITING_SCORE) / (line - WAITING_SCORE))
+    return min(value, max(1.0 - (line - value), WAITING_SCORE + flat * (value - WAITING_SCORE)))
+
+
+@njit(cache=True, nogil=True)
+def _alert_height(value: float, line: float) -> float:
+    """Height of `value`, for what an alert costs: from the line near it, on the scale of training far from it."""
+    width = max(2.0 * abs(1.0 - line), NEAR_LINE)
+    return value + (1.0 - line) * max(0.0, 1.0 - abs(value - line) / width)
+
+
+@njit(cache=True, nogil=True)
+def _move_line(entity: Record, vote: float, height: float, budget: float, settings: Record) -> None:
+    """Count the vote of a row; open, follow or end the alert; move the line.
+
+    An alert moves the line up, less the higher its peak. Each row moves it down by what the budget allows.
+    """
+    count = vote
+    for k in range(settings.votes_of - 1, 0, -1):
+        entity.votes[k] = entity.votes[k - 1]
+        count += entity.votes[k]
+    entity.votes[0] = vote
+    entity.rows_below = 0.0 if vote == 1.0 else entity.rows_below + 1.0
+    if entity.in_alert == 0.0 and count >= settings.votes_needed:
+        entity.in_alert = 1.0
+        entity.peak = max(height, 1.0)
+        entity.line += settings.gain * entity.peak**-PEAK_DECAY
+    elif entity.in_alert == 1.0 and height > entity.peak:
+        entity.line += settings.gain * (height**-PEAK_DECAY - entity.peak**-PEAK_DECAY)
+        entity.peak = height
+    if entity.rows_below >= QUIET_ROWS:
+        entity.in_alert = 0.0
+    entity.line = min(max(entity.line - settings.gain * budget, LOWEST_LINE), HIGHEST_LINE)
+
+
+@njit(cache=True, nogil=True)
+def _accept_regime(entity: Record, vote: float, x: float, settings: Record) -> bool:
+    """Follow the raw score over some hours; true if it becomes the new normal with this row."""
+    rate = max(4.0 * settings.regime_rate, 1.0 / (1.0 + entity.n_rows))
+    entity.alert_share += settings.regime_rate * (vote - entity.alert_share)
+    entity.recent_location += rate * (x - entity.recent_location)
+    entity.recent_spread += rate * (abs(x - entity.recent_location) - entity.recent_spread)
+    if vote == 0.0 or entity.alert_share <= REGIME_SHARE:
+        return False
+    entity.location = entity.recent_location
+    entity.spread = max(entity.spread, 2.0 * entity.recent_spread)
+    entity.alert_share = 0.0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _learn_location(entity: Record, z: float, settings: Record) -> None:
+    """Let location and spread of a young entity follow a row that did not alert, ever more slowly.
+
+    Later they stay: a score that followed the level of the raw scores would call a lasting anomaly ever more
+    normal.
+    """
+    step = 1.0 / (10.0 + entity.n_rows)
+    entity.location += step * entity.spread * min(max(4.0 * z, -1.0), 1.0)
+    entity.spread *= np.exp(step * ((SPREAD_RATE if z > 1.0 else 0.0) - SPREAD_RATE * UPPER_SHARE))
+    entity.spread = max(entity.spread, settings.spread_floor)
+
+
+@njit(cache=True, nogil=True)
+def score_as_trained(
+    raw: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    places: NDArray[np.int64],
+    entities: NDArray[Any],
+    settings: NDArray[Any],
+) -> NDArray[np.float64]:
+    """Score every row with the records as they are, learning nothing: ``(n_rows,)``.
+
+    Parameters
+    ----------
+    places
+        ``(n_entities,)``: index of each entity in `entities`.
+    entities, settings
+        Records of `layout.CALIBRATION`; one record of `layout.CALIBRATION_SETTINGS` ``(1,)``.
+    """
+    shared = settings[0]
+    x = unit_scores(raw, shared.unit)
+    log_rate = np.log(shared.tail_rate)
+    score = np.empty(len(x))
+    for e in range(len(offsets) - 1):
+        entity = entities[places[e]]
+        mean = entity.slow_mean + MEAN_SHARE * entity.training_mean if shared.slow_rate > 0 else 1.0
+        for i in range(offsets[e], offsets[e + 1]):
+            z = (x[i] / mean - entity.location) / entity.spread
+            score[i] = _score_of(z, entity, log_rate, shared)
+    return score
+
+
+@njit(cache=True, nogil=True)
+def calibrate(
+    raw: NDArray[np.float64],
+    rows: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
+    entities: NDArray[Any],
+    rings: NDArray[np.float32],
+    settings: NDArray[Any],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Score every row with the state before it, then learn from the row.
+
+    Nothing is learnt from a row without a sample: the sample may come later, and is then scored as if it had
+    come in time.
+
+    Parameters
+    ----------
+    raw
+        ``(n_rows,)`` raw scores.
+    rows
+        Values ``(n_rows, n_features)``, timestamps ``(n_rows,)`` and offsets ``(n_entities + 1,)``.
+    entities, rings
+        ``(n_entities,)`` records of `layout.CALIBRATION`, and rings ``(n_entities, RING_WIDTH)`` of `recurrence`;
+        both are updated in place.
+    settings
+        One record of `layout.CALIBRATION_SETTINGS` ``(1,)``.
+
+    Returns
+    -------
+    score ``(n_rows,)``, warming ``(n_rows,)``: rows of entities without calibration of their own yet, and the
+    numbers of the rows at which a new normal was accepted.
+    """
+    values, timestamps, offsets = rows
+    shared = settings[0]
+    x = unit_scores(raw, shared.unit)
+    score = np.empty(len(x))
+    warming = np.empty(len(x), np.bool_)
+    regimes = np.empty(len(x), np.int64)
+    n_regimes = 0
+    log_rate = np.log(shared.tail_rate)
+    budget = np.exp(shared.log_budget)
+    for e in range(len(offsets) - 1):
+        entity, ring = entities[e], rings[e]
+        last_hour, raised = np.int64(-1), 0.0
+        for i in range(offsets[e], offsets[e + 1]):
+            warming[i] = entity.n_rows < WARM_UP_ROWS
+            hour = timestamps[i] // HOUR_MS  # since the epoch
+            here = x[i]
+            if shared.slow_rate > 0:
+                here = x[i] / (entity.slow_mean + MEAN_SHARE * entity.training_mean)
+            z = (here - entity.location) / entity.spread
+            value = _score_of(z, entity, log_rate, shared)
+            if shared.recurrence_days <= DAYS and hour != last_hour:
+                last_hour = hour
+                raised = expected_peak(ring, hour, shared.recurrence_days)
+            # what exceeds the recurring peak is an alert, and is measured by the line until it ends
+            score[i] = relative_to_line(value, entity.line if entity.in_alert == 1.0 else max(entity.line, raised))
+            present = False
+            for j in range(values.shape[1]):
+                present |= values[i, j] == values[i, j]
+            if not present:
+                continue
+            record_hour(ring, hour, value if value >= entity.line else 0.0)
+            entity.slow_mean += shared.slow_rate * (x[i] - entity.slow_mean)
+            vote = 1.0 if score[i] >= 1.0 else 0.0
+            _move_line(entity, vote, _alert_height(value, entity.line), budget, shared)
+            if _accept_regime(entity, vote, here, shared):
+                regimes[n_regimes] = i
+                n_regimes += 1
+            elif vote == 0.0 and entity.n_rows < shared.young_rows:
+                _learn_location(entity, z, shared)
+            entity.n_rows += 1.0
+    return score, warming, regimes[:n_regimes].copy()
