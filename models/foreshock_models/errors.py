@@ -18,6 +18,7 @@
     │   └── StateError          what was asked does not fit the state that something is in
     ├── JobError                a train, tune, score, backtest or forecast job failed
     ├── HttpError               a request over HTTP got no answer, or none of 2xx
+    ├── InstallationError       the machine does not give what an installation needs: home, ports, Ray
     ├── NotifyError             a notification could not be delivered
     └── WriteError              scores or forecasts could not be written into Prometheus
 
@@ -35,6 +36,7 @@ __all__ = [
     "DataError",
     "ForeshockError",
     "HttpError",
+    "InstallationError",
     "JobError",
     "NoSamples",
     "NotEnoughData",
@@ -153,6 +155,10 @@ class HttpError(ForeshockError):
         return HttpError(
             text, status=self.status, said=self.said, retriable=self.retriable, retry_after=self.retry_after
         )
+
+
+class InstallationError(ForeshockError):
+    """The machine does not give what an installation needs: its home, its ports, a Ray cluster."""
 
 
 class NotifyError(ForeshockError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foreshock_models.errors import ConfigError
@@ -21,8 +22,16 @@ __all__ = ["Settings", "load_settings"]
 
 
 def _home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "foreshock"
+    base = os.environ.get("XDG_DATA_HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "foreshock"
+    try:
+        user = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise ConfigError(
+            "FORESHOCK_HOME: must be set to a folder, for HOME is not set and this user has no home directory"
+        ) from None
+    return Path(user).absolute() / ".local" / "share" / "foreshock"
 
 
 class Settings(BaseSettings):
@@ -52,10 +61,26 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_json: bool = False
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _absolute(cls, value: Any) -> Path:
+        """One folder for all processes, whatever folder they run in."""
+        if str(value) == "":
+            return _home()
+        try:
+            return Path(value).expanduser().absolute()
+        except RuntimeError as exc:  # ~somebody
+            raise ValueError(str(exc)) from exc
+
     @cached_property
     def store(self) -> str:
         """SQLAlchemy URL of the store."""
-        return self.store_url or f"sqlite:///{self.home / 'foreshock.db'}"
+        if self.store_url:
+            return self.store_url
+        from sqlalchemy.engine import URL
+
+        url = URL.create("sqlite", database=str(self.home / "foreshock.db"))  # quotes what has a meaning in URLs
+        return url.render_as_string(hide_password=False)
 
     @cached_property
     def retention(self) -> Retention:
@@ -72,7 +97,8 @@ class Settings(BaseSettings):
     @cached_property
     def url(self) -> str:
         """URL of the API, without a slash at its end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
 
 def load_settings(**overrides: object) -> Settings:

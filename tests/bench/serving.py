@@ -53,7 +53,7 @@ def rows(size: Size) -> Iterator[Row]:
         settings = load_settings(home=folder, port=free_port(), log_level="ERROR")
         train(job, Registry(settings.registry))
         detector, _ = Registry(settings.registry).load("bench")
-        with ray_cluster(settings), _peer(folder, windows) as peer_url:
+        with ray_cluster(settings, serving=True), _peer(folder, windows) as peer_url:
             token, _ = serve_application(settings, {"bench": job})
             noop = _serve_noop(settings.port)
             auth = {"Authorization": f"Bearer {token}"}

@@ -57,7 +57,7 @@ def rows(size: Size) -> Iterator[Row]:
         settings = load_settings(home=folder, port=free_port(), log_level="ERROR")
         start = windows.start + timedelta(days=TRAINED)
         train(job, Registry(settings.registry), end=start)
-        with ray_cluster(settings) as own:
+        with ray_cluster(settings, serving=True) as own:
             replay = Replay(start, windows.end, job.step_seconds, SPEED)
             bring_up(settings, {job.name: job}, replay=replay, own_cluster=own)
             seen = _watch(minutes * 60.0)

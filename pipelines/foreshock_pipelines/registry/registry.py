@@ -149,6 +149,7 @@ class Registry:
             if self._local:
                 part = Path(home) / f".part-{version}"
                 save(detector, part, extra)
+                self._narrow(Path(home), part, *part.iterdir())
                 os.rename(part, Path(home) / version)
                 _sync(Path(home))
             else:
@@ -295,10 +296,19 @@ class Registry:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            self._narrow(part)
             os.replace(part, path)
         else:
             with self._fs.open_output_stream(path) as out:
                 out.write(data)
+
+    def _narrow(self, *paths: Path) -> None:
+        """Let nobody do more with what is in the registry than with its root folder."""
+        most = Path(self.root).stat().st_mode
+        for path in paths:
+            found = path.stat()
+            if found.st_mode & ~most & 0o777 and found.st_uid == os.getuid():
+                path.chmod(found.st_mode & most & 0o777)
 
     @contextlib.contextmanager
     def _lock(self, job: str) -> Iterator[None]:
@@ -307,7 +317,9 @@ class Registry:
             yield
             return
         Path(self.root, job).mkdir(parents=True, exist_ok=True)
-        with Path(self.root, job, ".lock").open("w") as file:
+        path = Path(self.root, job, ".lock")
+        with path.open("w") as file:
+            self._narrow(path)
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

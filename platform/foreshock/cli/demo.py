@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ def demo(
 ) -> None:
     """Make a fleet with incidents, train on it, serve, and replay its last hours."""
     from foreshock.cli.up import wait_for_stop
+    from foreshock.runtime.home import open_home
     from foreshock.schedule.conductor import Replay
     from foreshock.serving.auth import present_token
     from foreshock.settings import load_settings
@@ -54,8 +56,9 @@ def demo(
     base = load_settings(port=port)
     present_token(base)  # a wrong one is told before anything starts
     home = base.home / "demo"
+    open_home(base.home)
     shutil.rmtree(home, ignore_errors=True)  # each demo begins anew; nothing else lives there
-    home.mkdir(parents=True)
+    open_home(home)
     settings = base.model_copy(update={"home": home, "store_url": None, "registry_uri": None, "log_level": "ERROR"})
     windows, planted = demo_fleet(
         hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed
@@ -63,7 +66,7 @@ def demo(
     job, file = _job(home, windows)
     console.print(f"fleet: {windows!r}", highlight=False, soft_wrap=True)
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
-    with ray_cluster(settings, num_cpus=4) as own:
+    with ray_cluster(settings, num_cpus=4, serving=True) as own:
         with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
             # the training, which takes longer, stays in this thread: there Ctrl-C ends it
             starting = pool.submit(
@@ -206,7 +209,7 @@ def _show_calls(settings: Settings, running: Running, windows: Windows, store: S
     for name in ("score", "explain"):
         console.print(
             f"curl -s {running.url}/ai/{name} -H 'Authorization: Bearer {running.token}' "
-            f"-H 'Content-Type: application/json' -d @{settings.home}/{name}.json",
+            f"-H 'Content-Type: application/json' -d {shlex.quote(f'@{settings.home}/{name}.json')}",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
 

@@ -43,10 +43,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def the_store() -> Store:
     """The store of this installation."""
+    from foreshock.runtime.home import open_home
     from foreshock.settings import load_settings
     from foreshock.store import open_store
 
-    return open_store(load_settings().store)
+    settings = load_settings()
+    open_home(settings.home)
+    return open_store(settings.store)
 
 
 def the_registry() -> Registry:

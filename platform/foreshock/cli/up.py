@@ -42,8 +42,7 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
     settings = load_settings(host=host, port=port)
     present_token(settings)  # a wrong one is told before anything starts
     jobs, files = jobs_of(config)
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with ray_cluster(settings) as own:
+    with ray_cluster(settings, serving=True) as own:
         with stage_line("starting"):
             running = bring_up(settings, jobs, files=files, scoring=scoring, own_cluster=own)
         announce(settings, running, jobs)

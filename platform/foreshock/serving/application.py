@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,17 @@ from foreshock.serving.models import Explainer, Scorer
 from foreshock.serving.problems import Problem
 from foreshock.serving.schemas import ExplainRequest, ScoreRequest
 from foreshock.settings import Settings
-from foreshock_models.errors import ConfigError, ForeshockError, allowed
+from foreshock_models.errors import ForeshockError, InstallationError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["APPLICATION", "Ingress", "serve_application", "set_serve_mode"]
+__all__ = ["APPLICATION", "Ingress", "serve_application"]
 
 APPLICATION = "foreshock"
 ATTEMPTS = 3
 FEW_ROWS = 500
 """So many rows are scored in the ingress itself: some milliseconds."""
+LOOPBACK = "127.0.0.1"
 log = get_logger("serving")
 
 
@@ -158,61 +158,12 @@ async def _ask(call: Callable[[], Any]) -> Any:
     raise AssertionError("the last attempt returns or raises")
 
 
-def set_serve_mode(settings: Settings) -> None:
-    """HAProxy in front of the replicas; must be set before Ray starts. It binds all interfaces (see README).
-
-    What it listens on besides, and the ports of the replicas behind it, move with the port of the API, so that
-    several installations on one host do not take each other's: Ray's own choice is the same for all of them.
-    """
-    folder = _private_folder()
-    first = 20_000 + settings.port % 100 * 100
-    chosen = {
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
-        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "50",
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "foreshock.serving.unwatched.middlewares",
-        # ten looks a second at replicas that need none took an eighth of a core
-        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_beside(settings.port, 1)),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(_beside(settings.port, 2)),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 99),
-        # whoever reaches the proxy's socket may do anything with it
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
-    }
-    for name, value in chosen.items():
-        os.environ.setdefault(name, value)
-
-
-def _beside(port: int, by: int) -> int:
-    """A port near another one."""
-    return port + by if port + by <= 65535 else port - by
-
-
-def _private_folder() -> Path:
-    """A folder for sockets that nobody else enters; its name is short, for a socket's has 107 letters.
-
-    Raises
-    ------
-    ConfigError
-        It is somebody else's.
-    """
-    folder = Path("/tmp") / f"foreshock-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ConfigError(f"{folder} must be a folder that only this user can enter; remove it and start again")
-    return folder
-
-
 def serve_application(
-    settings: Settings, jobs: Mapping[str, Job], files: Mapping[str, Path] | None = None
+    settings: Settings,
+    jobs: Mapping[str, Job],
+    files: Mapping[str, Path] | None = None,
+    *,
+    behind_proxy: bool = False,
 ) -> tuple[str, bool]:
     """Bring up the application on a running Ray; gives the API token and whether it is new.
 
@@ -220,6 +171,8 @@ def serve_application(
     ----------
     files
         Job name to its file, which is read again when a training is asked for.
+    behind_proxy
+        A cluster that `ray_cluster` started: all but the proxy listens on loopback, whatever the host is.
     """
     from ray import serve
     from ray.serve.schema import LoggingConfig
@@ -236,20 +189,35 @@ def serve_application(
     explainer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=16, **_replicas(most, 2))(
         Explainer
     )
-    serve.start(http_options={"host": settings.host, "port": settings.port})
-    safe = settings.model_copy(update={"api_token": None})
-    serve.run(
-        ingress.bind(
-            scorer.bind(settings.registry, settings.log_level),
-            explainer.bind(settings.registry, settings.log_level),
-            token_digest(token), safe, dict(jobs), dict(files or {}),
-        ),
-        name=APPLICATION, route_prefix="/",
-        # a line for each request, in a file of Ray's, takes as long as to read the request's JSON
-        logging_config=LoggingConfig(enable_access_log=settings.log_level == "DEBUG"),
-    )  # fmt: skip
+    with _start_errors():
+        serve.start(http_options={"host": LOOPBACK if behind_proxy else settings.host, "port": settings.port})
+        safe = settings.model_copy(update={"api_token": None})
+        serve.run(
+            ingress.bind(
+                scorer.bind(settings.registry, settings.log_level),
+                explainer.bind(settings.registry, settings.log_level),
+                token_digest(token), safe, dict(jobs), dict(files or {}),
+            ),
+            name=APPLICATION, route_prefix="/",
+            # a line for each request, in a file of Ray's, takes as long as to read the request's JSON
+            logging_config=LoggingConfig(enable_access_log=settings.log_level == "DEBUG"),
+        )  # fmt: skip
     _wait_until_up(settings)
     return token, new
+
+
+@contextmanager
+def _start_errors() -> Iterator[None]:
+    """Errors of Ray Serve at its start, as one line each."""
+    import ray
+
+    try:
+        yield
+    except (ray.exceptions.RayError, RuntimeError) as exc:
+        cause = getattr(exc, "cause", None) or exc
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        said = next((line for line in lines if "[ALERT]" in line), lines[-1] if lines else type(cause).__name__)
+        raise InstallationError(f"the HTTP API could not be started: {said}") from exc
 
 
 def _replicas(most: int, ongoing: int) -> dict[str, Any]:
@@ -264,8 +232,9 @@ def _wait_until_up(settings: Settings, seconds: float = 60.0) -> None:
     import httpx
 
     deadline = time.monotonic() + seconds
-    url = f"http://127.0.0.1:{settings.port}/healthz"
-    with httpx.Client(timeout=2.0) as client:  # one: to make it costs more than to ask
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.host, settings.host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz"
+    with httpx.Client(timeout=2.0, trust_env=False) as client:  # one: to make it costs more than to ask
         while True:
             try:
                 if client.get(url).status_code == 200:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from foreshock.alerts.payload import causes_json
 from foreshock.logs import get_logger, set_up_logging
+from foreshock.runtime.loopback import stay_on_loopback
 from foreshock.serving.bodies import arrow_windows, panel_of
 from foreshock.serving.bodies.checked import milliseconds
 from foreshock.serving.schemas import WindowBody
@@ -54,6 +55,7 @@ class ServedModels:
 
     def __init__(self, registry: str, log_level: str = "INFO") -> None:
         set_up_logging(log_level)
+        stay_on_loopback()
         self.log = get_logger("serving")
         self.registry = Registry(registry)
         self.models: dict[str, Served] = {}

@@ -67,7 +67,7 @@ def _run(store: Store, step: object, to: str) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))  # it interpolates values
     config.set_main_option("path_separator", "os")
     with store.begin() as connection:
         if store.engine.dialect.name == "postgresql":  # two processes that start at once

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,9 @@ class Store:
 
     @property
     def where(self) -> str:
-        """The URL without its password."""
+        """The file, or the URL without its password."""
+        if self.engine.dialect.name == "sqlite":
+            return str(self.engine.url.database)
         return self.engine.url.render_as_string(hide_password=True)
 
     def insert(self, table: sa.Table) -> Any:
@@ -367,10 +370,15 @@ def open_store(url: str) -> Store:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+            _make_file(Path(str(parsed.database)))
         engine = sa.create_engine(parsed, pool_pre_ping=True)
-    except (sa_exc.ArgumentError, ImportError, OSError) as exc:
+    except OSError as exc:
+        raise StoreError(
+            f"{exc.filename}: the store cannot be made there: {exc.strerror}; see FORESHOCK_HOME and "
+            "FORESHOCK_STORE_URL"
+        ) from exc
+    except (sa_exc.ArgumentError, ImportError) as exc:
         raise StoreError(f"FORESHOCK_STORE_URL: cannot be used: {exc}") from exc
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _tune_sqlite)
@@ -380,6 +388,24 @@ def open_store(url: str) -> Store:
     store = Store(engine)
     upgrade(store)
     return store
+
+
+def _make_file(path: Path) -> None:
+    """Make the file of a database, or take away what others may do with it; SQLite gives its mode to -wal and -shm.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        file = path.with_name(name)
+        with suppress(FileNotFoundError):
+            found = file.stat()
+            if found.st_mode & 0o077 and found.st_uid == os.getuid():
+                file.chmod(0o600)
 
 
 def open_patiently(url: str) -> Store:
