@@ -10,7 +10,15 @@ from rich.table import Table
 
 from foreshock.cli.app import app
 from foreshock.cli.jobs import named, times
-from foreshock.cli.options import AsJson, ConfigPath, console, positive_duration, print_json, stage_line
+from foreshock.cli.options import (
+    AsJson,
+    ConfigPath,
+    console,
+    positive_duration,
+    print_json,
+    settings_for_ray,
+    stage_line,
+)
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobs.backtest import BacktestReport
@@ -33,7 +41,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Replay the past without looking ahead: which alerts would have fired, under this policy and another one."""
-    from foreshock.settings import load_settings
+    settings = settings_for_ray()
     from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.labels import read_labels
     from foreshock_pipelines.jobfile import load_job
@@ -50,7 +58,7 @@ def backtest(
     source = open_source(job)
     source.check()
     first, last = times(job, source, start, end)
-    with stage_line("starting Ray") as note, ray_cluster(load_settings()):
+    with stage_line("starting Ray") as note, ray_cluster(settings):
         report = run(
             job, first, last, refit=every, proposed=proposed, labels=known, detectors=chosen, progress=note
         )

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import console, stage_line
+from foreshock.cli.options import console, settings_for_ray, stage_line
 
 if TYPE_CHECKING:
     from foreshock.settings import Settings
@@ -41,19 +41,18 @@ def demo(
     port: Annotated[int | None, typer.Option(help="Default 8700, or FORESHOCK_PORT.")] = None,
 ) -> None:
     """Make a fleet with incidents, train on it, serve, and replay its last hours."""
+    began = time.perf_counter()
+    base = settings_for_ray(port=port)
     from foreshock.cli.up import wait_for_stop
     from foreshock.runtime.home import open_home
     from foreshock.schedule.conductor import Replay
     from foreshock.serving.auth import present_token
-    from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import bring_up, ray_cluster
     from foreshock_pipelines.datasets.demo import demo_fleet
     from foreshock_pipelines.jobs.train import train
     from foreshock_pipelines.registry import Registry
 
-    began = time.perf_counter()
-    base = load_settings(port=port)
     present_token(base)  # a wrong one is told before anything starts
     home = base.home / "demo"
     open_home(base.home)

@@ -12,7 +12,16 @@ import typer
 from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, ConfigPath, console, positive_duration, print_json, stage_line, steps_bar
+from foreshock.cli.options import (
+    AsJson,
+    ConfigPath,
+    console,
+    positive_duration,
+    print_json,
+    settings_for_ray,
+    stage_line,
+    steps_bar,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +106,8 @@ def _forecast(
     config: Path, horizon: str | None, method: str | None, features: list[str] | None = None
 ) -> tuple[Job, ForecastReport]:
     """Read the history of a job and forecast it, with progress."""
+    settings = settings_for_ray()
     from foreshock.schedule.forecast import read_history
-    from foreshock.settings import load_settings
     from foreshock.up import ray_cluster
     from foreshock_models.forecasters import find
     from foreshock_pipelines.jobfile import load_job
@@ -114,7 +123,7 @@ def _forecast(
         windows = windows.keep(features)
     with ExitStack() as ray, ExitStack() as stage:
         stage.enter_context(stage_line("starting Ray"))
-        ray.enter_context(ray_cluster(load_settings()))
+        ray.enter_context(ray_cluster(settings))
         stage.close()  # one live display at a time
         with steps_bar(f"forecasting {job.name}") as progress:
             report = forecast_windows(windows, job, ahead, chosen, progress, level=job.forecast.level)

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line, steps_bar
+from foreshock.cli.options import AsJson, ConfigPath, console, print_json, settings_for_ray, stage_line, steps_bar
 
 if TYPE_CHECKING:
     from foreshock_pipelines.training.report import TrainReport
@@ -60,8 +60,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train the detectors of a job and publish them as its champion."""
+    settings = settings_for_ray()
     from foreshock.alerts.feedback import exclusions
-    from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job
@@ -70,7 +70,6 @@ def train(
     from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
     from foreshock_pipelines.sources import open_source
 
-    settings = load_settings()
     job = load_job(config)
     source = open_source(job)
     source.check()

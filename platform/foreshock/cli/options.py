@@ -24,12 +24,13 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from foreshock.settings import Settings
     from foreshock.store import Store
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
-    "AsJson", "ConfigPath", "Limit", "OptionalJob", "console", "positive_duration", "print_json", "stage_line",
-    "steps_bar", "the_registry", "the_store",
+    "AsJson", "ConfigPath", "Limit", "OptionalJob", "console", "positive_duration", "print_json",
+    "settings_for_ray", "stage_line", "steps_bar", "the_registry", "the_store",
 ]  # fmt: skip
 
 console = Console()
@@ -71,6 +72,16 @@ def positive_duration(text: str, option: str) -> timedelta:
     if length <= timedelta(0):
         raise typer.BadParameter("must be longer than 0", param_hint=option)
     return length
+
+
+def settings_for_ray(**overrides: object) -> Settings:
+    """Return the settings, once Ray can be started or joined: a command works for a while before it does so."""
+    from foreshock.runtime.cluster import check_cluster
+    from foreshock.settings import load_settings
+
+    settings = load_settings(**overrides)
+    check_cluster(settings)
+    return settings
 
 
 def print_json(value: Any) -> None:

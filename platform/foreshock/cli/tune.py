@@ -16,7 +16,15 @@ from rich.text import Text
 
 from foreshock.cli.app import app
 from foreshock.cli.jobs import End, Start, named, times
-from foreshock.cli.options import AsJson, ConfigPath, console, errors, positive_duration, print_json
+from foreshock.cli.options import (
+    AsJson,
+    ConfigPath,
+    console,
+    errors,
+    positive_duration,
+    print_json,
+    settings_for_ray,
+)
 
 if TYPE_CHECKING:
     from foreshock_pipelines.tuning.report import TuneReport
@@ -43,9 +51,9 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search settings on known or planted anomalies; publish the best as challenger. Goes on where it was left."""
+    settings = settings_for_ray()
     from foreshock.alerts.feedback import exclusions
     from foreshock.alerts.known import known_anomalies
-    from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job
@@ -53,7 +61,6 @@ def tune(
     from foreshock_pipelines.registry import Registry
     from foreshock_pipelines.sources import open_source
 
-    settings = load_settings()
     job = load_job(config)
     budget = positive_duration(time, "--time") if time else job.auto.time if job.auto else None
     chosen = named(detector)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foreshock.cli.app import app
-from foreshock.cli.options import console, stage_line
+from foreshock.cli.options import console, settings_for_ray, stage_line
 
 if TYPE_CHECKING:
     from foreshock.settings import Settings
@@ -35,11 +35,10 @@ def serve(config: Paths, host: Host = None, port: Port = None) -> None:
 
 
 def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
+    settings = settings_for_ray(host=host, port=port)
     from foreshock.serving.auth import present_token
-    from foreshock.settings import load_settings
     from foreshock.up import bring_up, ray_cluster
 
-    settings = load_settings(host=host, port=port)
     present_token(settings)  # a wrong one is told before anything starts
     jobs, files = jobs_of(config)
     with ray_cluster(settings, serving=True) as own:

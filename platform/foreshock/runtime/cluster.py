@@ -21,7 +21,7 @@ from foreshock.runtime.ports import reserved_ports
 from foreshock.settings import Settings
 from foreshock_models.errors import InstallationError
 
-__all__ = ["ray_cluster"]
+__all__ = ["check_cluster", "ray_cluster"]
 
 NAMESPACE = "foreshock"
 
@@ -59,6 +59,22 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None, serving: boo
         stack.callback(ray.shutdown)
         _quiet()
         yield found is None
+
+
+def check_cluster(settings: Settings) -> None:
+    """Check that a cluster can be started or joined, as far as that can be told at once.
+
+    Raises
+    ------
+    InstallationError
+        See `ray_cluster`.
+    """
+    found = cluster_address(settings)
+    if found is not None:
+        check_address(*found)
+    else:
+        open_home(settings.home)
+        ray_folder()
 
 
 def _join(address: str, variable: str) -> None:

@@ -56,10 +56,13 @@ def kept_secret(path: Path) -> tuple[str, bool]:
     try:
         os.link(part, path)
         made = True
-    except FileExistsError:
+    except FileExistsError:  # somebody else was first
         made = False
+    except OSError:  # a filesystem without hard links
+        os.replace(part, path)
+        made = True
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
     if open_to_others(path):
         path.chmod(0o600)
     return path.read_text().strip(), made
