@@ -13,9 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ["tests.servers.fixtures", "tests.servers.faulty"]
 
-os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
-os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -41,16 +38,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """One small Ray cluster for the whole test run."""
-    import ray
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One small Ray cluster for the whole test run, on ports that nothing else on this machine uses."""
+    from tests.servers.servers import free_port
 
-    ray.init(
-        "local", num_cpus=4, include_dashboard=False, object_store_memory=400_000_000, log_to_driver=False,
-        namespace="foreshock",
-    )  # fmt: skip
-    yield
-    ray.shutdown()
+    from foreshock.runtime.cluster import ray_cluster as cluster
+    from foreshock.settings import load_settings
+
+    settings = load_settings(home=tmp_path_factory.mktemp("cluster"), port=free_port())
+    with cluster(settings, num_cpus=4, serving=True):
+        yield
 
 
 @dataclass(frozen=True)

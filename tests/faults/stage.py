@@ -80,7 +80,7 @@ class Stage:
         self.folder = Path(tempfile.mkdtemp(prefix="fs-", dir="/tmp"))  # short: it holds sockets
         self.folder.chmod(0o755)
         self.entities = [f"h{i:02}" for i in range(hosts)]
-        self.ports = {name: servers.free_port() for name in ("p", "pg", "hook", "api", "metrics", "stats")}
+        self.ports = {name: servers.free_port() for name in ("p", "pg", "hook", "api")}
         self.url = f"http://127.0.0.1:{self.ports['p']}"
         self.got = self.folder / "received.jsonl"
         self.prometheus = Server(
@@ -156,8 +156,6 @@ class Stage:
             "FORESHOCK_API_TOKEN": TOKEN,
             "FORESHOCK_PORT": str(self.ports["api"]),
             "RAY_TMPDIR": str(self.folder / "r"),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.ports["metrics"]),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(self.ports["stats"]),
         }
 
     @contextlib.contextmanager
