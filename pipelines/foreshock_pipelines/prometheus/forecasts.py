@@ -14,6 +14,7 @@ from foreshock_models.errors import HttpError
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.jobs.forecast import ForecastReport
+from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
 
 __all__ = [
@@ -120,4 +121,4 @@ def _groups(report: ForecastReport, job: Job) -> Iterator[tuple[dict[str, str], 
 
 
 def _labels(job: Job, entity: str, feature: str) -> dict[str, str]:
-    return {**entity_labels(entity, job.entity), "job": job.name, "feature": feature}
+    return {**exported_labels(entity_labels(entity, job.entity)), "job": job.name, "feature": feature}

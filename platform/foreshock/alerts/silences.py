@@ -20,6 +20,7 @@ from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import parse_duration
 from foreshock_pipelines.jobfile.cron import parse_timezone
 from foreshock_pipelines.jobfile.times import parse_time
+from foreshock_pipelines.prometheus.labels import exported_labels
 
 if TYPE_CHECKING:
     from foreshock_pipelines.training.exclusions import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Matcher", "Silence", "check_silence", "declare", "labels_of", "parse_matcher"]
 
 ALERT_NAMES = ("job", "kind", "severity", "feature")
-"""What a matcher may name beside the entity's labels."""
+"""What a matcher may name beside the entity's labels; one of them so called is named ``exported_job`` and so on."""
 EARLIEST, LATEST = 0, round(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
 AFTERWARDS = timedelta(minutes=1)
 """A silence that starts so long before it is declared was declared afterwards."""
@@ -163,7 +164,7 @@ class Silence:
 def labels_of(alert: Alert) -> dict[str, str]:
     """What matchers see of an alert: the labels of its entity, and its job, kind, severity and feature."""
     about = {"job": alert.job, "kind": alert.kind, "severity": alert.severity, "feature": alert.feature}
-    return {**alert.labels, **about}
+    return {**exported_labels(alert.labels), **about}
 
 
 def declare(
@@ -265,7 +266,7 @@ def check_silence(silence: Silence) -> Silence:
 def _by_labels(names: Sequence[str], covered: Any) -> Any:
     from foreshock_pipelines.datasets.windows import entity_labels
 
-    return lambda entity: covered(entity_labels(entity, names))
+    return lambda entity: covered(exported_labels(entity_labels(entity, names)))
 
 
 def _when(what: str, text: str, now: datetime, zone: ZoneInfo) -> int:

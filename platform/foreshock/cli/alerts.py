@@ -127,12 +127,13 @@ def alerts_silence(
     from foreshock.alerts.silences import Matcher, declare
     from foreshock.store.silences import StoredSilences
     from foreshock_models.errors import ConfigError
+    from foreshock_pipelines.prometheus.labels import exported_labels
 
     store = the_store()
     matchers = list(match or ())
     if alert is not None:
         about = store.alert(alert)
-        labels = {"job": about.job, **about.labels}
+        labels = {"job": about.job, **exported_labels(about.labels)}
         matchers += [str(Matcher(name, "=", value)) for name, value in labels.items()]
     if not matchers:
         raise ConfigError("say what to silence: the id of an alert, or --match instance=web-1")

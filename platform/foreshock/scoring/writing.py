@@ -25,6 +25,7 @@ from foreshock.store.unwritten import Block, StoredBlocks, WaitingBlock
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job, WriteConfig
+from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.scoring.scored import Scored
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ BLOCK = 200_000
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 LOOK_EVERY = 5.0
 """Seconds after which a writer looks for what another one has left."""
-OURS = ("job", "detector", "feature")
 METRICS = {
     "foreshock_anomaly_score": "Calibrated score; 1 is the alert line.",
     "foreshock_detector_score": "Calibrated score of one detector of an ensemble.",
@@ -49,9 +49,8 @@ METRICS = {
 
 
 def score_labels(job: str, entity: str, names: Iterable[str]) -> dict[str, str]:
-    """Labels of an entity's series; one of the entity's that has a name of ours is called ``exported_<name>``."""
-    labels = entity_labels(entity, list(names))
-    return {"job": job, **{f"exported_{k}" if k in OURS else k: v for k, v in labels.items()}}
+    """Labels of an entity's series; see `exported_labels`."""
+    return {"job": job, **exported_labels(entity_labels(entity, list(names)))}
 
 
 def blocks_of(job: Job, scored: Scored, detector: str, *, features: bool) -> list[Block]:

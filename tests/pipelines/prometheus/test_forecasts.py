@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,16 @@ def test_the_job_file_decides_whether_the_future_is_written() -> None:
 def test_a_horizon_that_the_forecast_does_not_reach_has_no_gauge(job: Job, forecast: ForecastReport) -> None:
     gauges = forecast_gauges(forecast, job, 0, [timedelta(hours=1), timedelta(hours=48)])
     assert {one.labels["horizon"] for one in gauges} == {"1h"}
+
+
+def test_an_entity_label_called_job_is_written_as_exported(job: Job, forecast: ForecastReport) -> None:
+    entity = entity_key({"job": "web", "instance": "web-1"})
+    report = replace(forecast, frame=forecast.frame.assign(entity=entity))
+    first = next(iter(forecast_series(report, job.model_copy(update={"entity": ["job", "instance"]}))))
+    assert first.labels == {
+        "__name__": "foreshock_forecast", "instance": "web-1", "exported_job": "web", "job": "node",
+        "feature": "disk",
+    }  # fmt: skip
 
 
 def test_a_series_carries_the_labels_of_its_entity(job: Job, forecast: ForecastReport) -> None:

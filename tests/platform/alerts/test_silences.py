@@ -59,6 +59,31 @@ def test_matchers_are_those_of_alertmanager(matcher: str, holds: bool) -> None:
     assert silence(matcher).matches(ALERT) is holds
 
 
+@pytest.mark.parametrize(
+    ("matcher", "holds"),
+    [
+        ("job=node", True),
+        ("job=web", False),
+        ("exported_job=web", True),
+        ("severity=warning", True),
+        ("exported_severity=gold", True),
+    ],
+)
+def test_a_label_of_the_entity_called_as_one_of_foreshocks_is_matched_as_exported(
+    matcher: str, holds: bool
+) -> None:
+    alert = replace(ALERT, labels={"job": "web", "severity": "gold", "instance": "web-1"})
+    assert silence(matcher).matches(alert) is holds
+
+
+def test_rows_are_left_out_of_training_by_the_exported_label() -> None:
+    held = silence("exported_job=web", exclude=True)
+    (exclusion,) = held.exclusions("node", ["job", "instance"], held.start_ms, held.end_ms)
+    assert exclusion.where is not None
+    assert exclusion.where("job=web,instance=web-1")
+    assert not exclusion.where("job=node,instance=web-1")
+
+
 def test_all_matchers_of_a_silence_must_match() -> None:
     assert silence("job=node", "instance=~web-.*").matches(ALERT)
     assert not silence("job=node", "instance=~db-.*").matches(ALERT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from foreshock.cli.app import _load_commands, app
 from foreshock.store import open_store
+from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert
 
 NOW = round(time.time() * 1000)
@@ -77,6 +79,17 @@ def test_an_alert_is_silenced_by_its_id_and_the_silence_ended(home: Path) -> Non
     assert listed["id"] == made["id"]
     ok("silences", "end", made["id"])
     assert json.loads(ok("silences", "list", "--json")) == []
+
+
+def test_a_silence_by_id_matches_an_alert_whose_entity_has_a_label_called_job(home: Path) -> None:
+    store = open_store(f"sqlite:///{home}/foreshock.db")
+    alert = replace(store.alert("id-1"), id="id-2", entity="web", labels={"job": "web"})
+    with store.begin() as c:
+        store.save_alert(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
+    made = json.loads(ok("alerts", "silence", "id-2", "--for", "2h", "--reason", "disk swap", "--json"))
+    assert made["matchers"] == ['job="node"', 'exported_job="web"']
+    assert StoredSilences(store).get(made["id"]).matches(alert)
+    store.close()
 
 
 def test_a_weekly_window_is_typed(home: Path) -> None:
