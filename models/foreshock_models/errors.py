@@ -20,6 +20,7 @@
     ├── HttpError               a request over HTTP got no answer, or none of 2xx
     ├── InstallationError       the machine does not give what an installation needs: home, ports, Ray
     ├── NotifyError             a notification could not be delivered
+    │   └── NotificationRefused the receiver refuses this notification; it may accept others
     └── WriteError              scores or forecasts could not be written into Prometheus
 
 Errors of other libraries are translated once, at the boundary, with ``from exc``.
@@ -41,6 +42,7 @@ __all__ = [
     "NoSamples",
     "NotEnoughData",
     "NotFitted",
+    "NotificationRefused",
     "NotifyError",
     "QueryError",
     "QueryTooLarge",
@@ -163,6 +165,10 @@ class InstallationError(ForeshockError):
 
 class NotifyError(ForeshockError):
     """A notification could not be delivered."""
+
+
+class NotificationRefused(NotifyError):
+    """The receiver answers, and refuses this notification; it may accept others."""
 
 
 class WriteError(ForeshockError):

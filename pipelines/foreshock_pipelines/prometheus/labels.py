@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-__all__ = ["OWN_LABELS", "exported_labels"]
+__all__ = ["OWN_LABELS", "exported_labels", "legacy_names"]
 
 OWN_LABELS = frozenset(
     {"__name__", "alertname", "detector", "feature", "foreshock_id", "horizon", "job", "kind", "severity"}
@@ -32,3 +33,23 @@ def exported_labels(labels: Mapping[str, str]) -> dict[str, str]:
             new = PREFIX + new
         renamed[name] = new
     return {renamed[name]: value for name, value in labels.items()}
+
+
+def legacy_names(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels whose names every version of Prometheus and Alertmanager takes.
+
+    Before UTF-8 names that was ``[a-zA-Z_][a-zA-Z0-9_]*``; any other character becomes an underscore.
+
+    Examples
+    --------
+    >>> legacy_names({"service.name": "cart", "service_name": "shop"})
+    {'service_name_': 'cart', 'service_name': 'shop'}
+    """
+    renamed: dict[str, str] = {}
+    for name, value in labels.items():
+        new = re.sub(r"[^a-zA-Z0-9_]", "_", name)
+        new = f"_{new}" if not new or new[0].isdigit() else new
+        while new != name and (new in labels or new in renamed):
+            new += "_"
+        renamed[new] = value
+    return renamed

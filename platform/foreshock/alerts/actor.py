@@ -43,7 +43,7 @@ class AlertKeeper:
         self.log = get_logger("alerts")
         self.store = open_patiently(store_url)
         self.engine = Engine(self.store, url)
-        self.deliverer = Deliverer(self.store, jobs)
+        self.deliverer = Deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
         self.upkeep = Upkeep(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
@@ -99,7 +99,7 @@ class AlertKeeper:
     def _deliver(self) -> None:
         while not self._stop.wait(DELIVER_EVERY):
             try:
-                self.deliverer.run(_now_ms())
+                self.deliverer.run(_now_ms(), wait=0)
                 self.upkeep.run(dict(self.jobs), self.passed, _now_ms())
             except Exception as exc:  # delivery must outlive everything; what went wrong is said
                 self.log.warning("delivery failed", error=f"{type(exc).__name__}: {exc}")

@@ -15,7 +15,7 @@ from foreshock.logs import get_logger
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert, Store
 
-__all__ = ["EVERY", "Announcer", "Change"]
+__all__ = ["EVERY", "LAPSES", "Announcer", "Change"]
 
 log = get_logger("alerts")
 EVERY = "*"
@@ -23,6 +23,8 @@ EVERY = "*"
 KEPT = 4
 """Indexes of silences that stay ready."""
 OPENING = ("opened", "reopened")
+LAPSES = "lapses"
+"""Event of a notification that is about a silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Announcer:
         if self.silences.reminded(c, silence.id, now_ms):
             for job in filter(silence.touches, jobs):
                 payload = _reminder(silence, job, self.url, now_ms)
-                self.store.post(c, f"{silence.id}/lapses/{job}", f"{job}/{EVERY}", payload, now_ms)
+                self.store.post(c, f"{silence.id}/{LAPSES}/{job}", f"{job}/{EVERY}", payload, now_ms)
 
     def _one(self, c: Connection, change: Change, silences: SilenceIndex, now_ms: int) -> Alert:
         alert = change.alert
@@ -154,4 +156,4 @@ def _reminder(silence: Silence, job: str, url: str, now_ms: int) -> dict[str, An
         opened_ms=now_ms, updated_ms=now_ms, score=0.0, peak=0.0, causes=[], resolved_ms=silence.end_ms,
         summary=f"the silence of {silence.owner} ({silence.reason}) on {matchers} ends at {iso(silence.end_ms)}",
     )  # fmt: skip
-    return {**alert_payload(notice, "lapses", url), "url": f"{url}/ai/silences/{silence.id}"}
+    return {**alert_payload(notice, LAPSES, url), "url": f"{url}/ai/silences/{silence.id}"}

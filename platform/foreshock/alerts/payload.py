@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +28,8 @@ def alert_payload(alert: Alert, event: str, base_url: str) -> dict[str, Any]:
         "opened": iso(alert.opened_ms),
         "updated": iso(alert.updated_ms),
         "resolved": iso(alert.resolved_ms) if alert.resolved_ms is not None else None,
-        "score": round(alert.score, 3),
-        "peak": round(alert.peak, 3),
+        "score": _number(alert.score),
+        "peak": _number(alert.peak),
         "causes": alert.causes,
         "summary": alert.summary,
         "model": alert.version,
@@ -58,8 +58,19 @@ def summarise(job: str, entity: str, score: float, causes: Sequence[Cause]) -> s
 
 
 def causes_json(causes: Sequence[Cause]) -> list[dict[str, Any]]:
-    """Causes as JSON values."""
-    return [asdict(cause) for cause in causes]
+    """Causes as JSON values; JSON, and PostgreSQL with it, has no NaN and no infinity: they become null."""
+    found = []
+    for cause in causes:
+        values = {name: getattr(cause, name) for name in ("observed", "expected", "lower", "upper")}
+        finite = {name: v if v is not None and math.isfinite(v) else None for name, v in values.items()}
+        found.append(
+            {"feature": cause.feature, "share": cause.share if math.isfinite(cause.share) else 0.0, **finite}
+        )
+    return found
+
+
+def _number(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def iso(ms: int) -> str:

@@ -1,7 +1,25 @@
-"""Where notifications go. A notifier sends one; the outbox retries, and keeps order and ids."""
+"""Where notifications go. A notifier sends; the outbox retries, and keeps order and ids."""
 
 from __future__ import annotations
 
-from foreshock.notify.notifiers import NOTIFIERS, Notifier, make_notifier, notifier_id
+from foreshock.notify.notifiers import (
+    NOTIFIERS,
+    Notifier,
+    RepeatingNotifier,
+    check_notifier,
+    make_notifier,
+    notifier_ids,
+)
+from foreshock.notify.sender import Failure, Sender, pause_ms
 
-__all__ = ["NOTIFIERS", "Notifier", "make_notifier", "notifier_id"]
+__all__ = [
+    "NOTIFIERS",
+    "Failure",
+    "Notifier",
+    "RepeatingNotifier",
+    "Sender",
+    "check_notifier",
+    "make_notifier",
+    "notifier_ids",
+    "pause_ms",
+]

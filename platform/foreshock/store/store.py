@@ -260,6 +260,15 @@ class Store:
             found = [Alert(**row) for row in c.execute(query).mappings()]
         return {alert.key: alert for alert in found}
 
+    def announced_alerts(self, job: str, since_ms: int) -> list[Alert]:
+        """Alerts of a job that receivers know of: the live ones, and those resolved at `since_ms` or later."""
+        a = t.alerts.c
+        known = sa.select(t.alerts).where(a.job == job, a.announced == sa.true(), a.kind != "notice")
+        live = known.where(t.LIVE_ROWS)
+        resolved = known.where(a.resolved_ms >= since_ms, a.state == "resolved")
+        with self.begin() as c:
+            return [Alert(**row) for query in (live, resolved) for row in c.execute(query).mappings()]
+
     def last_resolved(self, c: Connection, job: str, entity: str, kind: str, feature: str = "") -> Alert | None:
         a = t.alerts.c
         query = (
@@ -314,6 +323,25 @@ class Store:
         with self.begin() as c:
             return list(c.execute(query).scalars())
 
+    def due(self, notifier: str, now_ms: int, *, after: int = 0, limit: int = 100) -> list[Delivery]:
+        """What is to be sent to a notifier now, in the order in which it was posted, from behind `after` on."""
+        o = t.outbox.c
+        query = (
+            sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms)
+            .where(o.sent_ms.is_(None), o.notifier == notifier, o.due_ms <= now_ms, o.seq > after)
+            .order_by(o.seq)
+            .limit(limit)
+        )
+        with self.begin() as c:
+            return [Delivery(*row) for row in c.execute(query)]
+
+    def postponed(self, notifier: str, now_ms: int) -> list[str]:
+        """Keys of what is to be sent to a notifier later than now."""
+        o = t.outbox.c
+        query = sa.select(o.key).where(o.sent_ms.is_(None), o.notifier == notifier, o.due_ms > now_ms)
+        with self.begin() as c:
+            return list(c.execute(query).scalars())
+
     def unsent(self, notifier: str | None = None, limit: int = 200) -> list[Delivery]:
         """What is still to be sent, to a notifier or to all, in the order in which it was posted."""
         o = t.outbox.c
@@ -324,20 +352,15 @@ class Store:
         with self.begin() as c:
             return [Delivery(*row) for row in c.execute(query)]
 
-    def sent(self, seq: int, now_ms: int) -> None:
-        with self.begin() as c:
-            self.settle(c, seq, now_ms)
+    def settle(self, c: Connection, seq: int, now_ms: int, error: str | None = None) -> None:
+        """Nothing more is to be done about an entry: it was sent, or, with an error, given up."""
+        c.execute(sa.update(t.outbox).where(t.outbox.c.seq == seq).values(sent_ms=now_ms, error=error))
 
-    def settle(self, c: Connection, seq: int, now_ms: int) -> None:
-        """Nothing more is to be done about an entry."""
-        c.execute(sa.update(t.outbox).where(t.outbox.c.seq == seq).values(sent_ms=now_ms, error=None))
-
-    def not_sent(self, seq: int, error: str, due_ms: int) -> None:
+    def not_sent(self, c: Connection, seq: int, error: str, due_ms: int) -> None:
+        """Note a failed attempt, unless another process has sent the entry meanwhile."""
         o = t.outbox
-        with self.begin() as c:
-            c.execute(
-                sa.update(o).where(o.c.seq == seq).values(attempts=o.c.attempts + 1, error=error, due_ms=due_ms)
-            )
+        values = {"attempts": o.c.attempts + 1, "error": error, "due_ms": due_ms}
+        c.execute(sa.update(o).where(o.c.seq == seq, o.c.sent_ms.is_(None)).values(values))
 
     def undelivered(self) -> int:
         with self.begin() as c:

@@ -29,6 +29,7 @@ metadata = MetaData()
 LIVE_ROWS = text(  # text, not parameters: a database sees that the index of live alerts will do
     "state IN ('open', 'acknowledged')"
 )
+UNSENT = text("sent_ms IS NULL")
 
 scorers = Table(
     "scorers", metadata,
@@ -116,6 +117,8 @@ outbox = Table(
     Column("error", Text),
     Column("sent_ms", BigInteger),
     Index("outbox_by_sent", "sent_ms", "seq"),
+    # what waits for one notifier is found without reading what waits for another
+    Index("outbox_unsent", "notifier", "seq", "due_ms", sqlite_where=UNSENT, postgresql_where=UNSENT),
     comment="what is to be delivered: written with the alert, before anything is sent",
 )  # fmt: skip
 

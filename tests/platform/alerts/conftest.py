@@ -79,9 +79,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def receiver(engine: Engine, job: Job) -> tuple[Receiver, Deliverer]:
     receiver = Receiver()
-    deliverer = Deliverer(engine.store, [job])
-    deliverer.notifiers = dict.fromkeys(deliverer.notifiers, receiver)
-    return receiver, deliverer
+    return receiver, Deliverer(engine.store, [job], make=lambda _: receiver)
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""POST as JSON, as webhooks and Alertmanager take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
+
+from foreshock_models.errors import ConfigError, HttpError, NotificationRefused, NotifyError
+from foreshock_pipelines.http_client import HttpClient
+from foreshock_pipelines.jobfile import NotifierConfig
+
+__all__ = ["JsonPoster"]
+
+TIMEOUT = 10.0
+ABOUT_THE_RECEIVER = {401, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429, 451}
+"""Client errors that say nothing about the notification: address, credentials, limits of requests."""
+
+
+class JsonPoster:
+    """Posts JSON to one URL; the rules of redirects, TLS, credentials and deadlines are those of `HttpClient`.
+
+    Raises
+    ------
+    ConfigError
+        The config has no URL, or what it has is none.
+    """
+
+    def __init__(self, config: NotifierConfig, path: str = "", *, path_is_secret: bool = True) -> None:
+        self.url = _url(config, path)
+        self.type = config.type
+        self.client = HttpClient(config, path_is_secret=path_is_secret)
+
+    def post(self, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        """Return if it was accepted with a status of 2xx.
+
+        Raises
+        ------
+        NotificationRefused
+            The receiver refuses this body, as too large or malformed.
+        NotifyError
+            It is down, too slow, moved, or does not let us in.
+        """
+        content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)  # NaN and infinity become null
+        try:
+            self.client.request(
+                "POST", self.url, body=content, timeout=TIMEOUT,
+                headers={"Content-Type": "application/json", **(headers or {})},
+            )  # fmt: skip
+        except HttpError as exc:
+            status = exc.status or 0
+            refused = 400 <= status < 500 and status not in ABOUT_THE_RECEIVER
+            raise (NotificationRefused if refused else NotifyError)(f"{self.type}: {exc}") from exc
+
+
+def _url(config: NotifierConfig, path: str) -> str:
+    if config.url is None:
+        raise ConfigError(f"notify: {config.type} needs a url")
+    try:
+        TypeAdapter(AnyHttpUrl).validate_python(config.url)
+    except ValidationError as exc:
+        # without the URL, which may hold a secret
+        raise ConfigError(
+            f"notify: {config.type}: the url is no http or https URL: {exc.errors()[0]['msg']}"
+        ) from None
+    if not path:
+        return config.url
+    parts = urlsplit(config.url)  # parameters stay behind the path
+    return parts._replace(path=parts.path.rstrip("/") + path).geturl()
