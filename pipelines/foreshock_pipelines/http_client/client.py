@@ -64,6 +64,7 @@ class _Request:
     until: float
     limit: int
     login: tuple[str, str]
+    status_only: bool
     trusted: bool = True
     """Whether credentials go with it."""
     came_from: list[str] = field(default_factory=list)
@@ -125,6 +126,7 @@ class HttpClient:
         until: float = float("inf"),
         limit: int = SMALL,
         read_only: bool = False,
+        status_only: bool = False,
     ) -> Response:
         """Send one request, and read the answer.
 
@@ -142,6 +144,8 @@ class HttpClient:
             Most bytes of the answer, after decompression.
         read_only
             It changes nothing, so that it may be sent again to where any redirect leads.
+        status_only
+            A status of 2xx is success whatever follows it: a body that is too long, too slow or cut is no error.
 
         Raises
         ------
@@ -150,7 +154,7 @@ class HttpClient:
         """
         until = min(until, time.monotonic() + timeout)
         bare, login = without_user(url), get_auth_from_url(url)
-        request = _Request(method, bare, params or {}, body, headers or {}, until, limit, login)
+        request = _Request(method, bare, params or {}, body, headers or {}, until, limit, login, status_only)
         # a boundary: requests, urllib3, http.client, ssl, idna and zlib each have errors of their own
         try:
             while True:
@@ -188,7 +192,13 @@ class HttpClient:
         with self.session.send(
             prepared, stream=True, timeout=(min(CONNECT_SECONDS, left), left), verify=self.session.verify
         ) as response:
-            return response.status_code, response.headers, self._body(response, request)
+            try:
+                content = self._body(response, request)
+            except Exception:  # see above; nothing of it is told
+                if not (request.status_only and 200 <= response.status_code < 300):
+                    raise
+                content = b""
+            return response.status_code, response.headers, content
 
     def _body(self, response: requests.Response, request: _Request) -> bytes:
         """All of a body; of one that is no success, the beginning."""

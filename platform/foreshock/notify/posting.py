@@ -10,7 +10,7 @@ import orjson
 from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
 
 from foreshock_models.errors import ConfigError, HttpError, NotificationRefused, NotifyError
-from foreshock_pipelines.http_client import HttpClient
+from foreshock_pipelines.http_client import HttpClient, shown
 from foreshock_pipelines.jobfile import NotifierConfig
 
 __all__ = ["JsonPoster"]
@@ -47,13 +47,14 @@ class JsonPoster:
         content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)  # NaN and infinity become null
         try:
             self.client.request(
-                "POST", self.url, body=content, timeout=TIMEOUT,
+                "POST", self.url, body=content, timeout=TIMEOUT, status_only=True,
                 headers={"Content-Type": "application/json", **(headers or {})},
             )  # fmt: skip
         except HttpError as exc:
             status = exc.status or 0
             refused = 400 <= status < 500 and status not in ABOUT_THE_RECEIVER
-            raise (NotificationRefused if refused else NotifyError)(f"{self.type}: {exc}") from exc
+            kind = NotificationRefused if refused else NotifyError
+            raise kind(f"{self.type} {shown(self.url, path=False)}: {exc}") from exc
 
 
 def _url(config: NotifierConfig, path: str) -> str:

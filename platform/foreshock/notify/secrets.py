@@ -13,15 +13,17 @@ LONGEST = 500
 MASK = "***"
 SHORTEST = 3
 """Shorter values are no secrets, and would make gaps in many words."""
+KEY = 16
+"""A part of a path that is so long may be a key."""
 
 
 def masked(text: str, config: NotifierConfig) -> str:
     """Return one line of at most `LONGEST` characters, without the secrets of a config.
 
-    These are user, password, path and parameters of its URL (the path of a chat's webhook is its password), its
-    headers and its password.
+    These are its passwords and headers, and of its URL the user, the password, the parameters and, but for
+    Alertmanager, the path: that of a chat's webhook is its password.
     """
-    for secret in sorted(set(_secrets(config)), key=len, reverse=True):
+    for secret in sorted({*_secrets(config), *_secrets_of_url(config)}, key=len, reverse=True):
         if len(secret) >= SHORTEST:
             text = text.replace(secret, MASK)
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
@@ -29,25 +31,26 @@ def masked(text: str, config: NotifierConfig) -> str:
 
 
 def _secrets(config: NotifierConfig) -> Iterator[str]:
-    for value in config.headers.values():
-        yield value.get_secret_value()
-    if config.basic_auth is not None and config.basic_auth.password is not None:
-        yield config.basic_auth.password.get_secret_value()
+    found = [*config.headers.values(), config.proxy_url]
+    if config.basic_auth is not None:
+        found.append(config.basic_auth.password)
+    if config.authorization is not None:
+        found.append(config.authorization.credentials)
+    for secret in found:
+        if secret is not None:
+            yield secret.get_secret_value()
+
+
+def _secrets_of_url(config: NotifierConfig) -> Iterator[str]:
     try:
         parts = urlsplit(config.url or "")
-    except ValueError:
+    except ValueError:  # no URL
         yield config.url or ""
         return
-    login, _, _ = parts.netloc.rpartition("@")
-    parameters = [value for _, value in parse_qsl(parts.query)]
-    path = (
-        [] if config.type == "alertmanager" else [parts.path.rstrip("/"), *filter(_random, parts.path.split("/"))]
-    )
-    for secret in (login, *login.split(":"), parts.query, *parameters, *path):
+    login = parts.netloc.rpartition("@")[0]
+    found = [login, *login.split(":"), parts.query, *(value for _, value in parse_qsl(parts.query))]
+    if config.type != "alertmanager":
+        found += [parts.path.rstrip("/"), *(part for part in parts.path.split("/") if len(part) >= KEY)]
+    for secret in found:
         yield secret
         yield unquote(secret)
-
-
-def _random(segment: str) -> bool:
-    """Whether a part of a path is long enough to be a key."""
-    return len(segment) >= 16

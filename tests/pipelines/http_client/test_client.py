@@ -169,6 +169,13 @@ def test_an_answer_without_end_is_cut_at_its_limit(faulty: Start) -> None:
         post(faulty(Reply(act=endless(200))).url, limit=100_000)
 
 
+@pytest.mark.parametrize("act", [slow_body, endless(200)])
+def test_where_the_status_alone_counts_no_body_spoils_a_success(faulty: Start, act: Any) -> None:
+    assert post(faulty(Reply(act=act)).url, timeout=0.5, status_only=True).status == 200
+    with pytest.raises(HttpError, match="HTTP 500"):
+        post(faulty(Reply(act=endless(500))).url, status_only=True)
+
+
 def test_an_error_page_without_end_is_shown_in_short(faulty: Start) -> None:
     with pytest.raises(HttpError, match="HTTP 500: aaa") as caught:
         post(faulty(Reply(act=endless(500))).url)
