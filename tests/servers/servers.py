@@ -145,7 +145,7 @@ def prometheus(
 
 
 @contextlib.contextmanager
-def alertmanager(folder: Path, *, receiver_url: str | None = None) -> Iterator[str]:
+def alertmanager(folder: Path, *, receiver_url: str | None = None, port: int | None = None) -> Iterator[str]:
     """URL of an Alertmanager that sends each alert on to the webhook `receiver_url` at once."""
     program = need("prometheus-alertmanager", "prometheus-alertmanager")
     folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def alertmanager(folder: Path, *, receiver_url: str | None = None) -> Iterator[s
         "route: {receiver: test, group_wait: 0s, group_interval: 1s, group_by: ['...']}\n"
         f"receivers: [{{name: test{hooks}}}]\n"
     )
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         program, f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data",

@@ -30,8 +30,7 @@ log = get_logger("delivery")
 DEADLINE = 60.0
 """Seconds that one call of a notifier may take; far above the limit of an HTTP request."""
 GONE_AFTER_MS = 600_000
-"""What is for a notifier, or a job, that is not known is dropped when it is older than this; a new one may be about
-to be made known."""
+"""Age at which an entry for an unknown notifier or job is dropped; a new one may be about to be made known."""
 LONGEST_KEY = 160
 RESULTS = ("sent", "failed", "repeated", "dropped")
 

@@ -1,4 +1,4 @@
-"""What the outbox holds for one notifier: sent in order, by one thread at a time."""
+"""The queue of one notifier: what the outbox holds for it, sent in order by one thread at a time."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class NotifierQueue:
         self._refused = 0
 
     def has_work(self, now_ms: int, waiting: bool) -> bool:
-        """Whether a turn would do something; `waiting`: the outbox holds something for it."""
+        """True if a turn would do something; `waiting`: the outbox holds something for it."""
         if now_ms < self.sender.resume_ms:
             return False
         return waiting or (not self.retired and (not self.sender.ready or self._repeats(now_ms)))
 
     def take_delivered(self) -> int:
-        """How many notifications were delivered since the last call."""
+        """Return how many notifications were delivered since the last call."""
         found, self._delivered = self._delivered, 0
         return found
 

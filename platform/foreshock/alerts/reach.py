@@ -10,6 +10,7 @@ from typing import Any
 from foreshock.alerts.silences import ALERT_NAMES, Silence
 from foreshock.store.store import KINDS, SEVERITIES, Store
 from foreshock_models.errors import DataError, RegistryError
+from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["Reach", "reach"]
@@ -69,7 +70,7 @@ def _entities(store: Store, job: str, manifest: dict[str, Any]) -> Iterator[dict
 
     for row in store.entities(job):
         try:
-            labels = entity_labels(row["entity"], manifest.get("entity", ()))
+            labels = exported_labels(entity_labels(row["entity"], manifest.get("entity", ())))
         except DataError:  # the job's labels were others, or its model is gone
             labels = {}
         yield {**labels, "job": job}

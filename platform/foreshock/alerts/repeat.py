@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from foreshock.alerts.holding import SilenceIndex
 from foreshock.alerts.payload import alert_payload
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Store
@@ -22,9 +23,9 @@ def alerts_to_repeat(store: Store, job: str, url: str, now_ms: int) -> list[dict
 
     Live ones that a silence holds back are not among them: at the receiver they end by themselves.
     """
-    active = [silence for silence in StoredSilences(store).since(now_ms) if silence.covers(now_ms)]
+    silences = SilenceIndex(StoredSilences(store).since(now_ms))
     return [
         alert_payload(alert, REPEATED, url)
         for alert in store.announced_alerts(job, now_ms - RESOLVED_FOR_MS)
-        if not (alert.live and (alert.silenced_by is not None or any(s.matches(alert) for s in active)))
+        if not alert.live or (alert.silenced_by is None and silences.holding(alert, now_ms) is None)
     ]

@@ -1,4 +1,4 @@
-"""Where notifications go. A notifier sends; the outbox retries, and keeps order and ids."""
+"""Channels of notifications. A notifier sends; its queue retries, and keeps order and ids."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from foreshock.logs import get_logger
 from foreshock.notify.alertmanager import Alertmanager
+from foreshock.notify.secrets import masked
 from foreshock.notify.webhook import Webhook
 from foreshock_models.errors import ConfigError, ForeshockError, allowed
 from foreshock_pipelines.jobfile import NotifierConfig
@@ -112,9 +113,9 @@ def make_notifier(config: NotifierConfig) -> Notifier:
         notifier: Notifier = plugin.load()(config)
     except ForeshockError:
         raise
-    except Exception as exc:  # code of others: whatever it raises is a fault of this notifier alone
+    except (Exception, SystemExit) as exc:  # code of others: whatever it raises is a fault of this notifier alone
         raise ConfigError(
-            f"notify: the plugin {config.type!r} ({plugin.value}) cannot be used: {type(exc).__name__}: {exc}"
+            f"notify: the plugin {config.type!r} ({plugin.value}) cannot be used: {masked(exc, config)}"
         ) from exc
     return notifier
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +45,7 @@ class JsonPoster:
         NotifyError
             It is down, too slow, moved, or does not let us in.
         """
-        content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)  # NaN and infinity become null
+        content = _json(body)
         try:
             self.client.request(
                 "POST", self.url, body=content, timeout=TIMEOUT, status_only=True,
@@ -55,6 +56,13 @@ class JsonPoster:
             refused = 400 <= status < 500 and status not in ABOUT_THE_RECEIVER
             kind = NotificationRefused if refused else NotifyError
             raise kind(f"{self.type} {shown(self.url, path=False)}: {exc}") from exc
+
+
+def _json(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body)  # NaN and infinity become null
+    except TypeError:  # text that is no UTF-8, or a number of more than 64 bits
+        return json.dumps(body).encode()
 
 
 def _url(config: NotifierConfig, path: str) -> str:

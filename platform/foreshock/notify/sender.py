@@ -108,11 +108,11 @@ class Sender:
         try:
             action()
         except NotificationRefused as exc:
-            return Failure(masked(_text(exc), self.config), refused=True)
+            return Failure(masked(exc, self.config), refused=True)
         except ForeshockError as exc:
-            return Failure(masked(_text(exc), self.config))
+            return Failure(masked(exc, self.config))
         except BaseException as exc:
-            return Failure(masked(f"{type(exc).__name__}: {_text(exc)}", self.config), foreseen=False)
+            return Failure(masked(exc, self.config), foreseen=False)
         finally:
             self._since = None
         return None
@@ -122,10 +122,3 @@ def pause_ms(failures: int) -> int:
     """How long to wait after so many failures before this one: twice as long each time, up to a limit."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
     return round(longest * random.uniform(0.5, 1.0) * 1000)
-
-
-def _text(exc: BaseException) -> str:
-    try:
-        return str(exc)
-    except BaseException:  # of an error whose own text fails nothing more can be said
-        return "an error without a text"

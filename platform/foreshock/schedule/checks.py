@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foreshock.notify import make_notifier
+from foreshock.notify import check_notifier, make_notifier
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile import Job, load_job
+from foreshock_pipelines.jobfile import Job, NotifierConfig, load_job
 from foreshock_pipelines.jobfile.base import Model
 
 __all__ = ["load_checked", "load_runnable"]
 
 
 def load_runnable(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
-    """Read one job file, and check its notifiers.
+    """Read one job file, and check its notifiers, without running code of a plugin: that runs where it can only
+    harm itself.
 
     Raises
     ------
@@ -24,14 +25,14 @@ def load_runnable(path: str | Path, *, env: Mapping[str, str] | None = None) -> 
         One line per mistake: file, key, what was wrong, what is allowed.
     """
     job = load_job(path, env=env)
-    _raise(_wrong_notifiers(job), path)
+    _raise(_wrong_notifiers(job, check_notifier), path)
     return job
 
 
 def load_checked(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
-    """As `load_runnable`; the files that the job names must be there, too."""
+    """As `load_runnable`; the files that the job names must be there, and plugins must load, too."""
     job = load_job(path, env=env)
-    _raise([*_wrong_notifiers(job), *_unreadable(job, ())], path)
+    _raise([*_wrong_notifiers(job, make_notifier), *_unreadable(job, ())], path)
     return job
 
 
@@ -41,10 +42,10 @@ def _raise(wrong: Iterable[str], path: str | Path) -> None:
         raise ConfigError("\n".join(lines))
 
 
-def _wrong_notifiers(job: Job) -> Iterator[str]:
+def _wrong_notifiers(job: Job, check: Callable[[NotifierConfig], object]) -> Iterator[str]:
     for i, config in enumerate(job.notify):
         try:
-            make_notifier(config)
+            check(config)
         except ConfigError as exc:
             yield f"notify.{i}: {str(exc).removeprefix('notify: ')}"
         except Exception as exc:  # of a plugin, which may raise anything; its text may hold a secret

@@ -27,7 +27,7 @@ def stage(name: str, path: Path) -> Job:
     Raises
     ------
     ForeshockError
-        It does not load, or its source or notifiers cannot be made.
+        It does not load, its source cannot be made, or a notifier is unknown or has a wrong URL.
     """
     job = load_runnable(path)
     if job.name != name:
