@@ -89,7 +89,7 @@ def check_notifier(config: NotifierConfig) -> None:
     Raises
     ------
     ConfigError
-        No such type, or a type of Foreshock's own with a missing or wrong URL.
+        No such type, or a type of Foreshock's own without a URL.
     """
     if config.type in NOTIFIERS:
         NOTIFIERS[config.type](config)
@@ -103,7 +103,7 @@ def make_notifier(config: NotifierConfig) -> Notifier:
     Raises
     ------
     ConfigError
-        No such type, a missing or wrong URL, or a plugin that cannot be loaded.
+        No such type, no URL, or a plugin that cannot be used.
     """
     check_notifier(config)
     if config.type in NOTIFIERS:

@@ -42,4 +42,4 @@ def test_the_text_is_one_printable_line_of_limited_length() -> None:
 
 
 def test_a_url_that_is_none_is_masked_whole() -> None:
-    assert masked("no URL: http://[hunter2", config(url="http://[hunter2")) == "no URL: ***"
+    assert masked("no URL: http://[hunter2", config(type="pager", url="http://[hunter2")) == "no URL: ***"

@@ -13,6 +13,7 @@ import pytest
 from tests.servers.faulty import Faulty, Reply
 
 from foreshock.notify import make_notifier, posting
+from foreshock.notify.posting import JsonPoster
 from foreshock_models.errors import ConfigError, NotificationRefused, NotifyError
 from foreshock_pipelines.jobfile import NotifierConfig
 
@@ -117,11 +118,9 @@ def test_a_receiver_that_takes_it_and_talks_on_has_taken_it(
     assert time.monotonic() - began < 5
 
 
-@KINDS
-@pytest.mark.parametrize("url", [None, "", "chat.example/hook", "ftp://chat.example/", "http://", "http://[::1"])
-def test_a_url_that_is_none_is_a_mistake_of_the_job_file(kind: str, url: str | None) -> None:
-    with pytest.raises(ConfigError, match=f"notify: {kind}"):
-        make_notifier(NotifierConfig(type=kind, url=url))
+def test_a_notifier_of_another_package_without_a_url_is_a_mistake_of_the_job_file() -> None:
+    with pytest.raises(ConfigError, match="notify: pager needs a url"):
+        JsonPoster(NotifierConfig(type="pager"))
 
 
 def test_an_error_names_the_host_and_no_secret(faulty: Start, tmp_path: Path) -> None:
