@@ -17,6 +17,7 @@ from tests.servers import servers
 
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.delivery import Deliverer
+from foreshock.alerts.holding import SilenceIndex
 from foreshock.alerts.life import resolve
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.silences import declare
@@ -145,7 +146,7 @@ def job(url: str) -> Job:
 def announce(store: Store, event: str, changed: Alert) -> None:
     with store.begin() as c:
         store.save_alert(c, changed, event=event, at_ms=changed.updated_ms, who="foreshock", why="test")
-        Announcer(store).announce(c, [Change(event, changed)], now_ms())
+        Announcer(store).announce(c, [Change(event, changed)], SilenceIndex(), now_ms())
 
 
 def deliverer(store: Store, url: str, clock: Callable[[], float] = time.time) -> Deliverer:
