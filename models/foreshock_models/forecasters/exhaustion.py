@@ -21,7 +21,8 @@ class TimeToExhaustion:
     """When one feature of one entity reaches its limit, in seconds from the beginning of the forecast.
 
     ``seconds`` is the median, ``lower`` and ``upper`` are the ends of the interval of `level`; None is later than
-    the forecast looks (``horizon`` seconds). ``probability``: of reaching it within ``within`` seconds.
+    the forecast looks (``horizon`` seconds). ``probability``: of reaching it within ``within`` seconds, estimated
+    from how many of ``courses`` do.
     """
 
     entity: str
@@ -35,6 +36,17 @@ class TimeToExhaustion:
     probability: float
     within: float
     horizon: float
+    courses: int = 0
+
+    @property
+    def chance(self) -> str:
+        """The probability as far as the courses can tell it: ``35%``, ``under 8%``, ``over 92%``."""
+        finest = 1 / (self.courses + 1)
+        if self.courses and self.probability < finest:
+            return f"under {finest:.0%}"
+        if self.courses and self.probability > 1 - finest:
+            return f"over {1 - finest:.0%}"
+        return f"{self.probability:.0%}"
 
     def __str__(self) -> str:
         """As a person would say it: ``disk of host-7 reaches 0.95 in 31 h (80%: 22–45 h)``."""
@@ -113,7 +125,18 @@ def time_to_exhaustion(
             reached = (float(np.sum(times <= look)) + 0.5) / (len(times) + 1)
             out.append(
                 TimeToExhaustion(
-                    entity, feature, limit, direction, level, seconds, lower, upper, reached, look, horizon
+                    entity,
+                    feature,
+                    limit,
+                    direction,
+                    level,
+                    seconds,
+                    lower,
+                    upper,
+                    reached,
+                    look,
+                    horizon,
+                    len(times),
                 )
             )
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from foreshock_models.forecasters import Event, TimeToExhaustion, find, make, ti
 from foreshock_models.forecasters._grid import Limits
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import Windows
-from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobfile import Job, format_duration
 
 if TYPE_CHECKING:
     import ray
@@ -28,6 +28,8 @@ COLUMNS = ("entity", "feature", "timestamp", "point", "lower", "upper", "method"
 LOOK = 4
 """How far beyond `within` of an exhaustion a forecast looks, so that it can say "in 31 h" of a line at 24 h."""
 TASKS_PER_CPU = 4
+ABSENT_STEPS = 10
+"""Steps without a sample after which a series counts as absent, where the job file does not say."""
 
 Progress = Callable[[int, int], None]
 """Called with how many series are done, and how many there are."""
@@ -40,7 +42,8 @@ class ForecastReport:
     ``frame``: the columns `COLUMNS`; a time is the beginning of a row of `step` seconds, and values are means over
     it. ``level`` of the intervals. ``exhaustion``: for the features whose query has ``exhaustion:``; ``lines``: the
     probability from which on each of them alerts. ``skipped``: entity and feature to the reason why there is no
-    forecast. ``seconds``: how long it took.
+    forecast; a series that is absent at the end of the history is among them. ``newest``: entity and feature to the
+    last sample. ``seconds``: how long it took.
     """
 
     job: str
@@ -52,6 +55,7 @@ class ForecastReport:
     skipped: dict[tuple[str, str], str] = field(default_factory=dict)
     seconds: float = 0.0
     lines: dict[str, float] = field(default_factory=dict)
+    newest: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per entity, feature and time."""
@@ -127,20 +131,20 @@ def forecast_windows(
     if horizon > span:
         raise DataError(f"a horizon of {horizon} is longer than the history of {span}; ask for less, or read more")
     parallel = ray.is_initialized()
-    tasks = list(
-        _tasks(panel, job, horizon, method, level, int(ray.available_resources().get("CPU", 1)) if parallel else 1)
-    )
+    cpus = int(ray.available_resources().get("CPU", 1)) if parallel else 1
+    newest, absent = last_samples(panel, job)
+    tasks = list(_tasks(panel, job, horizon, method, level, cpus, absent))
     total = panel.n_entities * panel.n_features
     results = _on_ray(tasks) if parallel else ((i, _forecast(task)) for i, task in enumerate(tasks))
     done: dict[int, _Result] = {}
-    count = 0
+    count = len(absent)
     for i, result in results:
         done[i] = result
         count += tasks[i].panel.n_entities
         if on_progress:
             on_progress(count, total)
     ordered = [done[i] for i in range(len(tasks))]
-    skipped = {key: reason for result in ordered for key, reason in result.skipped.items()}
+    skipped = {**absent, **{key: reason for result in ordered for key, reason in result.skipped.items()}}
     frames = [result.frame for result in ordered if result.frame is not None]
     if not frames:
         (entity, feature), reason = next(iter(skipped.items()))
@@ -150,17 +154,44 @@ def forecast_windows(
     exhaustion = tuple(t for result in ordered for t in result.exhaustion)
     return ForecastReport(
         job.name, frame[list(COLUMNS)], level, horizon, datetime.now(UTC), exhaustion, skipped,
-        time.perf_counter() - began, _lines(job),
+        time.perf_counter() - began, _lines(job), newest,
     )  # fmt: skip
+
+
+def last_samples(panel: Panel, job: Job) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], str]]:
+    """Entity and feature to the last sample; and of those that are absent at the end of the rows, to the reason.
+
+    A series without a sample in the last ``absent_after`` of the job is absent: nobody needs to know when the disk
+    of a host that is gone would be full.
+    """
+    limit = max(job.alerts.absent_after or ABSENT_STEPS * job.step, 2 * job.step)
+    end = int(panel.timestamps.max())
+    newest: dict[tuple[str, str], float] = {}
+    absent: dict[tuple[str, str], str] = {}
+    for i, entity in enumerate(panel.entities):
+        rows = slice(panel.offsets[i], panel.offsets[i + 1])
+        for j, feature in enumerate(panel.features):
+            there = np.flatnonzero(~np.isnan(panel.values[rows, j]))
+            if len(there) == 0:
+                absent[entity, feature] = "no sample in the history"
+                continue
+            newest[entity, feature] = float(panel.values[rows, j][there[-1]])
+            seen = int(panel.timestamps[rows][there[-1]])
+            if end - seen > limit.total_seconds() * 1000:
+                absent[entity, feature] = (
+                    f"no sample in the last {format_duration(limit)}, the newest is of "
+                    f"{datetime.fromtimestamp(seen / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+                )
+    return newest, absent
 
 
 def capacity(report: ForecastReport, job: Job | None = None) -> pd.DataFrame:
     """What runs out, first things first: one row per entity and feature whose query has ``exhaustion:``.
 
-    Columns: ``entity``, ``feature``, ``limit``, ``hours`` until it is reached (median) with ``lower_hours`` and
-    ``upper_hours`` of the report's level (infinite: later than the forecast looks), ``probability`` of reaching it
-    within ``within_hours``, and ``alert``: whether that passes the line of the job file; of `job`, where it has
-    changed since.
+    Columns: ``entity``, ``feature``, ``now`` (the last sample), ``limit``, ``hours`` until it is reached (median),
+    ``lower_hours`` and ``upper_hours`` of the report's level (infinite: later than ``looked_hours``, as far as the
+    forecast looks), ``probability`` of reaching it within ``within_hours``, ``chance``: the same in words, and
+    ``alert``: whether it passes the line of the job file; of `job`, where it has changed since.
     """
     lines = report.lines if job is None else _lines(job)
     rows = []
@@ -169,24 +200,30 @@ def capacity(report: ForecastReport, job: Job | None = None) -> pd.DataFrame:
             {
                 "entity": item.entity,
                 "feature": item.feature,
+                "now": report.newest.get((item.entity, item.feature), math.nan),
                 "limit": item.limit,
                 "hours": _hours(item.seconds),
                 "lower_hours": _hours(item.lower),
                 "upper_hours": _hours(item.upper),
                 "probability": item.probability,
                 "within_hours": item.within / 3600,
+                "chance": item.chance,
+                "looked_hours": item.horizon / 3600,
                 "alert": item.probability >= lines[item.feature],
             }
         )
     columns = [
         "entity",
         "feature",
+        "now",
         "limit",
         "hours",
         "lower_hours",
         "upper_hours",
         "probability",
         "within_hours",
+        "chance",
+        "looked_hours",
         "alert",
     ]
     frame = pd.DataFrame(rows, columns=columns)
@@ -221,7 +258,15 @@ class _Result:
     skipped: dict[tuple[str, str], str]
 
 
-def _tasks(panel: Panel, job: Job, horizon: timedelta, method: str, level: float, cpus: int) -> Iterator[_Task]:
+def _tasks(
+    panel: Panel,
+    job: Job,
+    horizon: timedelta,
+    method: str,
+    level: float,
+    cpus: int,
+    absent: Mapping[tuple[str, str], str],
+) -> Iterator[_Task]:
     """Features times groups of entities: enough for every core, and few, since each looks for orders once."""
     groups = min(panel.n_entities, max(1, math.ceil(TASKS_PER_CPU * cpus / panel.n_features)))
     for j, feature in enumerate(panel.features):
@@ -232,8 +277,11 @@ def _tasks(panel: Panel, job: Job, horizon: timedelta, method: str, level: float
         if method in ("auto", "prophet"):
             params["holidays"] = job.holidays
             params["events"] = [Event(event.name, event.start, event.end) for event in job.events]
-        for entities in np.array_split(np.array(panel.entities, dtype=object), groups):
-            part = panel if groups == 1 else panel.select([str(name) for name in entities])
+        present = [entity for entity in panel.entities if (entity, feature) not in absent]
+        for entities in np.array_split(np.array(present, dtype=object), min(groups, max(1, len(present)))):
+            if len(entities) == 0:
+                continue
+            part = panel if len(entities) == panel.n_entities else panel.select([str(name) for name in entities])
             column = np.ascontiguousarray(part.values[:, [j]])
             yield _Task(
                 Panel(column, part.offsets, part.entities, (feature,), part.timestamps, part.step),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
     from foreshock_pipelines.jobfile import Job
     from foreshock_pipelines.jobs.forecast import ForecastReport
+
+ROUNDED = {
+    "now": 6, "limit": 6, "hours": 2, "lower_hours": 2, "upper_hours": 2, "within_hours": 2, "looked_hours": 2,
+    "probability": 4,
+}  # fmt: skip
+"""Decimals of the columns of `capacity` in JSON."""
 
 Horizon = Annotated[str | None, typer.Option(help="How far ahead, as in 24h; default: the job's.")]
 Method = Annotated[str | None, typer.Option(help="auto, arima, prophet, seasonal_naive; default: the job's.")]
@@ -83,23 +90,33 @@ def capacity(config: ConfigPath, horizon: Horizon = None, method: Method = None,
         raise ConfigError(
             f"{config}: no query says what may run out; write for example exhaustion: {{limit: 95%}} to one"
         )
-    _, report = _forecast(config, horizon, method, wanted)
+    job, report = _forecast(config, horizon, method, wanted)
     found = table_of(report)
     if as_json:
-        rows = found.replace([math.inf], None).to_dict("records")
+        rows = found.round(ROUNDED).replace([math.inf], None).to_dict("records")
         print_json([{k: None if v != v else v for k, v in row.items()} for row in rows])
         return
-    table = Table("entity", "feature", "limit", "runs out in", f"{report.level:.0%} interval", "likely within")
+    table = Table(
+        "entity", "feature", "now", "limit", "runs out in", f"{report.level:.0%} interval", "chance of that"
+    )
     for row in found.to_dict("records"):
-        style = "red" if row["alert"] else None
-        within = f"{row['probability']:.0%} in {row['within_hours']:g} h"
-        span = f"{_hours(row['lower_hours'])} to {_hours(row['upper_hours'])}"
+        looked = row["looked_hours"]
         table.add_row(
-            row["entity"], row["feature"], f"{row['limit']:g}", _hours(row["hours"]), span, within, style=style
-        )
+            row["entity"], row["feature"], *_of_limit(job, row), _hours(row["hours"], looked),
+            _span(row["lower_hours"], row["upper_hours"], looked),
+            f"{row['chance']} within {row['within_hours']:g} h", style="red" if row["alert"] else None,
+        )  # fmt: skip
     console.print(table)
-    for (entity, feature), why in report.skipped.items():
-        console.print(f"[yellow]no forecast of {feature} of {entity}: {why}[/yellow]", highlight=False)
+    _show_skipped(report)
+
+
+def _of_limit(job: Job, row: Mapping[Any, Any]) -> tuple[str, str]:
+    """The last sample and the limit, in percent if the job file has the limit so."""
+    query = job.queries[row["feature"]]
+    if query.exhaustion is None or not query.exhaustion.limit.percent:
+        return f"{row['now']:.4g}", f"{row['limit']:.4g}"
+    top = query.valid_range[1] if query.valid_range else None
+    return f"{row['now'] / (top or 1.0):.0%}", str(query.exhaustion.limit)
 
 
 def _forecast(
@@ -180,8 +197,7 @@ def _show(report: ForecastReport) -> None:
             _percent(last["wape"]), _percent(last["baseline_wape"]),
         )  # fmt: skip
     console.print(table)
-    for (entity, feature), why in report.skipped.items():
-        console.print(f"[yellow]no forecast of {feature} of {entity}: {why}[/yellow]", highlight=False)
+    _show_skipped(report)
     console.print(f"{len(report.methods())} series in {report.seconds:.1f} s", highlight=False)
 
 
@@ -189,5 +205,26 @@ def _percent(value: float) -> str:
     return f"{value:.1%}" if math.isfinite(value) else "–"
 
 
-def _hours(value: float) -> str:
-    return f"{value:.3g} h" if math.isfinite(value) else "later"
+def _show_skipped(report: ForecastReport) -> None:
+    """Why there is no forecast: a line an entity, or a line a series where the reasons of its series differ."""
+    reasons: dict[str, dict[str, str]] = {}
+    for (entity, feature), why in report.skipped.items():
+        reasons.setdefault(entity, {})[feature] = why
+    for entity, by_feature in reasons.items():
+        if len(set(by_feature.values())) == 1:
+            by_feature = {", ".join(by_feature): next(iter(by_feature.values()))}
+        for what, why in by_feature.items():
+            console.print(
+                f"no forecast of {what} of {entity}: {why}", style="yellow", markup=False, highlight=False
+            )
+
+
+def _span(lower: float, upper: float, looked: float) -> str:
+    if not math.isfinite(lower):
+        return "–"
+    return f"{_hours(lower, looked).removesuffix(' h')} to {_hours(upper, looked)}"
+
+
+def _hours(value: float, looked: float) -> str:
+    """A time to come; what lies beyond the forecast is no number."""
+    return f"{value:.3g} h" if math.isfinite(value) else f"later than {looked:.3g} h"

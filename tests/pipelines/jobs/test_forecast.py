@@ -72,6 +72,33 @@ def test_a_series_that_cannot_be_forecast_says_why(windows: Windows, job: Job) -
         report.series("dead", "disk")
 
 
+@pytest.mark.parametrize(
+    ("silent", "absent_after", "skipped"),
+    [(1, "5m", False), (2, "5m", False), (4, "5m", True), (4, "6h", False), (8, "6h", True), (8, "null", False),
+     (12, "null", True)],
+)  # fmt: skip
+def test_a_series_that_is_absent_at_the_end_is_not_forecast(
+    windows: Windows, silent: int, absent_after: str, skipped: bool
+) -> None:
+    job = parse_job(JOB + f"alerts: {{absent_after: {absent_after}}}\n")
+    frame = windows.select(["a", "b"]).to_pandas()
+    last = frame["timestamp"].max() - pd.Timedelta(hours=silent)
+    frame.loc[(frame["instance"] == "a") & (frame["timestamp"] > last), "disk"] = np.nan
+    cut = Windows.from_pandas(frame, entity=["instance"], step=3600, job="disks")
+    report = forecast_windows(cut, job, timedelta(hours=2), "seasonal_naive")
+    assert (("a", "disk") in report.skipped) == skipped
+    assert ("a" in set(capacity(report)["entity"])) != skipped
+    if skipped:
+        assert f"the newest is of {last:%Y-%m-%d %H:%M} UTC" in report.skipped["a", "disk"]
+
+
+def test_what_no_course_reaches_is_not_called_four_percent_likely(windows: Windows, job: Job) -> None:
+    first, second = capacity(forecast_windows(windows, job, DAY, "arima")).to_dict("records")
+    assert second["now"] == pytest.approx(40, abs=1)
+    assert second["chance"].startswith("under ")
+    assert first["chance"].startswith("over ")
+
+
 def test_what_fills_is_first_in_the_capacity_report(windows: Windows, job: Job) -> None:
     found = capacity(forecast_windows(windows, job, DAY, "arima"))
     assert found["entity"].tolist() == ["a", "b"]

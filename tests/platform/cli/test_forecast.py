@@ -86,9 +86,26 @@ def test_capacity_names_first_what_runs_out_first(run: Run) -> None:
     assert (first["entity"], second["entity"]) == ("a", "b")
     assert 10 < first["hours"] < 48
     assert second["hours"] is None
+    assert first["hours"] == round(first["hours"], 2)
     table = run("capacity", "--horizon", "72h").stdout
     assert "runs out in" in table
-    assert "later" in table
+    steady = next(line for line in table.splitlines() if "│ b" in line)
+    assert "30%" in steady
+    assert "95%" in steady
+    assert "later than 168 h" in steady
+    assert "under" in steady.rpartition("within 48 h")[0].rpartition("│")[2]
+
+
+def test_a_host_that_is_gone_is_neither_forecast_nor_in_the_capacity_report(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "disks.parquet"
+    frame = Windows.read_parquet(file).to_pandas()
+    gone = (frame["instance"] == "a") & (frame["timestamp"] > frame["timestamp"].max() - pd.Timedelta(hours=3))
+    frame.loc[gone, ["disk", "load"]] = np.nan
+    Windows.from_pandas(frame, entity=["instance"], step=1800).write_parquet(file)
+    assert [row["entity"] for row in json.loads(run("capacity", "--json").stdout)] == ["b"]
+    done = run("forecast", "--no-save", "--method", "seasonal_naive")
+    assert done.stdout.count("seasonal_naive") == 2
+    assert done.stdout.count("no forecast of disk, load of a: no sample in the last 1h") == 1
 
 
 def test_bad_words_are_refused_with_what_to_write(run: Run, tmp_path: Path) -> None:
