@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import getpass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, Limit, OptionalJob, console, print_json, the_registry, the_store
+from foreshock.cli.console import say, show_json, show_table, tell
+from foreshock.cli.formats import moment, number, share
+from foreshock.cli.options import AsJson, By, Limit, OptionalJob, Why, the_registry, the_store
+
+if TYPE_CHECKING:
+    from foreshock.store import Store
 
 alerts = typer.Typer(help="Alerts: list, show, acknowledge, resolve, silence, judge.", no_args_is_help=True)
 app.add_typer(alerts, name="alerts")
 
-AlertId = Annotated[str, typer.Argument(metavar="ALERT", help="Id of an alert.")]
-Why = Annotated[str, typer.Option("--why", "-m", help="For its history.")]
-By = Annotated[str, typer.Option("--by", default_factory=getpass.getuser, help="Who you are.", show_default="you")]
+AlertId = Annotated[str, typer.Argument(metavar="ALERT", help="Id of an alert, or its beginning.")]
 
 
 @alerts.command("list")
 def alerts_list(
     job: OptionalJob = None,
     entity: Annotated[str | None, typer.Option(help="Of this entity only.")] = None,
-    state: Annotated[str | None, typer.Option(help="open, acknowledged, resolved, or live.")] = None,
-    kind: Annotated[str | None, typer.Option(help="anomaly, absent, predicted or notice.")] = None,
-    severity: Annotated[str | None, typer.Option(help="info, warning or critical.")] = None,
+    state: Annotated[
+        Literal["open", "acknowledged", "resolved", "live"] | None,
+        typer.Option(help="In this state only; live: open or acknowledged."),
+    ] = None,
+    kind: Annotated[
+        Literal["anomaly", "absent", "predicted", "notice"] | None, typer.Option(help="Of this kind only.")
+    ] = None,
+    severity: Annotated[
+        Literal["info", "warning", "critical"] | None, typer.Option(help="Of this severity only.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Changed since: -1d, 2026-03-01, ...")] = None,
     limit: Limit = 50,
     before: Annotated[int | None, typer.Option(help="The next page, as the page before named it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Alerts, the newest first."""
-    from foreshock.alerts.payload import alert_payload, iso
+    from foreshock.alerts.payload import alert_payload
     from foreshock.settings import load_settings
     from foreshock_pipelines.jobfile.times import parse_time
 
@@ -43,45 +51,48 @@ def alerts_list(
     )  # fmt: skip
     if as_json:
         url = load_settings().url
-        print_json({"alerts": [alert_payload(a, a.state, url) for a in page.alerts], "next": page.next})
+        show_json({"alerts": [alert_payload(a, a.state, url) for a in page.alerts], "next": page.next})
         return
-    table = Table("id", "opened", "state", "severity", "summary")
-    for a in page.alerts:
-        state_ = a.state + (" (silenced)" if a.live and a.silenced_by else "")
-        table.add_row(a.id, iso(a.opened_ms), state_, a.severity, a.summary)
-    console.print(table)
+    rows = [
+        (
+            a.id, moment(a.opened_ms), a.state + (", silenced" if a.live and a.silenced_by else ""), a.severity,
+            a.summary,
+        )
+        for a in page.alerts
+    ]  # fmt: skip
+    show_table(("id", "opened (UTC)", "state", "severity", "summary"), rows)
     if page.next is not None:
-        console.print(f"more: --before {page.next}", highlight=False)
+        tell(f"more: --before {page.next}")
 
 
 @alerts.command("show")
 def alerts_show(alert: AlertId, as_json: AsJson = False) -> None:
     """One alert with its causes and history."""
-    from foreshock.alerts.payload import alert_payload, iso
+    from foreshock.alerts.payload import alert_payload
     from foreshock.settings import load_settings
 
     store = the_store()
-    found = store.alert(alert)
-    lines = store.history(alert)
+    found = store.alert(_id(store, alert))
+    lines = store.history(found.id)
     if as_json:
-        print_json({**alert_payload(found, found.state, load_settings().url), "history": lines})
+        show_json({**alert_payload(found, found.state, load_settings().url), "history": lines})
         return
-    console.print(f"[bold]{found.summary}[/bold]", highlight=False)
-    console.print(
-        f"{found.kind}, {found.state}, {found.severity}; peak score {found.peak:.2f}; model {found.version}"
-    )
-    causes = Table("feature", "share", "observed", "usual", "band")
-    for c in found.causes:
-        band = f"{_number(c['lower'])} to {_number(c['upper'])}"
-        causes.add_row(c["feature"], f"{c['share']:.0%}", _number(c["observed"]), _number(c["expected"]), band)
+    say((found.summary, "bold"))
+    model = f"; model {found.version}" if found.version else ""
+    say(f"{found.id}: {found.kind}, {found.state}, {found.severity}; peak score {found.peak:.2f}{model}")
     if found.causes:
-        console.print(causes)
-    for line in lines:
-        console.print(
-            f"{iso(line['at_ms'])}  {line['event']} by {line['who']}: {line['why']}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        rows = [
+            (
+                c["feature"], share(c["share"]), number(c["observed"]), number(c["expected"]),
+                f"{number(c['lower'])} to {number(c['upper'])}",
+            )
+            for c in found.causes
+        ]  # fmt: skip
+        show_table(("feature", "share", "observed", "usual", "band"), rows)
+    show_table(
+        ("when (UTC)", "what", "who", "why"),
+        [(moment(line["at_ms"]), line["event"], line["who"], line["why"]) for line in lines],
+    )
 
 
 @alerts.command("ack")
@@ -89,8 +100,9 @@ def alerts_ack(alert: AlertId, by: By, why: Why = "") -> None:
     """Say that you take care of it."""
     from foreshock.alerts.life import acknowledge
 
-    done = acknowledge(the_store(), alert, who=by, why=why, now_ms=_now_ms(), url=_url())
-    typer.echo(f"{done.id}: acknowledged by {by}")
+    store = the_store()
+    done = acknowledge(store, _id(store, alert), who=by, why=why, now_ms=_now_ms(), url=_url())
+    say(f"{done.id}: acknowledged by {by}")
 
 
 @alerts.command("resolve")
@@ -98,8 +110,9 @@ def alerts_resolve(alert: AlertId, by: By, why: Why = "") -> None:
     """End it; it stays so while the same episode goes on, unless that becomes critical."""
     from foreshock.alerts.life import resolve
 
-    done = resolve(the_store(), alert, who=by, why=why, now_ms=_now_ms(), url=_url())
-    typer.echo(f"{done.id}: resolved by {by}")
+    store = the_store()
+    done = resolve(store, _id(store, alert), who=by, why=why, now_ms=_now_ms(), url=_url())
+    say(f"{done.id}: resolved by {by}")
 
 
 @alerts.command("silence")
@@ -124,7 +137,9 @@ def alerts_silence(
     as_json: AsJson = False,
 ) -> None:
     """Hold back alerts for a time, once or again and again; see also: foreshock silences."""
-    from foreshock.alerts.silences import Matcher, declare
+    from foreshock.alerts.matchers import Matcher
+    from foreshock.alerts.reach import reach
+    from foreshock.alerts.silences import declare
     from foreshock.store.silences import StoredSilences
     from foreshock_models.errors import ConfigError
     from foreshock_pipelines.prometheus.labels import exported_labels
@@ -132,7 +147,7 @@ def alerts_silence(
     store = the_store()
     matchers = list(match or ())
     if alert is not None:
-        about = store.alert(alert)
+        about = store.alert(_id(store, alert))
         labels = {"job": about.job, **exported_labels(about.labels)}
         matchers += [str(Matcher(name, "=", value)) for name, value in labels.items()]
     if not matchers:
@@ -143,16 +158,22 @@ def alerts_silence(
             timezone=timezone, exclude=exclude,
         )
     )  # fmt: skip
+    matched = reach(store, the_registry(), made)
     about_it = made.as_json(_now_ms())
     if as_json:
-        print_json(about_it)
+        show_json({**about_it, "matches": matched.as_json()})
         return
-    console.print(
+    say(
         f"{made.id}: silences {', '.join(about_it['matchers'])} from {about_it['start']} to {about_it['end']}"
         + (f", {rule} in {timezone}" if rule else "")
-        + ("; its rows are not learnt from" if made.exclude else ""),
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        + ("; its rows are not learnt from" if made.exclude else "")
+    )
+    say((matched.note, "yellow") if matched.note else _count(matched.entities, matched.alerts))
+
+
+def _count(entities: int, alerts: int) -> str:
+    entity = "1 entity" if entities == 1 else f"{entities} entities"
+    return f"it matches {entity} and {alerts} live alert{'' if alerts == 1 else 's'} at present"
 
 
 @alerts.command("feedback")
@@ -174,16 +195,23 @@ def alerts_feedback(
     if [false, true, exclude is not None, undo].count(True) != 1:
         raise ConfigError("say one of --false, --true, --exclude 14:00..15:30 or --undo")
     store = the_store()
+    found = store.alert(_id(store, alert))
     if undo:
-        taken = feedback.undo(store, alert, who=by, now_ms=_now_ms())
-        typer.echo(f"{alert}: {taken.verdict}, said by {taken.who}, is taken back")
+        taken = feedback.undo(store, found.id, who=by, now_ms=_now_ms())
+        say(f"{found.id}: {taken.verdict}, said by {taken.who}, is taken back")
         return
     verdict = "false" if false else "true" if true else "exclude"
-    interval = feedback.parse_interval(exclude, store.alert(alert).opened_ms) if exclude is not None else None
+    interval = feedback.parse_interval(exclude, found.opened_ms) if exclude is not None else None
     given = feedback.give(
-        store, the_registry(), alert, verdict, who=by, now_ms=_now_ms(), interval=interval, note=why, url=_url()
+        store, the_registry(), found.id, verdict, who=by, now_ms=_now_ms(), interval=interval, note=why, url=_url()
     )
-    typer.echo(f"{alert}: {feedback.meaning(given)}; back with: foreshock alerts feedback {alert} --undo")
+    say(f"{found.id}: {feedback.meaning(given)}; back with: foreshock alerts feedback {found.id} --undo")
+
+
+def _id(store: Store, word: str) -> str:
+    from foreshock.store.ids import find_id
+
+    return find_id(store, "alert", word)
 
 
 def _now() -> Any:
@@ -200,7 +228,3 @@ def _url() -> str:
     from foreshock.settings import load_settings
 
     return load_settings().url
-
-
-def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}"

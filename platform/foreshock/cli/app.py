@@ -1,19 +1,25 @@
 """The root of the command line: which commands there are, and how errors leave it.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage (a wrong option, or a mistake in a job file or setting).
+Exit codes: 0 done, 1 failed, 2 wrong usage (a wrong option, or a mistake in a job file or setting), 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
+from foreshock.cli.console import fail, open_streams, say, tell
+from foreshock.terminal import visible_lines
 from foreshock_models.errors import ConfigError, ForeshockError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]
+
+STOPPED = 130
 
 app = typer.Typer(
     name="foreshock",
@@ -28,7 +34,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"foreshock {version('foreshock')}")
+        say(f"foreshock {version('foreshock')}")
         raise typer.Exit
 
 
@@ -49,18 +55,39 @@ def _root(
 
 
 def main() -> None:
-    """Run a command; every error that Foreshock raises on purpose becomes one clear message."""
+    """Run the command of the command line."""
+    open_streams()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """Run a command; what goes wrong becomes a clear message and an exit code."""
     _load_commands()
     try:
-        app()
-    except KeyboardInterrupt:
-        typer.secho("stopped", fg="yellow", err=True)
-        sys.exit(130)
-    except ForeshockError as exc:
+        code = app(words, standalone_mode=False) or 0
+        if code == STOPPED:  # so typer calls a KeyboardInterrupt
+            tell(("stopped", "yellow"))
+        return code
+    except typer.TyperException as exc:  # of the command line itself: an option or a command that is not
+        context = getattr(exc, "ctx", None)
+        if context is not None:
+            tell(context.get_usage())
+            tell(f"Try: {context.command_path} -h")
+        fail(exc.format_message())
+        return exc.exit_code
+    except (ForeshockError, OSError) as exc:
         if os.environ.get("FORESHOCK_TRACEBACK"):
-            raise
-        typer.secho(f"error: {exc}", fg="red", err=True)
-        sys.exit(2 if isinstance(exc, ConfigError) else 1)
+            _show_traceback(exc)
+        fail(exc)
+        return 2 if isinstance(exc, ConfigError) else 1
+    except Exception as exc:  # the boundary: a fault of Foreshock's own must not command the terminal either
+        _show_traceback(exc)
+        return 1
+
+
+def _show_traceback(exc: BaseException) -> None:
+    for line in visible_lines("".join(traceback.format_exception(exc)).rstrip()):
+        tell(line, whole=True)
 
 
 def _load_commands() -> None:

@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from foreshock.cli.app import app
+from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.files import make_room, writing
+from foreshock.cli.formats import moment, share
 from foreshock.cli.jobs import named, times
-from foreshock.cli.options import (
-    AsJson,
-    ConfigPath,
-    console,
-    positive_duration,
-    print_json,
-    settings_for_ray,
-    stage_line,
-)
+from foreshock.cli.options import AsJson, ConfigPath, positive_duration, settings_for_ray
+from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobs.backtest import BacktestReport
+
+SHOWN = 50
+"""Alerts of a policy that are listed."""
 
 
 @app.command()
@@ -55,6 +53,7 @@ def backtest(
     file = labels or job.labels
     known = read_labels(file, job.entity) if file else None
     every = positive_duration(refit, "--refit") if refit else None
+    make_room(html)
     source = open_source(job)
     source.check()
     first, last = times(job, source, start, end)
@@ -63,35 +62,34 @@ def backtest(
             job, first, last, refit=every, proposed=proposed, labels=known, detectors=chosen, progress=note
         )
     if html is not None:
-        html.write_text(render(report), encoding="utf-8")
-    print_json(report.as_dict()) if as_json else _show(report)
+        with writing(html) as part:
+            part.write_text(render(report), encoding="utf-8")
+    show_json(report.as_dict()) if as_json else _show(report)
     if html is not None and not as_json:
-        console.print(f"timelines: {html}", highlight=False, soft_wrap=True)
+        say(f"timelines: {html}", whole=True)
 
 
 def _show(report: BacktestReport) -> None:
     """Each policy, and its alerts."""
     span = f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC"
-    title = f"{report.job}: {span}, {report.entities} entities"
-    table = Table("policy", "for", "budget", "alerts", "per entity and week", title=title)
+    headers = ["policy", "for", "budget", "alerts", "per entity and week"]
+    rows = [[p.name, p.votes, p.budget, str(len(p.alerts)), f"{p.per_entity_week:.2f}"] for p in report.policies]
     if report.labelled:
-        for name in ("precision", "recall", "median delay"):
-            table.add_column(name)
+        headers += ["precision", "recall", "median delay"]
+        for row, p in zip(rows, report.policies, strict=True):
+            row += [share(p.precision), share(p.recall), "–" if p.delay is None else str(p.delay)]
+    show_table(headers, rows, title=f"{report.job}: {span}, {report.entities} entities")
     for p in report.policies:
-        judged = [_share(p.precision), _share(p.recall), "–" if p.delay is None else str(p.delay)]
-        cells = [p.name, p.votes, p.budget, str(len(p.alerts)), f"{p.per_entity_week:.2f}"]
-        table.add_row(*cells, *(judged if report.labelled else []))
-    console.print(table)
-    for p in report.policies:
-        alerts = Table("opened", "resolved", "entity", "score", "causes", title=f"alerts, {p.name}")
-        for a in p.alerts[:50]:
-            causes = ", ".join(f"{c.feature} {c.share:.0%}" for c in a.causes[:3])
-            resolved = f"{a.resolved:%m-%d %H:%M}" if a.resolved else "open"
-            alerts.add_row(f"{a.opened:%m-%d %H:%M}", resolved, a.entity, f"{a.score:.2f}", causes)
-        console.print(alerts)
-        if len(p.alerts) > 50:
-            console.print(f"{len(p.alerts) - 50} more: --json or --html show all", highlight=False)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
+        alerts = [
+            (
+                moment(a.opened), moment(a.resolved) if a.resolved else "open", f"{a.score:.2f}", a.entity,
+                ", ".join(f"{c.feature} {share(c.share)}" for c in a.causes[:3]),
+            )
+            for a in p.alerts[:SHOWN]
+        ]  # fmt: skip
+        say()
+        show_table(
+            ("opened (UTC)", "resolved (UTC)", "score", "entity", "causes"), alerts, title=f"alerts, {p.name}"
+        )
+        if len(p.alerts) > SHOWN:
+            say(f"{len(p.alerts) - SHOWN} more: --json or --html show all")

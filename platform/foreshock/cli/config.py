@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foreshock.cli.app import app
+from foreshock.cli.console import say, show_json
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobfile import Job
@@ -62,13 +62,13 @@ def validate(
 
 def _print_lines(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]]) -> None:
     for file, job in found:
-        typer.echo(
+        say(
             f"{file}: ok - job {job.name}: {len(job.queries)} features per {', '.join(job.entity)}, "
             f"detectors {', '.join(job.detector_params)}, {job.budget} false alerts"
         )
         for one in answers[file]:
             if not one.problem:
-                typer.echo(f"{file}: {one.key}: {one.entities} entities at present")
+                say(f"{file}: {one.key}: {one.entities} entities at present")
 
 
 def _print_json(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]] | None) -> None:
@@ -78,7 +78,7 @@ def _print_json(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]]
     if answers is not None:
         for (file, _), job in zip(found, jobs, strict=True):
             job["online"] = [asdict(one) for one in answers[file]]
-    typer.echo(json.dumps(jobs, indent=2))
+    show_json(jobs)
 
 
 def _ask(job: Job) -> list[Answer]:
@@ -93,4 +93,4 @@ def schema() -> None:
     from foreshock_pipelines.jobfile import Job
 
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Job.model_json_schema()}
-    typer.echo(json.dumps(document, indent=2))
+    show_json(document)

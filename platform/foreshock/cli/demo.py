@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.live import Live
-from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import console, settings_for_ray, stage_line
+from foreshock.cli.console import say
+from foreshock.cli.formats import number, share
+from foreshock.cli.options import settings_for_ray
+from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
     from foreshock.settings import Settings
@@ -63,7 +64,7 @@ def demo(
         hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed
     )
     job, file = _job(home, windows)
-    console.print(f"fleet: {windows!r}", highlight=False, soft_wrap=True)
+    say(f"fleet: {windows!r}")
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
     with ray_cluster(settings, num_cpus=4, serving=True) as own:
         with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
@@ -77,10 +78,11 @@ def demo(
         first = _watch(store, running, job, began)
         _verdict(store, job, planted, hours, hosts)
         if first is not None:
-            console.print(f"first alert {first:.0f} s after the start", highlight=False)
+            say(f"first alert {first:.0f} s after the start")
         _show_calls(settings, running, windows, store, job)
         if not once:
-            console.print("\nIt goes on running; Ctrl-C stops it.")
+            say()
+            say("It goes on running; Ctrl-C stops it.")
             wait_for_stop()
 
 
@@ -108,27 +110,24 @@ def _watch(store: Store, running: Running, job: Job, began: float) -> float | No
     import ray
 
     first: float | None = None
-    table = _alert_table()
     shown: set[str] = set()
-    with Live(table, console=console, refresh_per_second=4, vertical_overflow="visible") as live:
-        while True:
-            status = ray.get(running.conductor.status.remote())
-            problem = status["jobs"][job.name]["problem"]
-            fresh = [a for a in reversed(store.alerts(job=job.name, limit=500).alerts) if a.id not in shown]
-            for alert in fresh:
-                shown.add(alert.id)
-                if alert.kind == "anomaly" and first is None:
-                    first = time.perf_counter() - began
-                _add_row(table, alert)
-            live.refresh()
-            if not status["replaying"] and _caught_up(store, job, status):
-                break
-            if problem:
-                console.print(f"[red]{problem}[/red]")
-            time.sleep(0.25)
-    if not console.is_terminal:
-        console.print()  # in a file the table is written last, without an end of line
-    return first
+    said = None
+    say(("alerts", "bold"))
+    while True:
+        status = ray.get(running.conductor.status.remote())
+        problem = status["jobs"][job.name]["problem"]
+        fresh = [a for a in reversed(store.alerts(job=job.name, limit=500).alerts) if a.id not in shown]
+        for alert in fresh:
+            shown.add(alert.id)
+            if alert.kind == "anomaly" and first is None:
+                first = time.perf_counter() - began
+            _show_alert(alert)
+        if not status["replaying"] and _caught_up(store, job, status):
+            return first
+        if problem and problem != said:
+            say((problem, "red"))
+        said = problem
+        time.sleep(0.25)
 
 
 def _caught_up(store: Store, job: Job, status: dict[str, Any]) -> bool:
@@ -137,25 +136,16 @@ def _caught_up(store: Store, job: Job, status: dict[str, Any]) -> bool:
     return known is not None and known.scored_ms >= now - 2 * job.step_seconds * 1000 - 60_000
 
 
-def _alert_table() -> Table:
-    table = Table(title="alerts", title_justify="left", expand=True)
-    for name in ("time", "entity", "score"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("because of", ratio=1)
-    return table
-
-
-def _add_row(table: Table, alert: Alert) -> None:
-    when = f"{datetime.fromtimestamp(alert.opened_ms / 1000, UTC):%H:%M}"
+def _show_alert(alert: Alert) -> None:
+    start = f"{_time(alert.opened_ms):%H:%M}  {alert.entity}  "
     if alert.kind != "anomaly":
-        table.add_row(when, alert.entity, f"[dim]{alert.kind}[/dim]", f"[dim]{alert.summary}[/dim]")
+        say((f"{start}{alert.kind}: {alert.summary}", "dim"))
         return
-    causes = [
-        f"[bold]{c['feature']}[/bold] {c['share']:.0%}: {_number(c['observed'])}, usual {_number(c['expected'])}"
-        for c in alert.causes[:2]
-        if c["share"] >= 0.15
-    ]
-    table.add_row(when, alert.entity, f"{alert.peak:.2f}", "; ".join(causes))
+    pieces: list[str | tuple[str, str]] = [f"{start}{alert.peak:.2f}  "]
+    for at, cause in enumerate(c for c in alert.causes[:2] if c["share"] >= 0.15):
+        told = f" {share(cause['share'])}: {number(cause['observed'])}, usual {number(cause['expected'])}"
+        pieces += ["; " if at else "", (cause["feature"], "bold"), told]
+    say(*pieces)
 
 
 def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, hosts: int) -> None:
@@ -170,15 +160,13 @@ def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, host
             causes = min(hits, key=lambda a: a.opened_ms).causes
             named += bool(causes) and causes[0]["feature"] in incident.causes
         else:
-            console.print(
-                f"not found: {incident.kind} on {incident.entity} at {incident.start:%H:%M}", highlight=False
-            )
+            say(f"not found: {incident.kind} on {incident.entity} at {incident.start:%H:%M}")
     false = len(alerts) - len(explained)
     allowed = job.budget.alerts_per_day * hosts * hours / 24
-    console.print(
-        f"[bold]{found} of {len(planted)} incidents found[/bold], the top attribution named the cause in {named}; "
-        f"{false} false alerts (the budget allows {allowed:.1f} in {hours:g} h on {hosts} hosts)",
-        highlight=False,
+    say(
+        (f"{found} of {len(planted)} incidents found", "bold"),
+        f", the top attribution named the cause in {named}; "
+        f"{false} false alerts (the budget allows {allowed:.1f} in {number(hours)} h on {hosts} hosts)",
     )
 
 
@@ -204,18 +192,15 @@ def _show_calls(settings: Settings, running: Running, windows: Windows, store: S
     }
     (settings.home / "score.json").write_bytes(orjson.dumps({"job": job.name, "windows": [window]}))
     (settings.home / "explain.json").write_bytes(orjson.dumps({"job": job.name, "window": window}))
-    console.print(f"\nAPI: {running.url}/docs   token: {running.token}", highlight=False, soft_wrap=True)
+    say()
+    say(f"API: {running.url}/docs   token: {running.token}", whole=True)
     for name in ("score", "explain"):
-        console.print(
+        say(
             f"curl -s {running.url}/ai/{name} -H 'Authorization: Bearer {running.token}' "
             f"-H 'Content-Type: application/json' -d {shlex.quote(f'@{settings.home}/{name}.json')}",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            whole=True,
+        )
 
 
 def _time(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"

@@ -6,11 +6,11 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from foreshock.cli.alerts import By, Why
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, OptionalJob, console, print_json, the_store
+from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.formats import moment
+from foreshock.cli.options import AsJson, By, OptionalJob, Why, the_store
 
 group = typer.Typer(help="Entities of jobs: list, forget.", no_args_is_help=True)
 app.add_typer(group, name="entities")
@@ -23,14 +23,16 @@ def entities_list(job: OptionalJob = None, as_json: AsJson = False) -> None:
 
     found = entities(the_store(), job)
     if as_json:
-        print_json(found)
+        show_json(found)
         return
-    table = Table("job", "entity", "state", "warming", "first seen", "last seen")
-    for e in found:
-        table.add_row(
-            e["job"], e["entity"], e["state"], "yes" if e["warming"] else "", e["first"], e["seen"] or "never"
+    rows = [
+        (
+            e["job"], e["entity"], e["state"], "yes" if e["warming"] else "", moment(e["first"]),
+            moment(e["seen"]) if e["seen"] else "never",
         )
-    console.print(table)
+        for e in found
+    ]  # fmt: skip
+    show_table(("job", "entity", "state", "warming", "first (UTC)", "last (UTC)"), rows)
 
 
 @group.command("forget")
@@ -46,4 +48,4 @@ def entities_forget(
 
     now, url = round(time.time() * 1000), load_settings().url
     done = forget(the_store(), job, entity, who=by, why=why, now_ms=now, url=url)
-    typer.echo(f"forgotten: {', '.join(entity)}; {len(done)} alerts resolved")
+    say(f"forgotten: {', '.join(entity)}; {len(done)} alerts resolved")

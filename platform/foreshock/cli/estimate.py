@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from foreshock.cli.app import app
+from foreshock.cli.console import say, show_json
+from foreshock.cli.formats import number, span
 from foreshock.cli.jobs import End, Start, times
-from foreshock.cli.options import AsJson, ConfigPath, console, print_json, stage_line
+from foreshock.cli.options import AsJson, ConfigPath
+from foreshock.cli.progress import stage_line
 
 
 @app.command()
@@ -27,20 +30,17 @@ def estimate(config: ConfigPath, start: Start = None, end: End = "now", as_json:
         costs = costs_of(job, load_settings().home / "costs.json")
     found = run(job, source, first, last, costs)
     if as_json:
-        print_json(found.as_dict())
+        show_json(found.as_dict())
         return
     each = found.rows // max(1, found.entities)
-    verdict = "it fits" if found.fits else "[red]it does not fit[/]"
-    for line in (
+    verdict = "it fits" if found.fits else ("it does not fit", "red")
+    say(
         f"{found.job}: {found.entities:,} entities x {found.features} features x {each:,} rows: "
-        f"{found.samples:,} samples to read",
-        f"memory: about {found.memory / 1e9:.1f} GB; {found.available / 1e9:.1f} GB are free: {verdict}",
-        f"training: about {_words(found.training_seconds or 0.0)} on {found.cores:g} cores, "
-        "once Ray runs and the samples are read",
-        f"scoring every {job.score_every:g} s: about {found.scoring_cores or 0.0:.2g} cores, besides reading",
-    ):
-        console.print(line, highlight=False)
-
-
-def _words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        f"{found.samples:,} samples to read"
+    )
+    say(f"memory: about {found.memory / 1e9:.1f} GB; {found.available / 1e9:.1f} GB are free: ", verdict)
+    say(
+        f"training: about {span(found.training_seconds or 0.0)} on {number(found.cores)} cores, "
+        "once Ray runs and the samples are read"
+    )
+    say(f"scoring every {number(job.score_every)} s: about {found.scoring_cores or 0.0:.2g} cores, besides reading")

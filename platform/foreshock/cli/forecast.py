@@ -10,19 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import (
-    AsJson,
-    ConfigPath,
-    console,
-    positive_duration,
-    print_json,
-    settings_for_ray,
-    stage_line,
-    steps_bar,
-)
+from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.files import make_room, writing
+from foreshock.cli.formats import number, share
+from foreshock.cli.options import AsJson, ConfigPath, positive_duration, settings_for_ray
+from foreshock.cli.progress import stage_line, steps_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +52,7 @@ def forecast(
 
     if output is not None and output.suffix not in (".parquet", ".csv"):
         raise typer.BadParameter(f"{output}: the file is named *.parquet or *.csv", param_hint="--output")
+    make_room(output)
     job, report = _forecast(config, horizon, method)
     result: dict[str, Any] = summary(report)
     if output is not None:
@@ -69,13 +64,13 @@ def forecast(
     if as_json:
         result["forecasts"] = _series(report)
         result["skipped"] = [{"entity": e, "feature": f, "why": why} for (e, f), why in report.skipped.items()]
-        print_json(result)
+        show_json(result)
         return
     _show(report)
     for line in [*result.get("alerts", []), *([result["written"]] if "written" in result else [])]:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(line)
     if output is not None:
-        console.print(f"{output}: {len(report.frame)} rows", highlight=False, soft_wrap=True)
+        say(f"{output}: {len(report.frame)} rows", whole=True)
 
 
 @app.command()
@@ -94,19 +89,19 @@ def capacity(config: ConfigPath, horizon: Horizon = None, method: Method = None,
     found = table_of(report)
     if as_json:
         rows = found.round(ROUNDED).replace([math.inf], None).to_dict("records")
-        print_json([{k: None if v != v else v for k, v in row.items()} for row in rows])
+        show_json([{k: None if v != v else v for k, v in row.items()} for row in rows])
         return
-    table = Table(
-        "entity", "feature", "now", "limit", "runs out in", f"{report.level:.0%} interval", "chance of that"
-    )
-    for row in found.to_dict("records"):
-        looked = row["looked_hours"]
-        table.add_row(
-            row["entity"], row["feature"], *_of_limit(job, row), _hours(row["hours"], looked),
-            _span(row["lower_hours"], row["upper_hours"], looked),
-            f"{row['chance']} within {row['within_hours']:g} h", style="red" if row["alert"] else None,
-        )  # fmt: skip
-    console.print(table)
+    records: list[Any] = found.to_dict("records")
+    cells = [
+        (
+            row["entity"], row["feature"], *_of_limit(job, row), _hours(row["hours"], row["looked_hours"]),
+            _span(row["lower_hours"], row["upper_hours"], row["looked_hours"]),
+            f"{row['chance']} within {number(row['within_hours'])} h",
+        )
+        for row in records
+    ]  # fmt: skip
+    headers = ("entity", "feature", "now", "limit", "runs out in", f"{share(report.level)} interval", "chance of that")
+    show_table(headers, cells, styles=["red" if row["alert"] else "" for row in records])
     _show_skipped(report)
 
 
@@ -114,9 +109,9 @@ def _of_limit(job: Job, row: Mapping[Any, Any]) -> tuple[str, str]:
     """The last sample and the limit, in percent if the job file has the limit so."""
     query = job.queries[row["feature"]]
     if query.exhaustion is None or not query.exhaustion.limit.percent:
-        return f"{row['now']:.4g}", f"{row['limit']:.4g}"
+        return number(row["now"]), number(row["limit"])
     top = query.valid_range[1] if query.valid_range else None
-    return f"{row['now'] / (top or 1.0):.0%}", str(query.exhaustion.limit)
+    return share(row["now"] / (top or 1.0)), str(query.exhaustion.limit)
 
 
 def _forecast(
@@ -169,40 +164,31 @@ def _series(report: ForecastReport) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:
-    """Write beside the file, then into its place: a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with writing(path) as part:
         if path.suffix == ".csv":
             frame.to_csv(part, index=False)
         else:
             frame.to_parquet(part, index=False, compression="zstd")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _show(report: ForecastReport) -> None:
     """One line a series: now, at the end, and how far the method was off in its backtest."""
     hours = report.horizon / timedelta(hours=1)
-    title = f"{report.job}: {hours:g} h ahead, {report.level:.0%} intervals"
-    table = Table(
-        "entity", "feature", "next", f"in {hours:g} h", "interval", "method", "error", "naive", title=title
-    )
+    title = f"{report.job}: {number(hours)} h ahead, {share(report.level)} intervals"
+    shown = []
     for (entity, feature), rows in report.frame.groupby(["entity", "feature"], sort=True):
         first, last = rows.iloc[0], rows.iloc[-1]
-        table.add_row(
-            str(entity), str(feature), f"{first['point']:.4g}", f"{last['point']:.4g}",
-            f"{last['lower']:.4g} to {last['upper']:.4g}", last["method"],
-            _percent(last["wape"]), _percent(last["baseline_wape"]),
+        shown.append(
+            (
+                str(entity), str(feature), number(first["point"]), number(last["point"]),
+                f"{number(last['lower'])} to {number(last['upper'])}", last["method"], share(last["wape"], 1),
+                share(last["baseline_wape"], 1),
+            )
         )  # fmt: skip
-    console.print(table)
+    headers = ("entity", "feature", "next", f"in {number(hours)} h", "interval", "method", "error", "naive")
+    show_table(headers, shown, title=title)
     _show_skipped(report)
-    console.print(f"{len(report.methods())} series in {report.seconds:.1f} s", highlight=False)
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}" if math.isfinite(value) else "–"
+    say(f"{len(report.methods())} series in {report.seconds:.1f} s")
 
 
 def _show_skipped(report: ForecastReport) -> None:
@@ -214,9 +200,7 @@ def _show_skipped(report: ForecastReport) -> None:
         if len(set(by_feature.values())) == 1:
             by_feature = {", ".join(by_feature): next(iter(by_feature.values()))}
         for what, why in by_feature.items():
-            console.print(
-                f"no forecast of {what} of {entity}: {why}", style="yellow", markup=False, highlight=False
-            )
+            say((f"no forecast of {what} of {entity}: {why}", "yellow"))
 
 
 def _span(lower: float, upper: float, looked: float) -> str:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, ConfigPath, console, print_json, settings_for_ray, stage_line, steps_bar
+from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.files import make_room, writing
+from foreshock.cli.formats import moment, share
+from foreshock.cli.options import AsJson, ConfigPath, settings_for_ray, the_version
+from foreshock.cli.progress import stage_line, steps_bar
 
 if TYPE_CHECKING:
     from foreshock_pipelines.training.report import TrainReport
@@ -33,17 +36,19 @@ def fetch(
     from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
+    make_room(output)
     source = open_source(job, partial="refuse")
     source.check()
     first, last = times(job, source, start, end)
     with steps_bar(f"reading {job.name}") as progress:
         windows = source.read(first, last, progress=progress)
-    windows.write_parquet(output)
+    with writing(output) as part:
+        windows.write_parquet(part)
     entities = windows.entities
     if as_json:
-        print_json({"file": str(output), "rows": windows.n_rows, "entities": list(entities)})
+        show_json({"file": str(output), "rows": windows.n_rows, "entities": list(entities)})
         return
-    console.print(f"{output}: {windows!r}", highlight=False, soft_wrap=True)
+    say(f"{output}: {windows!r}")
 
 
 @app.command()
@@ -84,7 +89,7 @@ def train(
             job, Registry(settings.registry), start=first, end=last, exclude=exclude, detectors=chosen,
             alias=CHALLENGER if challenger else CHAMPION, workers=workers, progress=note, steps=note.steps,
         )  # fmt: skip
-    print_json(report.as_dict()) if as_json else show_training(report)
+    show_json(report.as_dict()) if as_json else show_training(report)
 
 
 @app.command()
@@ -92,7 +97,7 @@ def score(
     config: ConfigPath,
     start: Annotated[str, typer.Option(help="First time to score.")] = "-1h",
     end: End = "now",
-    which: Annotated[str, typer.Option("--model", help="Version or alias.")] = "champion",
+    which: Annotated[str, typer.Option("--model", help="Alias, version, or the beginning of one.")] = "champion",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write all scores to a Parquet file.")
     ] = None,
@@ -110,8 +115,10 @@ def score(
     from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
+    make_room(output)
     source = open_source(job)
-    detector, model = Registry(load_settings().registry).load(job.name, which)
+    registry = Registry(load_settings().registry)
+    detector, model = registry.load(job.name, the_version(registry, job.name, which))
     first, last = times(job, source, start, end)
     span = (round(first.timestamp() * 1000), round(last.timestamp() * 1000))
     with stage_line(f"scoring with {model.version}"):
@@ -125,40 +132,37 @@ def score(
     if output is not None:
         _write_scores(output, scored)
     if as_json:
-        print_json(
+        show_json(
             [{"entity": e, "time": t, "score": s, "causes": [vars_of(c) for c in c_]} for e, t, s, c_ in found]
         )
         return
-    table = Table("entity", "opens", "score", "causes", title=f"{job.name}: {len(found)} alerts")
-    for entity, time, value, causes in found:
-        table.add_row(entity, time, f"{value:.2f}", ", ".join(f"{c.feature} {c.share:.0%}" for c in causes))
-    console.print(table)
+    rows = [
+        (moment(time), f"{value:.2f}", entity, ", ".join(f"{c.feature} {share(c.share)}" for c in causes))
+        for entity, time, value, causes in found
+    ]
+    show_table(("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {len(found)} alerts")
 
 
 def show_training(report: TrainReport) -> None:
     """A table of what was trained."""
-    table = Table(
-        "detector",
-        "seconds",
-        "alerts in held-back rows",
-        "the budget allows",
-        title=f"{report.job} {report.version}",
-    )
-    for row in report.detectors:
-        table.add_row(
-            row["detector"], f"{row['seconds']:.1f}", str(row["held_back_alerts"]), f"{row['allowed_alerts']:g}"
+    rows = [
+        (
+            row["detector"], f"{row['seconds']:.1f}", str(row["held_back_alerts"]),
+            f"{row['allowed_alerts']:.3g}",
         )
-    console.print(table)
-    console.print(
+        for row in report.detectors
+    ]  # fmt: skip
+    headers = ("detector", "seconds", "alerts in held-back rows", "the budget allows")
+    show_table(headers, rows, title=f"{report.job} {report.version}")
+    say(
         f"{report.rows} rows of {report.entities} entities ({', '.join(report.features)}), "
         f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC; "
-        f"now {', '.join(report.aliases) or 'without an alias'}",
-        highlight=False,
+        f"now {', '.join(report.aliases) or 'without an alias'}"
     )
     if report.skipped:
-        console.print(f"skipped {len(report.skipped)} entities without enough rows: {', '.join(report.skipped)}")
+        say(f"skipped {len(report.skipped)} entities without enough rows: {', '.join(report.skipped)}")
     if report.empty_features:
-        console.print(f"[yellow]no samples at all for: {', '.join(report.empty_features)}[/yellow]")
+        say((f"no samples at all for: {', '.join(report.empty_features)}", "yellow"))
 
 
 def times(job: Any, source: Any, start: str | None, end: str) -> tuple[datetime, datetime]:
@@ -204,4 +208,5 @@ def _write_scores(path: Path, scored: Any) -> None:
         "score": pa.array(scored.score),
         **{f"score_{name}": pa.array(values) for name, values in scored.members.items()},
     }
-    pq.write_table(pa.table(columns), path)
+    with writing(path) as part:
+        pq.write_table(pa.table(columns), part)

@@ -1,27 +1,14 @@
-"""Options and output that commands share."""
+"""Options that commands share, and what they work on."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import getpass
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.text import Text
 
 if TYPE_CHECKING:
     from foreshock.settings import Settings
@@ -29,17 +16,38 @@ if TYPE_CHECKING:
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
-    "AsJson", "ConfigPath", "Limit", "OptionalJob", "console", "positive_duration", "print_json",
-    "settings_for_ray", "stage_line", "steps_bar", "the_registry", "the_store",
+    "AsJson", "By", "ConfigPath", "Limit", "OptionalJob", "Why", "positive_duration", "settings_for_ray", "the_registry",
+    "the_store", "the_version",
 ]  # fmt: skip
 
-console = Console()
-errors = Console(stderr=True)
+LONGEST_NAME, LONGEST_WHY = 128, 2000
+
+
+def _text(most: int) -> Callable[[str], str]:
+    """A check of what people write: it is kept, and sent."""
+
+    def check(value: str) -> str:
+        if len(value) > most:
+            raise typer.BadParameter(f"at most {most} characters are kept, these are {len(value)}")
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise typer.BadParameter("it is no UTF-8 text")
+        return value
+
+    return check
+
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Job file (a folder of them for `up`).")]
 OptionalJob = Annotated[str | None, typer.Option("--job", help="Of this job only.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Why = Annotated[str, typer.Option("--why", "-m", callback=_text(LONGEST_WHY), help="For its history.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", default_factory=getpass.getuser, callback=_text(LONGEST_NAME), help="Who you are.",
+        show_default="you",
+    ),
+]  # fmt: skip
 
 
 def the_store() -> Store:
@@ -59,6 +67,15 @@ def the_registry() -> Registry:
     from foreshock_pipelines.registry import Registry
 
     return Registry(load_settings().registry)
+
+
+def the_version(registry: Registry, job: str, word: str) -> str:
+    """Return the alias or version that `word` is, or the version that alone begins with it; else `word` itself."""
+    from foreshock.store.ids import only
+
+    versions = [model.version for model in registry.models(job)] if word else []
+    found = [version for version in versions if version.startswith(word)]
+    return word if not found or word in found else only(f"the model of {job}", word, found)
 
 
 def positive_duration(text: str, option: str) -> timedelta:
@@ -82,58 +99,3 @@ def settings_for_ray(**overrides: object) -> Settings:
     settings = load_settings(**overrides)
     check_cluster(settings)
     return settings
-
-
-def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str))
-
-
-@contextmanager
-def steps_bar(text: str) -> Iterator[Any]:
-    """A progress bar on standard error; gives a function (done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task(text, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-class Stages:
-    """The present stage on standard error, and a bar for each thing in it that has an end."""
-
-    def __init__(self, progress: Progress, text: str) -> None:
-        self._progress = progress
-        self._stage = progress.add_task(text, total=None)
-        self._bars: dict[str, TaskID] = {}
-
-    def __call__(self, line: str) -> None:
-        """The next stage; the line stays on the screen."""
-        self._progress.console.print(f"  {line}", highlight=False)
-        self._progress.update(self._stage, description=line)
-
-    def steps(self, what: str, done: int, total: int) -> None:
-        """How far `what` has come; its bar goes when it is done."""
-        if what not in self._bars:
-            self._bars[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._bars[what], completed=done, total=total, visible=done < total)
-
-
-@contextmanager
-def stage_line(text: str) -> Iterator[Stages]:
-    """A spinner with the present stage, and bars below it, while the block runs."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Bar(), _Count(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        yield Stages(progress, text)
-
-
-class _Bar(BarColumn):
-    """Of what has an end."""
-
-    def render(self, task: Task) -> Any:
-        return Text() if task.total is None else super().render(task)
-
-
-class _Count(MofNCompleteColumn):
-    """Of what has an end."""
-
-    def render(self, task: Task) -> Text:
-        return Text() if task.total is None else super().render(task)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, console, print_json
+from foreshock.cli.console import show_json, show_table, stream
+from foreshock.cli.formats import moment
+from foreshock.cli.options import AsJson
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobfile import Job
@@ -47,12 +48,10 @@ def schedule_list(config: Paths, as_json: AsJson = False) -> None:
         if (text := getattr(job.schedule, kind)) is not None
     ]
     if as_json:
-        print_json(rows)
+        show_json(rows)
         return
-    table = Table("job", "kind", "schedule", "time zone", "next (UTC)")
-    for row in rows:
-        table.add_row(*row.values())
-    console.print(table)
+    cells = [(*list(row.values())[:-1], moment(row["next"])) for row in rows]
+    show_table(("job", "kind", "schedule", "time zone", "next (UTC)"), cells)
 
 
 @schedule.command("export")
@@ -82,4 +81,4 @@ def schedule_export(
     ]
     if not manifests:
         raise ConfigError("no job schedules a run: set schedule.train, schedule.tune or schedule.forecast")
-    typer.echo(yaml.safe_dump_all(manifests, sort_keys=False), nl=False)
+    stream(yaml.safe_dump_all(manifests, sort_keys=False))

@@ -6,11 +6,11 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
-from foreshock.cli.alerts import By
 from foreshock.cli.app import app
-from foreshock.cli.options import AsJson, console, print_json, the_store
+from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.formats import moment
+from foreshock.cli.options import AsJson, By, the_store
 
 silences = typer.Typer(help="Silences: list, end.", no_args_is_help=True)
 app.add_typer(silences, name="silences")
@@ -26,26 +26,29 @@ def silences_list(
     now = round(time.time() * 1000)
     found = [s.as_json(now) for s in StoredSilences(the_store()).since(0 if over else now)]
     if as_json:
-        print_json(found)
+        show_json(found)
         return
-    table = Table(Column("id", no_wrap=True), "state", "matchers", Column("when (UTC)", min_width=21), "why")
-    for s in found:
-        when = f"from {_minute(s['start'])}\nto {_minute(s['end'])}"
-        if s["rule"]:
-            when += f"\n{s['rule']} in {s['timezone']}"
-        why = f"{s['reason']} ({s['owner']})"
-        table.add_row(s["id"], s["state"], "\n".join(s["matchers"]), when, why)
-    console.print(table)
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
+    rows = [
+        (
+            s["id"], s["state"], moment(s["start"]), moment(s["end"]), s["owner"], ", ".join(s["matchers"]),
+            f"{s['rule']} in {s['timezone']}" if s["rule"] else "", s["reason"],
+            s["problem"] if s["problem"] and s["state"] != "expired" else "",
+        )
+        for s in found
+    ]  # fmt: skip
+    headers = ("id", "state", "from (UTC)", "to (UTC)", "owner", "matchers", "rule", "reason", "problem")
+    show_table(headers, rows, styles=["red" if row[-1] else "" for row in rows])
 
 
 @silences.command("end")
-def silences_end(silence: Annotated[str, typer.Argument(help="Id of a silence.")], by: By) -> None:
+def silences_end(
+    silence: Annotated[str, typer.Argument(help="Id of a silence, or its beginning.")], by: By
+) -> None:
     """Let a silence end now; what it held back and still lasts is sent."""
+    from foreshock.store.ids import find_id
     from foreshock.store.silences import StoredSilences
 
-    ended = StoredSilences(the_store()).end(silence, round(time.time() * 1000), by)
-    typer.echo(f"{ended.id}: ended by {by}")
+    store = the_store()
+    found = find_id(store, "silence", silence)
+    ended = StoredSilences(store).end(found, round(time.time() * 1000), by)
+    say(f"{ended.id}: ended by {by}")

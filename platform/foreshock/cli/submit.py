@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foreshock.cli.app import app
+from foreshock.cli.console import stream, tell
 from foreshock.cli.options import ConfigPath
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ def submit(
                 "env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ},
             },
         )
-    typer.echo(f"{job_id} on {address}", err=True)
+    tell(f"{job_id} on {address}")
 
     async def follow() -> None:
         async for lines in client.tail_job_logs(job_id):
-            typer.echo(lines, nl=False)
+            stream(lines)
 
     try:
         asyncio.run(follow())
@@ -95,6 +96,6 @@ def _submit(client: JobSubmissionClient, entrypoint: str, environment: dict[str,
                     "if another Ray runs on that machine, start this one with another --dashboard-agent-listen-port"
                 ) from exc
         if not said:
-            typer.echo("the cluster takes no jobs yet; trying again", err=True)
+            tell("the cluster takes no jobs yet; trying again")
             said = True
         time.sleep(SECONDS_BETWEEN)

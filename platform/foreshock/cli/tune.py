@@ -9,22 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from foreshock.cli.app import app
+from foreshock.cli.console import live_table, say, show_json, show_table, tell
 from foreshock.cli.jobs import End, Start, named, times
-from foreshock.cli.options import (
-    AsJson,
-    ConfigPath,
-    console,
-    errors,
-    positive_duration,
-    print_json,
-    settings_for_ray,
-)
+from foreshock.cli.options import AsJson, ConfigPath, positive_duration, settings_for_ray
 
 if TYPE_CHECKING:
     from foreshock_pipelines.tuning.report import TuneReport
@@ -75,70 +64,57 @@ def tune(
             strict=bool(labels or job.labels), exclude=exclude, promote=promote, start=first if start else None,
             end=last, storage=settings.home / "tune", progress=note, on_trial=watch,
         )  # fmt: skip
-    print_json(report.as_dict()) if as_json else _show(report)
+    show_json(report.as_dict()) if as_json else _show(report)
 
 
 @contextmanager
 def _live_table() -> Iterator[tuple[Callable[[str], None], Callable[[Trial], None]]]:
-    """Trials as they run, on standard error; gives what takes a line, and what takes a trial."""
+    """Show trials as they run, on standard error; gives a function for a line, and one for a trial."""
     seen: dict[tuple[str, int], Trial] = {}
-    stage = Text("starting Ray")
-
-    def view() -> Group:
-        table = Table("detector", "trial", "state", "AUC-PR", "seconds", "setting", box=None, padding=(0, 1))
-        for trial in list(seen.values())[-SHOWN:]:
-            table.add_row(*_cells(trial))
-        return Group(stage, table) if seen else Group(stage)
-
-    with Live(view(), console=errors, transient=True, refresh_per_second=4) as live:
+    stage = "starting Ray"
+    with live_table(stage, ("detector", "trial", "state", "AUC-PR", "seconds", "setting")) as show:
 
         def note(line: str) -> None:
-            if errors.is_terminal:
-                stage.plain = line
-                live.update(view())
-            errors.print(f"  {line}", highlight=False, soft_wrap=True)
+            nonlocal stage
+            stage = line
+            tell(f"  {line}")
+            show(stage, map(_cells, list(seen.values())[-SHOWN:]))
 
         def watch(trial: Trial) -> None:
             seen[trial.detector, trial.number] = trial
-            live.update(view())
+            show(stage, map(_cells, list(seen.values())[-SHOWN:]))
 
         yield note, watch
 
 
 def _cells(trial: Trial) -> list[str]:
-    colour = {"running": "yellow", "done": "green", "failed": "red", "stopped": "dim"}[trial.state]
     mark = "" if trial.auc_pr is None else f"{trial.auc_pr:.3f}"
     setting = ", ".join(f"{name} {_number(value)}" for name, value in trial.params.items())
-    state = f"[{colour}]{trial.state}[/{colour}]"
-    return [trial.detector, str(trial.number), state, mark, f"{trial.seconds:.1f}", setting]
+    return [trial.detector, str(trial.number), trial.state, mark, f"{trial.seconds:.1f}", setting]
 
 
 def _show(report: TuneReport) -> None:
     """What was found, and what became of it."""
     tuned = report.tuned
-    title = f"{report.job}: AUC-PR on {tuned.basis} anomalies"
-    table = Table("detector", "trials", "defaults", "best", "setting", title=title)
+    rows = []
     for found in tuned.results:
         before = "–" if found.default_auc_pr is None else f"{found.default_auc_pr:.3f}"
         setting = ", ".join(f"{name}: {_number(value)}" for name, value in found.params.items())
         name = found.detector
         if name not in report.settings:
-            name = f"[dim]{name} (not picked)[/dim]"
+            name += " (not picked)"
         elif found.tuned and report.settings[name] != found.params:
-            name = f"[dim]{name} (keeps its defaults)[/dim]"
-        table.add_row(name, str(len(found.trials)), before, f"{found.auc_pr:.3f}", setting)
+            name += " (keeps its defaults)"
+        rows.append((name, str(len(found.trials)), before, f"{found.auc_pr:.3f}", setting))
     if len(report.settings) > 1:
-        table.add_row("together", "", f"{tuned.default_auc_pr:.3f}", f"{tuned.auc_pr:.3f}", "")
-    console.print(table)
+        rows.append(("together", "", f"{tuned.default_auc_pr:.3f}", f"{tuned.auc_pr:.3f}", ""))
+    headers = ("detector", "trials", "defaults", "best", "setting")
+    show_table(headers, rows, title=f"{report.job}: AUC-PR on {tuned.basis} anomalies")
     for line in tuned.notes:
-        console.print(f"[yellow]{line}[/yellow]", highlight=False)
-    console.print(
-        f"{report.version} is {', '.join(report.aliases)}; {report.comparison.reason}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        say((line, "yellow"))
+    say(f"{report.version} is {', '.join(report.aliases)}; {report.comparison.reason}")
     if not report.promoted and report.comparison.won:
-        console.print(f"it wins; make it the champion with: foreshock models promote {report.job}")
+        say(f"it wins; make it the champion with: foreshock models promote {report.job}")
 
 
 def _number(value: Any) -> str:

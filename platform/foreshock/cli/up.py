@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foreshock.cli.app import app
-from foreshock.cli.options import console, settings_for_ray, stage_line
+from foreshock.cli.console import say
+from foreshock.cli.options import settings_for_ray
+from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
     from foreshock.settings import Settings
@@ -46,7 +48,7 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
             running = bring_up(settings, jobs, files=files, scoring=scoring, own_cluster=own)
         announce(settings, running, jobs)
         wait_for_stop()
-        console.print("stopping")
+        say("stopping")
 
 
 def jobs_of(paths: list[Path]) -> tuple[dict[str, Job], dict[str, Path]]:
@@ -62,11 +64,11 @@ def jobs_of(paths: list[Path]) -> tuple[dict[str, Job], dict[str, Path]]:
 
 def announce(settings: Settings, running: Running, jobs: dict[str, Job]) -> None:
     """Say where it listens, and the token on the first start."""
-    console.print(f"[bold]Foreshock[/bold] on {running.url}  (API: {running.url}/docs)", highlight=False)
+    say(("Foreshock", "bold"), f" on {running.url}  (API: {running.url}/docs)", whole=True)
     if running.new_token:
-        console.print(f"API token, made now and kept in {settings.home / 'api-token'}:", highlight=False)
-        console.print(f"  {running.token}", highlight=False)
-    console.print(f"jobs: {', '.join(jobs)}. Ctrl-C stops.", highlight=False)
+        say(f"API token, made now and kept in {settings.home / 'api-token'}:", whole=True)
+        say(f"  {running.token}", whole=True)
+    say(f"jobs: {', '.join(jobs)}. Ctrl-C stops.")
 
 
 def wait_for_stop() -> None:
