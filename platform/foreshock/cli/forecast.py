@@ -100,7 +100,15 @@ def capacity(config: ConfigPath, horizon: Horizon = None, method: Method = None,
         )
         for row in records
     ]  # fmt: skip
-    headers = ("entity", "feature", "now", "limit", "runs out in", f"{share(report.level)} interval", "chance of that")
+    headers = (
+        "entity",
+        "feature",
+        "now",
+        "limit",
+        "runs out in",
+        f"{share(report.level)} interval",
+        "chance of that",
+    )
     show_table(headers, cells, styles=["red" if row["alert"] else "" for row in records])
     _show_skipped(report)
 

@@ -117,9 +117,9 @@ def score(
     job = load_job(config)
     make_room(output)
     source = open_source(job)
+    first, last = times(job, source, start, end)
     registry = Registry(load_settings().registry)
     detector, model = registry.load(job.name, the_version(registry, job.name, which))
-    first, last = times(job, source, start, end)
     span = (round(first.timestamp() * 1000), round(last.timestamp() * 1000))
     with stage_line(f"scoring with {model.version}"):
         scored = score_pass(detector, model.version, source, job, span)
@@ -167,11 +167,15 @@ def show_training(report: TrainReport) -> None:
 
 def times(job: Any, source: Any, start: str | None, end: str) -> tuple[datetime, datetime]:
     """Start and end as the source's clock sees them."""
+    from foreshock_models.errors import ConfigError
     from foreshock_pipelines.jobfile.times import parse_time
 
     now = source.latest()
     last = parse_time(end, now)
-    return (parse_time(start, now) if start is not None else last - job.history), last
+    first = parse_time(start, now) if start is not None else last - job.history
+    if first >= last:
+        raise ConfigError(f"the start {first.isoformat()} is not before the end {last.isoformat()}")
+    return first, last
 
 
 def named(detectors: list[str] | None) -> dict[str, dict[str, Any]] | None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
-    "AsJson", "By", "ConfigPath", "Limit", "OptionalJob", "Why", "positive_duration", "settings_for_ray", "the_registry",
-    "the_store", "the_version",
+    "AsJson", "By", "ConfigPath", "Limit", "OptionalJob", "Why", "positive_duration", "settings_for_ray",
+    "the_registry", "the_store", "the_version",
 ]  # fmt: skip
 
 LONGEST_NAME, LONGEST_WHY = 128, 2000
