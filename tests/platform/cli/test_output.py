@@ -24,7 +24,7 @@ from foreshock.store import open_store
 from foreshock.store.runs import StoredRuns
 from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert, ScorerState
-from foreshock_models.calibration.state import State
+from foreshock_models.state import State
 
 ROOT = Path(__file__).parents[3]
 NOW = round(time.time() * 1000)
