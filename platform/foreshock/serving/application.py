@@ -14,22 +14,25 @@ from typing import Any
 from foreshock.logs import get_logger
 from foreshock.serving.auth import Guard, api_token, token_digest
 from foreshock.serving.batching import Batcher
-from foreshock.serving.bodies import panel_of, plain_panel
-from foreshock.serving.ingress import api, checked, run_json
+from foreshock.serving.ingress import api, run_json
 from foreshock.serving.models import Explainer, Scorer
 from foreshock.serving.problems import Problem
-from foreshock.serving.schemas import ExplainRequest, ScoreRequest
+from foreshock.serving.receiving import Budget, Held
 from foreshock.settings import Settings
-from foreshock_models.errors import ForeshockError, InstallationError, allowed
+from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["APPLICATION", "Ingress", "serve_application"]
 
 APPLICATION = "foreshock"
-ATTEMPTS = 3
+ATTEMPTS = 2
 FEW_ROWS = 500
 """So many rows are scored in the ingress itself: some milliseconds."""
+SMALL = 256 * 2**10
+"""Bytes of JSON that are read in the ingress itself; a longer text keeps the other requests waiting."""
+BODIES = 4
+"""Bodies of the largest size that an ingress holds at a time."""
 LOOPBACK = "127.0.0.1"
 log = get_logger("serving")
 
@@ -60,6 +63,7 @@ class Ingress:
         self.guard = Guard(digest)
         self.settings = settings
         self.max_body = settings.max_body
+        self.budget = Budget(BODIES * settings.max_body)
         self.url = settings.url
         self.jobs = dict(jobs)
         self.files = dict(files)
@@ -70,30 +74,29 @@ class Ingress:
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
 
-    async def score(self, value: Any) -> bytes:
-        """The answer, as JSON, to the JSON value of a `ScoreRequest`."""
-        job = value.get("job") if isinstance(value, dict) else None
-        served = self.here.models.get(job) if isinstance(job, str) else None
-        panel = plain_panel(served, value) if served is not None else None
-        if served is not None and panel is not None:
-            job, last = served.model.job, value.get("last")
-        else:
-            body = checked(ScoreRequest, value)
-            job, last = body.job, body.last
-            if served is None:  # or it has come just now: to load it takes a while
-                served = await asyncio.to_thread(self.here.served, job)
-            panel = panel_of(served, body.windows)
+    async def score(self, data: bytes, held: Held) -> bytes:
+        """The answer, as JSON, to the JSON body of a `ScoreRequest`."""
+        if len(data) > SMALL:
+            return await self._bytes(lambda: self.scorer.score_json.remote(data))
+        try:
+            served, panel, last = self.here.asked(data, load=False)
+        except RegistryError:  # or its model has come just now: to load it takes a while
+            served, panel, last = await asyncio.to_thread(self.here.asked, data)
         if panel.n_rows <= FEW_ROWS:
             return await self.batcher.score(served, panel, last)
-        answer: bytes = await _ask(lambda: self.scorer.score.remote(job, panel, last))
-        return answer
+        held.add(panel.values.nbytes + panel.timestamps.nbytes)
+        return await self._bytes(lambda: self.scorer.score.remote(served.model.job, panel, last))
 
     async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:
-        answer: bytes = await _ask(lambda: self.scorer.score_arrow.remote(job, data, last))
-        return answer
+        return await self._bytes(lambda: self.scorer.score_arrow.remote(job, data, last))
 
-    async def explain(self, body: ExplainRequest) -> Any:
-        return await _ask(lambda: self.explainer.explain.remote(body.job, body.window, body.time, body.detector))
+    async def explain(self, data: bytes) -> Any:
+        return await _ask(lambda: self.explainer.explain.remote(data))
+
+    @staticmethod
+    async def _bytes(call: Callable[[], Any]) -> bytes:
+        answer: bytes = await _ask(call)
+        return answer
 
     async def train(self, name: str) -> tuple[str, str | None]:
         """Start training; gives the id of the run, and why the job's file is not what is trained, if so."""
@@ -136,7 +139,8 @@ class Ingress:
 async def _ask(call: Callable[[], Any]) -> Any:
     """An answer of another replica; its errors as they were raised there.
 
-    One that dies is asked for again: scoring and explaining change nothing, and Serve starts another.
+    If one dies, another is asked, once: scoring and explaining change nothing, and a request that brings down who
+    answers it shall not go on to the next one, and the next.
     """
     from ray.exceptions import RayActorError, RayTaskError
     from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from foreshock.serving.auth import OPEN_PATHS
-from foreshock.serving.problems import Problem, problem_of, problem_response
+from foreshock.serving.problems import INTERNAL, Problem, problem_of, problem_response
 from foreshock_models.errors import ForeshockError
 
 __all__ = ["Api", "header_of"]
@@ -54,6 +54,9 @@ class Api(FastAPI):
             return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
         except ClientDisconnect:  # in the middle of its body: there is nobody to answer
             return
+        except Exception:  # the last boundary: Serve logs it
+            await problem_response(Request(scope), INTERNAL)(scope, receive, send)
+            raise
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

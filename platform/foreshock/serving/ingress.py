@@ -9,27 +9,31 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope
 
 from foreshock.serving.alerts_api import add_alerts
-from foreshock.serving.document import Api, header_of
+from foreshock.serving.bodies import checked, json_value, refuse_repeated_keys, schema_problem
+from foreshock.serving.document import Api
 from foreshock.serving.jobs_api import add_jobs
 from foreshock.serving.predictions import add_predictions
-from foreshock.serving.problems import Problem, problem_of, problem_response
+from foreshock.serving.problems import INTERNAL, Problem, problem_of, problem_response
+from foreshock.serving.receiving import content_type, receive_body
 from foreshock.serving.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock.serving.unwatched import SCORE
 from foreshock_models.errors import ForeshockError
 
-__all__ = ["api", "checked", "run_json"]
+__all__ = ["api", "run_json"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
-PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in (400, 401, 404, 409, 413, 415, 422, 503)}
+STATUSES = (400, 401, 404, 408, 409, 413, 415, 422, 503)
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
+SMALL_BODY = 2**20
+"""Largest body that holds no windows, bytes."""
 JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
 
 
@@ -65,7 +69,12 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: RequestValidationError) -> Response:
-        return problem_response(request, _invalid(exc.errors()))
+        return problem_response(request, schema_problem(exc.errors()))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, exc: Exception) -> Response:
+        """The last boundary; Starlette raises it again, and Serve logs it."""
+        return problem_response(request, INTERNAL)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> Response:
@@ -105,7 +114,10 @@ def _models(app: Api) -> None:
     async def explain(request: Request) -> Response:
         """How much each feature drove a score (SHAP), beside what is usual."""
         backend = _backend()
-        return _answer(await backend.explain(await _json(request, ExplainRequest, backend.max_body)))
+        _must_be_json(content_type(request.scope))
+        with backend.budget.hold() as held:
+            data = await receive_body(request.scope, request.receive, backend.max_body, held)
+            return _answer(await backend.explain(data))
 
     @app.get("/ai/models", tags=["models"])
     async def models(request: Request) -> list[dict[str, Any]]:
@@ -134,14 +146,18 @@ def _models(app: Api) -> None:
 async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
     """The body of the answer, and its content type; nothing on the way that need not be there."""
     backend = _backend()
-    kind = _content_type(scope)
+    kind = content_type(scope)
     if kind == ARROW:
         query = checked(ArrowQuery, dict(QueryParams(scope["query_string"])))
         if query.job is None:
             raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
-        data = await _read(scope, receive, backend.max_body)
-        return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
-    return await backend.score(await _value(scope, receive, backend.max_body, also=ARROW)), b"application/json"
+        with backend.budget.hold() as held:
+            data = await receive_body(scope, receive, backend.max_body, held)
+            return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
+    _must_be_json(kind, also=ARROW)
+    with backend.budget.hold() as held:
+        data = await receive_body(scope, receive, backend.max_body, held)
+        return await backend.score(data, held), b"application/json"
 
 
 @cache
@@ -152,57 +168,19 @@ def _backend() -> Any:
     return serve.get_replica_context().servable_object
 
 
-def _content_type(scope: Scope) -> str:
-    return (header_of(scope, b"content-type") or "").partition(";")[0].strip().lower()
-
-
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The body, refused as soon as it is over the limit."""
-    too_large = int(header_of(scope, b"content-length") or 0) > limit
-    parts, size, more = [], 0, True
-    while more and not too_large:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        too_large, more = size > limit, message.get("more_body", False)
-    if too_large:
-        raise Problem(413, f"the body is larger than {limit} bytes (FORESHOCK_MAX_BODY); send fewer rows")
-    return b"".join(parts)
-
-
-async def _json(request: Request, model: type[B], limit: int) -> B:
-    return checked(model, await _value(request.scope, request.receive, limit))
-
-
-async def _value(scope: Scope, receive: Receive, limit: int, also: str | None = None) -> Any:
-    """The JSON value of the body."""
-    kind = _content_type(scope)
+def _must_be_json(kind: str, also: str | None = None) -> None:
     if kind != "application/json":
         options = "application/json" + (f" or {also}" if also else "")
         raise Problem(415, f"the content type {kind or 'of the body'!r} is not known; send {options}")
-    data = await _read(scope, receive, limit)
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as exc:
-        hint = "; NaN is not JSON: write null for a gap" if b"NaN" in data else ""
-        raise Problem(400, f"the body is not JSON: {exc}{hint}") from exc
 
 
-def checked(model: type[B], value: Any) -> B:
-    """A body or query by its schema; a Problem that says what is wrong with it."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as exc:
-        raise _invalid(exc.errors(include_url=False, include_input=False)) from exc
-
-
-def _invalid(errors: Any) -> Problem:
-    found = [{"at": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in list(errors)[:20]]
-    first = found[0]
-    return Problem(422, f"{first['at']}: {first['message']}", errors=found)
+async def _json(request: Request, model: type[B], limit: int) -> B:
+    """A small body by its schema."""
+    _must_be_json(content_type(request.scope))
+    data = await receive_body(request.scope, request.receive, min(limit, SMALL_BODY))
+    value = json_value(data)
+    refuse_repeated_keys(data, value)
+    return checked(model, value)
 
 
 def _answer(value: Any) -> Response:

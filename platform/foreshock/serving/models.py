@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,16 @@ from numpy.typing import NDArray
 from foreshock.alerts.payload import causes_json
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.runtime.loopback import stay_on_loopback
-from foreshock.serving.bodies import arrow_windows, panel_of
-from foreshock.serving.bodies.checked import milliseconds
-from foreshock.serving.schemas import WindowBody
+from foreshock.serving.bodies import (
+    arrow_windows,
+    checked,
+    json_value,
+    milliseconds,
+    panel_of,
+    plain_panel,
+    refuse_repeated_keys,
+)
+from foreshock.serving.schemas import ExplainRequest, ScoreRequest
 from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import DataError, ForeshockError, RegistryError, allowed
 from foreshock_models.panel import Panel
@@ -59,6 +67,7 @@ class ServedModels:
         self.log = get_logger("serving")
         self.registry = Registry(registry)
         self.models: dict[str, Served] = {}
+        self.room = threading.Semaphore(max(2, os.cpu_count() or 2))  # of large requests, which take memory
         self.refresh()
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not go through it again and again
@@ -79,19 +88,41 @@ class ServedModels:
             except ForeshockError as exc:
                 self.log.error("a champion cannot be served; the one before stays", job=job, error=str(exc))
 
-    def served(self, job: str) -> Served:
-        """The model of a job.
+    def served(self, job: str, *, load: bool = True) -> Served:
+        """The model of a job; one that has come just now is loaded, which takes a while, unless that is not wanted.
 
         Raises
         ------
         RegistryError
             None is served.
         """
-        if job not in self.models:
+        if load and job not in self.models:
             self.refresh()
         if job not in self.models:
             raise RegistryError(f"no model of the job {job!r} is served; {allowed(job, self.models)}")
         return self.models[job]
+
+    def asked(self, data: bytes, *, load: bool = True) -> tuple[Served, Panel, int | None]:
+        """Return model, windows and how many of their last rows a JSON body asks to be scored.
+
+        Raises
+        ------
+        Problem, DataError
+            The body, or a window in it, is wrong.
+        RegistryError
+            No model of the job is served; see `served`.
+        """
+        value = json_value(data)
+        job = value.get("job") if isinstance(value, dict) else None
+        served = self.models.get(job) if isinstance(job, str) else None
+        if served is not None:
+            panel = plain_panel(served, value, data.count(b":"))
+            if panel is not None:
+                return served, panel, value.get("last")
+        refuse_repeated_keys(data, value)
+        body = checked(ScoreRequest, value)
+        served = self.served(body.job, load=load)
+        return served, panel_of(served, body.windows), body.last
 
     def _follow(self) -> None:
         stop = threading.Event()
@@ -112,32 +143,43 @@ class Scorer(ServedModels):
 
     def score(self, job: str, panel: Panel, last: int | None = None) -> bytes:
         """The answer, as JSON: scores of every row, or of the `last` ones of each window."""
-        return score_together(self.served(job), [(panel, last)])[0]
+        with self.room:
+            return score_together(self.served(job), [(panel, last)])[0]
+
+    def score_json(self, data: bytes) -> bytes:
+        """The same for a JSON body."""
+        with self.room:
+            served, panel, last = self.asked(data)
+            return score_together(served, [(panel, last)])[0]
 
     def score_arrow(self, job: str, data: bytes, last: int | None = None) -> bytes:
         """The same for an Arrow IPC stream of windows; gives one with the scores."""
-        import pyarrow as pa
-
-        served = self.served(job)
-        windows = arrow_windows(served, data)
-        panel = windows.to_panel()
-        scores = served.detector.score(panel, since=_since(panel, last))
-        table = windows.table.select(["timestamp", *windows.labels])
-        if last is not None:
-            table = table.filter(pa.array(panel.timestamps >= _since(panel, last)[panel.codes]))
-        table = table.append_column("score", pa.array(scores.score))
-        table = table.append_column("anomaly", pa.array(scores.score >= 1.0))
-        for name, values in scores.members.items():
-            table = table.append_column(f"score_{name}", pa.array(values))
-        table = table.replace_schema_metadata({"foreshock.version": served.model.version})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return sink.getvalue().to_pybytes()
+        with self.room:
+            return _arrow_scores(self.served(job), data, last)
 
     def describe(self) -> list[dict[str, Any]]:
         """What is served."""
         return [_describe(served.model, served.detector) for served in self.models.values()]
+
+
+def _arrow_scores(served: Served, data: bytes, last: int | None) -> bytes:
+    import pyarrow as pa
+
+    windows = arrow_windows(served, data)
+    panel = windows.to_panel()
+    scores = served.detector.score(panel, since=_since(panel, last))
+    table = windows.table.select(["timestamp", *windows.labels])
+    if last is not None:
+        table = table.filter(pa.array(panel.timestamps >= _since(panel, last)[panel.codes]))
+    table = table.append_column("score", pa.array(scores.score))
+    table = table.append_column("anomaly", pa.array(scores.score >= 1.0))
+    for name, values in scores.members.items():
+        table = table.append_column(f"score_{name}", pa.array(values))
+    table = table.replace_schema_metadata({"foreshock.version": served.model.version})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def score_together(served: Served, asked: Sequence[tuple[Panel, int | None]]) -> list[bytes]:
@@ -175,6 +217,8 @@ def score_together(served: Served, asked: Sequence[tuple[Panel, int | None]]) ->
 def _since(panel: Panel, last: int | NDArray[np.int64] | None) -> NDArray[np.int64]:
     """Time of the first row of each window that is scored ``(n_entities,)``: the `last` rows of each; None: all."""
     starts, ends = panel.offsets[:-1], panel.offsets[1:]
+    if isinstance(last, int):
+        last = np.array(min(last, ALL))
     firsts: NDArray[np.int64] = panel.timestamps[starts if last is None else np.maximum(ends - last, starts)]
     return firsts
 
@@ -182,37 +226,45 @@ def _since(panel: Panel, last: int | NDArray[np.int64] | None) -> NDArray[np.int
 class Explainer(ServedModels):
     """Explains scores; apart from scorers, so that it never delays one."""
 
-    def explain(self, job: str, body: WindowBody, time: datetime | None, detector: str | None) -> dict[str, Any]:
-        served = self.served(job)
-        panel = panel_of(served, [body])
-        row = panel.n_rows - 1
-        if time is not None:
-            ms = int(milliseconds([time])[0])
-            found = np.flatnonzero(panel.timestamps == ms)
-            if len(found) == 0:
-                raise DataError(f"time: {time.isoformat()} is not a row of the window")
-            row = int(found[0])
-        model = _member(served.detector, detector)
-        explanation = model.explain(panel, [row])
-        score = model.score(panel).score[row]
-        usual = served.detector.usual(panel.rows(row, row + 1))
-        causes = causes_of(
-            panel.features, explanation.attributions[0], panel.values[row],
-            usual.expected[0], usual.lower[0], usual.upper[0],
-        )  # fmt: skip
-        return {
-            "job": job,
-            "version": served.model.version,
-            "detector": model.name,
-            "entity": panel.entities[0],
-            "time": int(panel.timestamps[row]),
-            "score": round(float(score), 4),
-            "raw": float(explanation.raw[0]),
-            "base": float(explanation.base[0]),
-            "attributions": dict(zip(panel.features, explanation.attributions[0].tolist(), strict=True)),
-            "additivity_error": float(explanation.additivity_error[0]),
-            "causes": causes_json(causes),
-        }
+    def explain(self, data: bytes) -> dict[str, Any]:
+        """The explanation that a JSON body, an `ExplainRequest`, asks for."""
+        with self.room:
+            value = json_value(data)
+            refuse_repeated_keys(data, value)
+            body = checked(ExplainRequest, value)
+            served = self.served(body.job)
+            return _explained(served, panel_of(served, [body.window]), body.time, body.detector)
+
+
+def _explained(served: Served, panel: Panel, time: datetime | None, detector: str | None) -> dict[str, Any]:
+    row = panel.n_rows - 1
+    if time is not None:
+        ms = int(milliseconds([time])[0])
+        found = np.flatnonzero(panel.timestamps == ms)
+        if len(found) == 0:
+            raise DataError(f"time: {time.isoformat()} is not a row of the window")
+        row = int(found[0])
+    model = _member(served.detector, detector)
+    explanation = model.explain(panel, [row])
+    score = model.score(panel).score[row]
+    usual = served.detector.usual(panel.rows(row, row + 1))
+    causes = causes_of(
+        panel.features, explanation.attributions[0], panel.values[row],
+        usual.expected[0], usual.lower[0], usual.upper[0],
+    )  # fmt: skip
+    return {
+        "job": served.model.job,
+        "version": served.model.version,
+        "detector": model.name,
+        "entity": panel.entities[0],
+        "time": int(panel.timestamps[row]),
+        "score": round(float(score), 4),
+        "raw": float(explanation.raw[0]),
+        "base": float(explanation.base[0]),
+        "attributions": dict(zip(panel.features, explanation.attributions[0].tolist(), strict=True)),
+        "additivity_error": float(explanation.additivity_error[0]),
+        "causes": causes_json(causes),
+    }
 
 
 def _member(detector: Detector, name: str | None) -> Detector:

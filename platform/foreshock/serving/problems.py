@@ -19,7 +19,7 @@ from foreshock_models.errors import (
     StoreError,
 )  # fmt: skip
 
-__all__ = ["Problem", "problem_of", "problem_response"]
+__all__ = ["INTERNAL", "Problem", "problem_of", "problem_response"]
 
 TYPE = "application/problem+json"
 LONGEST = 2000
@@ -37,6 +37,9 @@ class Problem(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.status, self.detail, self.errors)
+
+
+INTERNAL = Problem(500, "an error of Foreshock's own; the log of the HTTP API has its traceback")
 
 
 def _again(status: int, detail: str, errors: list[dict[str, Any]] | None) -> Problem:

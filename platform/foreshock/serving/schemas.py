@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 __all__ = [
     "ARROW", "ArrowQuery", "ExplainRequest", "ScoreRequest", "TrainRequest", "WindowBody", "body_schema",
@@ -29,16 +29,40 @@ WINDOW: dict[str, Any] = {
 }
 
 
+KEYS = 100
+"""In one object of a body; each wrong one is an error that takes memory."""
+NAMES = 10_000
+
+
+def _few(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > NAMES:
+        raise ValueError(f"{len(value)} names; at most {NAMES}")
+    return value
+
+
 class Body(BaseModel):
+    """Base of bodies: nothing that is not named, and an end to what is wrong with it."""
+
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > KEYS:
+            raise ValueError(f"{len(value)} keys in one object; allowed: {', '.join(cls.model_fields)}")
+        return value
 
 
 class WindowBody(Body):
     """Rows of one entity, in time order; a null is a gap."""
 
-    entity: str | dict[str, str] | None = Field(None, description="its labels, or the value of the only one")
-    timestamps: list[datetime] = Field(min_length=1, description="increasing; ISO 8601, or seconds since the epoch")
-    values: dict[str, list[Number | None]] = Field(
+    entity: Annotated[str | dict[str, str] | None, BeforeValidator(_few)] = Field(
+        None, description="its labels, or the value of the only one"
+    )
+    timestamps: Annotated[list[datetime], FailFast()] = Field(
+        min_length=1, description="increasing; ISO 8601, or seconds since the epoch"
+    )
+    values: Annotated[dict[str, Annotated[list[Number | None], FailFast()]], BeforeValidator(_few)] = Field(
         min_length=1, description="feature to one value per timestamp; every feature of the job"
     )
 
@@ -50,7 +74,7 @@ class ScoreRequest(Body):
         extra="forbid", json_schema_extra={"examples": [{"job": "demo", "windows": [WINDOW]}]}
     )
     job: str
-    windows: list[WindowBody] = Field(min_length=1, max_length=10_000)
+    windows: Annotated[list[WindowBody], FailFast()] = Field(min_length=1, max_length=10_000)
     last: int | None = Field(None, ge=1, description=LAST)
 
 

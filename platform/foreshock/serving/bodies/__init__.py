@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from foreshock.serving.bodies.arrow import arrow_windows
-from foreshock.serving.bodies.checked import panel_of
+from foreshock.serving.bodies.checked import milliseconds, panel_of
 from foreshock.serving.bodies.fast import plain_panel
+from foreshock.serving.bodies.text import checked, json_value, refuse_repeated_keys, schema_problem
 
-__all__ = ["arrow_windows", "panel_of", "plain_panel"]
+__all__ = [
+    "arrow_windows",
+    "checked",
+    "json_value",
+    "milliseconds",
+    "panel_of",
+    "plain_panel",
+    "refuse_repeated_keys",
+    "schema_problem",
+]  # fmt: skip

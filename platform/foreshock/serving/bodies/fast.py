@@ -27,11 +27,16 @@ DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 3
 """The days of a year before each month."""
 
 
-def plain_panel(served: Served, value: dict[str, Any]) -> Panel | None:
-    """The same of the JSON value of a `ScoreRequest`, if it is written as nearly all are; else None.
+def plain_panel(served: Served, value: dict[str, Any], n_colons: int) -> Panel | None:
+    """The panel of the JSON value of a `ScoreRequest`, if it is written as nearly all are; else None.
 
     Plain is a body with one window, one label, every time in UTC to the second, and nothing wrong. Whatever else it
     is, the schema says what: to have it look at each time and each number takes as long as to score them.
+
+    Parameters
+    ----------
+    n_colons
+        Colons in the text of the body: more than the value has are keys that are given twice.
     """
     windows, last = value.get("windows"), value.get("last")
     if not (value.keys() <= KEYS and type(windows) is list and len(windows) == 1):
@@ -63,9 +68,16 @@ def plain_panel(served: Served, value: dict[str, Any]) -> Panel | None:
         np.frombuffer(text, np.uint8), np.array(columns, dtype=np.float64), n, round(served.step * 1000),
         most_rows(n, len(features), MOST_VALUES),
     )  # fmt: skip
-    if not len(values):
+    if not len(values) or n_colons != _colons(value, window, n):
         return None
     return Panel(values, np.array([0, len(values)]), (entity,), features, steps, served.step)
+
+
+def _colons(value: dict[str, Any], window: dict[str, Any], n: int) -> int:
+    """Colons in the text of a plain body: one behind each key, two in each time, those of names."""
+    names = sum(name.count(":") for name in window["values"])
+    keys = len(value) + len(window) + len(window["values"])
+    return keys + 2 * n + names + int(window["entity"].count(":") + value["job"].count(":"))
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -53,7 +54,8 @@ def test_both_ways_of_reading_refuse_the_same_spans() -> None:
     """The short way leaves to the schema what it does not fill."""
     for minutes in (333_331, 333_332, 333_333, 333_334):
         one = window("a", 0, minutes)
-        short = plain_panel(SERVED, {"job": "demo", "windows": [one]})
+        body = {"job": "demo", "windows": [one]}
+        short = plain_panel(SERVED, body, json.dumps(body).count(":"))
         if short is None:
             with pytest.raises(DataError):
                 panel(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.serving.bodies import panel_of, plain_panel
+from foreshock.serving.bodies import panel_of
+from foreshock.serving.bodies import plain_panel as plain
 from foreshock.serving.schemas import ScoreRequest
+from foreshock_models.panel import Panel
 
 TIMES = ["2026-03-01T23:59:00Z", "2026-03-02T00:00:00Z", "2026-03-02T00:00:59Z", "2026-03-02T00:05:00Z"]
 WINDOW: dict[str, Any] = {
@@ -31,6 +34,10 @@ class Served:
     labels: tuple[str, ...] = ("instance",)
     step: float = 60.0
     detector: Any = field(default_factory=lambda: SimpleNamespace(features_in_=("memory", "cpu")))
+
+
+def plain_panel(served: Served, value: Any) -> Panel | None:
+    return plain(served, value, json.dumps(value).count(":"))
 
 
 def same(value: dict[str, Any]) -> None:
