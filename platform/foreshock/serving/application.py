@@ -33,6 +33,8 @@ SMALL = 256 * 2**10
 """Bytes of JSON that are read in the ingress itself; a longer text keeps the other requests waiting."""
 BODIES = 4
 """Bodies of the largest size that an ingress holds at a time."""
+WAITING = 200
+"""Requests that wait in an ingress for a scorer, or for an explainer; more are refused (503)."""
 LOOPBACK = "127.0.0.1"
 log = get_logger("serving")
 
@@ -186,13 +188,14 @@ def serve_application(
     options = {"num_cpus": 0}  # what always runs keeps no core from training; Ray lets each use one thread
 
     most = settings.max_replicas
-    ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=200, **_replicas(most, 16))(
+    # what is bounded in the ingress itself (large bodies, and what waits for others) must not keep Serve from
+    # passing on a look at its health
+    ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=10_000, **_replicas(most, 16))(
         serve.ingress(api())(Ingress)
     )
-    scorer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=64, **_replicas(most, 4))(Scorer)
-    explainer: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=16, **_replicas(most, 2))(
-        Explainer
-    )
+    waiting: dict[str, Any] = {"ray_actor_options": options, "max_queued_requests": WAITING}
+    scorer: Any = serve.deployment(max_ongoing_requests=64, **waiting, **_replicas(most, 4))(Scorer)
+    explainer: Any = serve.deployment(max_ongoing_requests=16, **waiting, **_replicas(most, 2))(Explainer)
     with _start_errors():
         serve.start(http_options={"host": LOOPBACK if behind_proxy else settings.host, "port": settings.port})
         safe = settings.model_copy(update={"api_token": None})

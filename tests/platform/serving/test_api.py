@@ -24,6 +24,8 @@ from foreshock_pipelines.registry import Registry
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TOKEN = "a-token-for-the-tests"
+MAX_BODY = 16 * 2**20
+ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def api(ray_cluster: None, trained: Any, tmp_path_factory: pytest.TempPathFactor
         port = s.getsockname()[1]
     settings: Settings = load_settings(
         home=tmp_path_factory.mktemp("home"), registry_uri=str(trained.registry), api_token=TOKEN, port=port,
-        max_body=200_000,
+        max_body=MAX_BODY,
     )  # fmt: skip
     token, new = serve_application(settings, {"small": trained.job}, {"small": trained.file})
     assert (token, new) == (TOKEN, False)
@@ -205,7 +207,7 @@ def test_nan_is_refused_and_null_is_a_gap(api: httpx.Client, trained: Any) -> No
     assert api.post("/ai/score", json=good).status_code == 200
     bad = '{"job": "small", "windows": [{"timestamps": [60], "values": {"cpu": [NaN]}}]}'
     response = api.post("/ai/score", content=bad, headers={"content-type": "application/json"})
-    assert "write null for a gap" in problem(response, 400)
+    assert "write null for a gap" in problem(response, 422)
 
 
 def test_a_wrong_content_type_is_415(api: httpx.Client) -> None:
@@ -213,14 +215,110 @@ def test_a_wrong_content_type_is_415(api: httpx.Client) -> None:
 
 
 def test_a_body_over_the_limit_is_413(api: httpx.Client) -> None:
-    content = b'{"job": "' + b"x" * 300_000
+    content = b'{"job": "' + b"x" * MAX_BODY
     response = api.post("/ai/score", content=content, headers={"content-type": "application/json"})
-    assert "200000 bytes" in problem(response, 413)
+    assert f"{MAX_BODY} bytes" in problem(response, 413)
 
 
-def test_a_damaged_arrow_body_is_422(api: httpx.Client) -> None:
-    headers = {"content-type": "application/vnd.apache.arrow.stream"}
-    problem(api.post("/ai/score?job=small", content=b"not arrow", headers=headers), 422)
+def arrow(trained: Any, rows: int, *, step: int = 60_000, **changed: Any) -> bytes:
+    """A stream of one entity, with another column here and there."""
+    columns: dict[str, Any] = {
+        "timestamp": pa.array(range(0, rows * step, step)).cast(pa.timestamp("ms", "UTC")),
+        "instance": pa.array(["host-01"] * rows),
+    }
+    columns |= {name: pa.array([0.5] * rows) for name in trained.windows.features}
+    table = pa.table(columns | changed)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def replicas() -> set[int]:
+    return {p.pid for p in psutil.process_iter() if p.name().startswith("ray::ServeReplica:foreshock")}
+
+
+def test_arrow_bodies_that_are_wrong_are_422_and_bring_down_nobody(api: httpx.Client, trained: Any) -> None:
+    before = replicas()
+    assert len(before) == 3
+    good = arrow(trained, 3, instance=pa.array(["aXqZ1", "bXqZ2", "cXqZ3"]))
+    offsets = bytes(pa.array([0, 5, 10, 15], pa.int32()).buffers()[1])[:16]
+    lie = bytes(pa.array([0, 5, 10, 2**31 - 1], pa.int32()).buffers()[1])[:16]
+    assert offsets in good
+    for data in (
+        b"not arrow",
+        good.replace(offsets, lie),
+        arrow(trained, 2, step=2**40),
+        arrow(trained, 2, timestamp=pa.array([0, None], pa.timestamp("ms"))),
+        arrow(trained, 2, timestamp=pa.array([1.0, 2.0])),
+        arrow(trained, 2, instance=pa.array([{"a": 1}] * 2)),
+        arrow(trained, 2, cpu=pa.array([[1.0]] * 2)),
+    ):
+        problem(api.post("/ai/score?job=small&last=1", content=data, headers=ARROW), 422)
+    assert api.post("/ai/score?job=small&last=99999999999999999999", content=good, headers=ARROW).is_success
+    assert replicas() == before
+
+
+def test_bodies_and_answers_over_four_mebibytes_are_as_others(api: httpx.Client, trained: Any) -> None:
+    """More than gRPC sends by default, from one replica to another and back."""
+    rows = 180_000
+    data = arrow(trained, rows)
+    assert 4 * 2**20 < len(data) < MAX_BODY
+    response = api.post("/ai/score?job=small", content=data, headers=ARROW).raise_for_status()
+    assert pa.ipc.open_stream(response.content).read_all().num_rows == rows
+    window = {
+        "entity": "host-01",
+        "timestamps": list(range(0, rows * 60, 60)),
+        "values": {f: [0.5123] * rows for f in trained.windows.features},
+    }
+    response = api.post("/ai/score", json={"job": "small", "windows": [window]}).raise_for_status()
+    assert len(response.request.content) > 4 * 2**20 < len(response.content)
+    assert len(response.json()["windows"][0]["score"]) == rows
+    short = {**window, "values": window["values"] | {"cpu": [[]]}}
+    problem(api.post("/ai/score", json={"job": "small", "windows": [short]}), 422)
+    problem(api.post("/ai/score", json={"job": "nope", "windows": [window]}), 404)
+    assert api.post("/ai/explain", json={"job": "small", "window": window}).raise_for_status().json()["causes"]
+
+
+@contextmanager
+def unfinished(api: httpx.Client, count: int, *, token: str = TOKEN) -> Iterator[None]:
+    """Connections that begin a request and go no further: in its headers, before its body, and within it."""
+    head = f"POST /ai/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+    rest = "Content-Type: application/json\r\nContent-Length: 5000000\r\n\r\n"
+    begun = [head, head + rest, head + rest + '{"job": "sm', head + rest + "x" * 100_000]
+    opened = []
+    try:
+        for i in range(count):
+            opened.append(socket.create_connection((api.base_url.host, api.base_url.port)))
+            opened[-1].sendall(begun[i % len(begun)].encode())
+        yield
+    finally:
+        for one in opened:
+            one.close()
+
+
+@pytest.mark.parametrize("token", [TOKEN, "wrong"])
+def test_requests_that_are_never_finished_hold_up_nobody(
+    api: httpx.Client, window: dict[str, Any], token: str
+) -> None:
+    with unfinished(api, 400, token=token):
+        for _ in range(5):
+            began = time.monotonic()
+            with httpx.Client(base_url=api.base_url, headers=api.headers, timeout=60) as fresh:
+                assert fresh.get("/healthz").status_code == 200
+                body = {"job": "small", "windows": [window], "last": 1}
+                assert fresh.post("/ai/score", json=body).status_code == 200
+            assert time.monotonic() - began < 5
+
+
+def test_a_body_that_does_not_come_is_408(api: httpx.Client) -> None:
+    def slow() -> Iterator[bytes]:
+        yield b'{"job": '
+        time.sleep(12)
+        yield b'"small"}'
+
+    with suppress(httpx.RemoteProtocolError, httpx.WriteError):  # the connection may be closed while it is sent
+        problem(api.post("/ai/explain", content=slow(), headers={"content-type": "application/json"}), 408)
 
 
 def test_an_unknown_alert_is_404(api: httpx.Client) -> None:
