@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from foreshock.serving.auth import OPEN_PATHS
 from foreshock.serving.problems import INTERNAL, Problem, problem_of, problem_response
@@ -40,6 +40,9 @@ class Api(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await super().__call__(scope, receive, send)
+        if scope["type"] == "http" and has_body(scope):
+            answer = _Answer(receive, send)
+            receive, send = answer.receive, answer.send
         if not self.admits(scope["path"], header_of(scope, b"authorization")):
             if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
                 return await send({"type": "websocket.close", "code": 1008})
@@ -73,6 +76,34 @@ class Api(FastAPI):
                     operation["security"] = []
             self.openapi_schema = document
         return self.openapi_schema
+
+
+class _Answer:
+    """Ends the connection of a request that is answered before its body has been read.
+
+    Its client may go on sending for as long as it likes; what it sends is read by nobody, and holds a connection.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.read = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.read = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if not self.read and message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await self._send(message)
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a request says that it has a body."""
+    if header_of(scope, b"transfer-encoding") is not None:
+        return True
+    return (header_of(scope, b"content-length") or "0") != "0"
 
 
 def header_of(scope: Scope, name: bytes) -> str | None:
