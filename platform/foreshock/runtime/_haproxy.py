@@ -1,8 +1,9 @@
 """Start HAProxy on loopback: run by Ray Serve in its place (``RAY_SERVE_HAPROXY_BINARY_PATH``).
 
-Ray writes a configuration whose statistics listen on all interfaces, and whose control socket anybody may use.
-This narrows both in the file, opens the port of the API on the address that FORESHOCK_HOST names, and becomes
-HAProxy. Only the standard library is imported: it runs at each change of a replica.
+Ray writes a configuration whose statistics listen on all interfaces, whose control socket anybody may use, and
+which waits for a client as long as it likes. This narrows the first two in the file, opens the port of the API on
+the address that FORESHOCK_HOST names, bounds the time of a client, and becomes HAProxy. Only the standard library
+is imported: it runs at each change of a replica.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 
 HOST = "FORESHOCK_PROXY_HOST"
 BINARY = "FORESHOCK_PROXY_BINARY"
+HEADERS, SILENCE = 5, 30
 
 
 def narrowed(config: str, host: str) -> str:
@@ -27,11 +29,31 @@ def narrowed(config: str, host: str) -> str:
     )
 
 
+def limited(config: str) -> str:
+    """The configuration with limits on the time that a client may take.
+
+    Headers have `HEADERS` seconds in all, however they are spread; a client that is to send or to take something
+    has `SILENCE` seconds for each piece of it. The application bounds the time of a body as a whole.
+
+    Raises
+    ------
+    SystemExit
+        The configuration is not as expected: without its limits, HAProxy does not start.
+    """
+    config, silences = re.subn(r"^( +timeout client) \S+$", rf"\1 {SILENCE}s", config, flags=re.M)
+    config, headers = re.subn(
+        r"^(defaults\n( +)mode http\n)", rf"\1\2timeout http-request {HEADERS}s\n", config, flags=re.M
+    )
+    if (silences, headers) != (1, 1):
+        raise SystemExit("[ALERT] the time limits of clients cannot be set: this version of Ray is not known")
+    return config
+
+
 def main() -> None:
-    """Narrow the file after ``-f``, and become HAProxy."""
+    """Narrow and limit the file after ``-f``, and become HAProxy."""
     path = sys.argv[sys.argv.index("-f") + 1]
     with open(path) as file:
-        config = narrowed(file.read(), os.environ[HOST])
+        config = limited(narrowed(file.read(), os.environ[HOST]))
     with open(path, "w") as file:
         file.write(config)
     binary = os.environ[BINARY]

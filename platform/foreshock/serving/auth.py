@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from foreshock.runtime.home import kept_secret
 from foreshock.settings import Settings
 from foreshock_models.errors import ConfigError
 
@@ -70,7 +69,7 @@ def api_token(settings: Settings) -> tuple[str, bool]:
     path = settings.home / FILE
     with _explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = _write_new(path)
+        _, new = kept_secret(path)
     return _kept(path), new
 
 
@@ -114,22 +113,3 @@ def _usable(token: str, origin: str, hint: str) -> str:
             f"ASCII, without spaces or line breaks; or {hint}"
         )
     return token
-
-
-def _write_new(path: Path) -> bool:
-    """Write a token into a file, unless there is one, and return whether it did; nobody ever reads half of it."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(part, path)
-    except FileExistsError:  # somebody else was first
-        return False
-    except OSError:  # a filesystem without hard links
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return True

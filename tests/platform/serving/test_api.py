@@ -311,6 +311,36 @@ def test_requests_that_are_never_finished_hold_up_nobody(
             assert time.monotonic() - began < 5
 
 
+def test_a_client_that_trickles_is_cut_off(api: httpx.Client) -> None:
+    """However it spreads its headers or its body, with or without a token."""
+    head = "POST /ai/explain HTTP/1.1\r\nHost: x\r\n"
+    rest = "Content-Type: application/json\r\nContent-Length: 5000000\r\n\r\n"
+
+    def seconds(begun: str, each: bytes) -> float:
+        with socket.create_connection((api.base_url.host, api.base_url.port)) as one:
+            began = time.monotonic()
+            one.settimeout(1)
+            one.sendall(begun.encode())
+            with suppress(ConnectionError):
+                while time.monotonic() - began < 60:
+                    with suppress(TimeoutError):
+                        while one.recv(4096):
+                            pass
+                        break
+                    one.sendall(each)
+            return time.monotonic() - began
+
+    token = f"Authorization: Bearer {TOKEN}\r\n"
+    with ThreadPoolExecutor(4) as pool:
+        headers = pool.submit(seconds, head, b"X-More: x\r\n")
+        unknown = pool.submit(seconds, head + rest, b" ")
+        unread = pool.submit(seconds, head.replace("/ai/explain", "/ai/train/x") + token + rest, b" ")
+        body = pool.submit(seconds, head + token + rest, b" ")
+    assert headers.result() < 12
+    assert max(unknown.result(), unread.result()) < 5
+    assert body.result() < 20
+
+
 def test_a_body_that_does_not_come_is_408(api: httpx.Client) -> None:
     def slow() -> Iterator[bytes]:
         yield b'{"job": '
