@@ -167,7 +167,7 @@ def http_page() -> str:
 
 def endpoints() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Method, path and operation of each endpoint."""
-    from foreshock.serving.ingress import api
+    from foreshock.api.routes import api
 
     for path, operations in api().openapi()["paths"].items():
         for method, operation in operations.items():

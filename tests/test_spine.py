@@ -56,8 +56,8 @@ def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
 ) -> None:
     import ray
 
-    from foreshock.actors import NAMESPACE
-    from foreshock.schedule.conductor import Plan, Replay, start_conductor
+    from foreshock.runtime.actors import NAMESPACE
+    from foreshock.runtime.control_loop import Plan, Replay, start_conductor
     from foreshock.store import open_store
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.train import train
@@ -119,7 +119,7 @@ def served_score(job: Any, folder: Path, at_ms: int) -> float:
     """The score at a time, of rows read from the job's source and sent to the HTTP API."""
     from ray import serve
 
-    from foreshock.serving.application import serve_application
+    from foreshock.api.app import serve_application
     from foreshock.settings import load_settings
     from foreshock_pipelines.sources import open_source
 

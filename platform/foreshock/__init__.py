@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from foreshock import plot
-    from foreshock.budget_check import check_budget
-    from foreshock.fetching import fetch
-    from foreshock.forecasting import forecast
+    from foreshock.notebook.budget_check import check_budget
+    from foreshock.notebook.fetching import fetch
+    from foreshock.notebook.forecasting import forecast
     from foreshock_models.calibration.budget import Budget
     from foreshock_models.detectors import LSTM, VAE, Discord, Ensemble, IForest, PyOD, Subspace
     from foreshock_models.errors import ForeshockError
@@ -81,10 +81,10 @@ _HOME = {
     "Windows": "foreshock_pipelines.datasets.windows",
     "backtest": "foreshock_pipelines.jobs.backtest",
     "capacity": "foreshock_pipelines.jobs.forecast",
-    "check_budget": "foreshock.budget_check",
+    "check_budget": "foreshock.notebook.budget_check",
     "demo_fleet": "foreshock_pipelines.datasets.demo",
-    "fetch": "foreshock.fetching",
-    "forecast": "foreshock.forecasting",
+    "fetch": "foreshock.notebook.fetching",
+    "forecast": "foreshock.notebook.forecasting",
     "load_job": "foreshock_pipelines.jobfile",
     "time_to_exhaustion": "foreshock_models.forecasters",
     "train": "foreshock_pipelines.jobs.train",

@@ -14,7 +14,7 @@ from tests.bench.harness import Row, Size, per_second, race, seconds
 from tests.bench.inputs import fleet
 from tests.servers import servers
 
-from foreshock.alerts.engine import Engine
+from foreshock.alerts.pipeline import Engine
 from foreshock.store import open_store
 from foreshock_models.detectors import Ensemble
 from foreshock_models.panel import Panel

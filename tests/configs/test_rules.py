@@ -13,12 +13,12 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.servers.servers import need
 
-from foreshock.alerts.delivery import Deliverer
-from foreshock.schedule.measures import Measures
-from foreshock.schedule.runs import Run
+from foreshock.api.exposition import render
+from foreshock.notify.delivery import Deliverer
+from foreshock.runs.model import Run
+from foreshock.runtime.metrics import Measures
+from foreshock.scoring.remote_write import METRICS
 from foreshock.scoring.report import PassReport, WriteStats
-from foreshock.scoring.writing import METRICS
-from foreshock.serving.metrics import render
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import load_jobs
 

@@ -19,13 +19,13 @@ def loaded(code: str) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("module", ["schedule.conductor", "alerts.actor", "scoring.worker"])
+@pytest.mark.parametrize("module", ["runtime.control_loop", "runtime.alert_actor", "scoring.worker"])
 def test_what_only_schedules_or_alerts_loads_no_models(module: str) -> None:
     assert not loaded(f"import foreshock.{module}")
 
 
 def test_what_serves_loads_nothing_that_trains() -> None:
-    assert not loaded("import foreshock.serving.application") & HEAVY
+    assert not loaded("import foreshock.api.app") & HEAVY
 
 
 @pytest.mark.parametrize("command", ["--help", "alerts list", "models list", "runs list", "config schema"])

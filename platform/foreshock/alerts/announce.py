@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.holding import SilenceIndex
 from foreshock.alerts.payload import alert_payload, iso
-from foreshock.alerts.silences import Silence
 from foreshock.logs import get_logger
-from foreshock.store.silences import StoredSilences
+from foreshock.silences.index import SilenceIndex
+from foreshock.silences.model import Silence
+from foreshock.silences.repository import StoredSilences
 from foreshock.store.store import Alert, Store
 
 __all__ = ["EVERY", "LAPSES", "Announcer", "Change"]

@@ -98,7 +98,7 @@ def alerts_show(alert: AlertId, as_json: AsJson = False) -> None:
 @alerts.command("ack")
 def alerts_ack(alert: AlertId, by: By, why: Why = "") -> None:
     """Say that you take care of it."""
-    from foreshock.alerts.life import acknowledge
+    from foreshock.alerts.service import acknowledge
 
     store = the_store()
     done = acknowledge(store, _id(store, alert), who=by, why=why, now_ms=_now_ms(), url=_url())
@@ -108,7 +108,7 @@ def alerts_ack(alert: AlertId, by: By, why: Why = "") -> None:
 @alerts.command("resolve")
 def alerts_resolve(alert: AlertId, by: By, why: Why = "") -> None:
     """End it; it stays so while the same episode goes on, unless that becomes critical."""
-    from foreshock.alerts.life import resolve
+    from foreshock.alerts.service import resolve
 
     store = the_store()
     done = resolve(store, _id(store, alert), who=by, why=why, now_ms=_now_ms(), url=_url())
@@ -137,10 +137,10 @@ def alerts_silence(
     as_json: AsJson = False,
 ) -> None:
     """Hold back alerts for a time, once or again and again; see also: foreshock silences."""
-    from foreshock.alerts.matchers import Matcher
-    from foreshock.alerts.reach import reach
-    from foreshock.alerts.silences import declare
-    from foreshock.store.silences import StoredSilences
+    from foreshock.silences.matchers import Matcher
+    from foreshock.silences.model import declare
+    from foreshock.silences.reach import reach
+    from foreshock.silences.repository import StoredSilences
     from foreshock_models.errors import ConfigError
     from foreshock_pipelines.prometheus.labels import exported_labels
 
@@ -189,7 +189,7 @@ def alerts_feedback(
     why: Why = "",
 ) -> None:
     """Say whether an alert was right; the detector learns from it at once."""
-    from foreshock.alerts import feedback
+    from foreshock.feedback import service as feedback
     from foreshock_models.errors import ConfigError
 
     if [false, true, exclude is not None, undo].count(True) != 1:

@@ -32,7 +32,7 @@ def validate(
     Notifiers are made, and the files of secrets, certificates and labels must be there. With --online, the source
     must answer, and each query must give one series for each entity; the exit code is 1 if one does not.
     """
-    from foreshock.schedule.checks import load_checked
+    from foreshock.runtime.checks import load_checked
     from foreshock_models.errors import ConfigError, JobError
     from foreshock_pipelines.jobfile import load_files
 

@@ -19,10 +19,10 @@ from foreshock.cli.options import settings_for_ray
 from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
+    from foreshock.runtime.start import Running
     from foreshock.settings import Settings
     from foreshock.store import Store
     from foreshock.store.store import Alert
-    from foreshock.up import Running
     from foreshock_pipelines.datasets.demo import Incident
     from foreshock_pipelines.datasets.windows import Windows
     from foreshock_pipelines.jobfile import Job
@@ -44,12 +44,12 @@ def demo(
     """Make a fleet with incidents, train on it, serve, and replay its last hours."""
     began = time.perf_counter()
     base = settings_for_ray(port=port)
+    from foreshock.api.authentication import present_token
     from foreshock.cli.up import wait_for_stop
+    from foreshock.runtime.control_loop import Replay
     from foreshock.runtime.home import open_home
-    from foreshock.schedule.conductor import Replay
-    from foreshock.serving.auth import present_token
+    from foreshock.runtime.start import bring_up, ray_cluster
     from foreshock.store import open_store
-    from foreshock.up import bring_up, ray_cluster
     from foreshock_pipelines.datasets.demo import demo_fleet
     from foreshock_pipelines.jobs.train import train
     from foreshock_pipelines.registry import Registry

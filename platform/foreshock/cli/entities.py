@@ -19,7 +19,7 @@ app.add_typer(group, name="entities")
 @group.command("list")
 def entities_list(job: OptionalJob = None, as_json: AsJson = False) -> None:
     """Entities: when they were seen, and whether they are calm, pending, anomalous or absent."""
-    from foreshock.alerts.entities import entities
+    from foreshock.entities.service import entities
 
     found = entities(the_store(), job)
     if as_json:
@@ -43,7 +43,7 @@ def entities_forget(
     why: Why = "",
 ) -> None:
     """Miss them no more: what is remembered of them goes, their alerts are resolved."""
-    from foreshock.alerts.life import forget
+    from foreshock.alerts.service import forget
     from foreshock.settings import load_settings
 
     now, url = round(time.time() * 1000), load_settings().url

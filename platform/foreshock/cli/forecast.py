@@ -48,7 +48,7 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """Forecast every feature of every entity, with intervals and backtest errors."""
-    from foreshock.schedule.forecast import summary, write_back
+    from foreshock.forecasts.service import summary, write_back
 
     if output is not None and output.suffix not in (".parquet", ".csv"):
         raise typer.BadParameter(f"{output}: the file is named *.parquet or *.csv", param_hint="--output")
@@ -127,8 +127,8 @@ def _forecast(
 ) -> tuple[Job, ForecastReport]:
     """Read the history of a job and forecast it, with progress."""
     settings = settings_for_ray()
-    from foreshock.schedule.forecast import read_history
-    from foreshock.up import ray_cluster
+    from foreshock.forecasts.service import read_history
+    from foreshock.runtime.start import ray_cluster
     from foreshock_models.forecasters import find
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.forecast import forecast_windows
@@ -151,7 +151,7 @@ def _forecast(
 
 
 def _keep(job: Job, report: ForecastReport) -> list[str]:
-    from foreshock.schedule.forecast import keep
+    from foreshock.forecasts.service import keep
     from foreshock.settings import load_settings
     from foreshock.store import open_store
 
@@ -165,8 +165,8 @@ def _keep(job: Job, report: ForecastReport) -> list[str]:
 
 
 def _series(report: ForecastReport) -> list[dict[str, Any]]:
-    from foreshock.schedule.forecast import rows_of
-    from foreshock.serving.predictions import prediction
+    from foreshock.api.routers.forecasts import prediction
+    from foreshock.forecasts.service import rows_of
 
     return [prediction(one) for one in rows_of(report) if not one.skipped]
 

@@ -66,9 +66,9 @@ def train(
 ) -> None:
     """Train the detectors of a job and publish them as its champion."""
     settings = settings_for_ray()
-    from foreshock.alerts.feedback import exclusions
+    from foreshock.feedback.service import exclusions
+    from foreshock.runtime.start import ray_cluster
     from foreshock.store import open_store
-    from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.estimate import check_memory, estimate
     from foreshock_pipelines.jobs.train import train as run

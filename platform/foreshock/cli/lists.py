@@ -71,8 +71,8 @@ def rollback(job: JobName) -> None:
 @runs.command("list")
 def runs_list(job: OptionalJob = None, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Runs, the newest first."""
-    from foreshock.serving.ingress import run_json
-    from foreshock.store.runs import StoredRuns
+    from foreshock.api.routes import run_json
+    from foreshock.runs.repository import StoredRuns
 
     found = StoredRuns(the_store()).recent(job=job, limit=limit)
     if as_json:
@@ -85,9 +85,9 @@ def runs_list(job: OptionalJob = None, limit: Limit = 20, as_json: AsJson = Fals
 @runs.command("show")
 def runs_show(run: RunId) -> None:
     """State, log and result of a run, as JSON."""
-    from foreshock.serving.ingress import run_json
+    from foreshock.api.routes import run_json
+    from foreshock.runs.repository import StoredRuns
     from foreshock.store.ids import find_id
-    from foreshock.store.runs import StoredRuns
 
     store = the_store()
     show_json(run_json(StoredRuns(store).get(find_id(store, "run", run))))
@@ -98,8 +98,8 @@ def runs_cancel(run: RunId) -> None:
     """Stop a run at its next step; nothing half-done is published."""
     from datetime import UTC, datetime
 
+    from foreshock.runs.repository import StoredRuns
     from foreshock.store.ids import find_id
-    from foreshock.store.runs import StoredRuns
 
     store = the_store()
     found = find_id(store, "run", run)

@@ -31,7 +31,7 @@ def _jobs(paths: list[Path]) -> dict[str, Job]:
 @schedule.command("list")
 def schedule_list(config: Paths, as_json: AsJson = False) -> None:
     """When each run is due next, if nothing runs now."""
-    from foreshock.schedule.runs import KINDS
+    from foreshock.runs.model import KINDS
     from foreshock_pipelines.jobfile.cron import next_due, parse_schedule
 
     now = datetime.now(UTC)
@@ -69,7 +69,7 @@ def schedule_export(
     """
     import yaml
 
-    from foreshock.schedule.kuberay import ray_cron_jobs
+    from foreshock.runs.kuberay import ray_cron_jobs
     from foreshock_models.errors import ConfigError
 
     if not kubernetes:

@@ -21,7 +21,7 @@ def silences_list(
     over: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False, as_json: AsJson = False
 ) -> None:
     """Silences, in the order of their ends."""
-    from foreshock.store.silences import StoredSilences
+    from foreshock.silences.repository import StoredSilences
 
     now = round(time.time() * 1000)
     found = [s.as_json(now) for s in StoredSilences(the_store()).since(0 if over else now)]
@@ -45,8 +45,8 @@ def silences_end(
     silence: Annotated[str, typer.Argument(help="Id of a silence, or its beginning.")], by: By
 ) -> None:
     """Let a silence end now; what it held back and still lasts is sent."""
+    from foreshock.silences.repository import StoredSilences
     from foreshock.store.ids import find_id
-    from foreshock.store.silences import StoredSilences
 
     store = the_store()
     found = find_id(store, "silence", silence)

@@ -41,10 +41,10 @@ def tune(
 ) -> None:
     """Search settings on known or planted anomalies; publish the best as challenger. Goes on where it was left."""
     settings = settings_for_ray()
-    from foreshock.alerts.feedback import exclusions
-    from foreshock.alerts.known import known_anomalies
+    from foreshock.feedback.labels import known_anomalies
+    from foreshock.feedback.service import exclusions
+    from foreshock.runtime.start import ray_cluster
     from foreshock.store import open_store
-    from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.tune import tune as run
     from foreshock_pipelines.registry import Registry

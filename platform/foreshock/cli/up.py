@@ -15,8 +15,8 @@ from foreshock.cli.options import settings_for_ray
 from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
+    from foreshock.runtime.start import Running
     from foreshock.settings import Settings
-    from foreshock.up import Running
     from foreshock_pipelines.jobfile import Job
 
 Paths = Annotated[list[Path], typer.Option("--config", "-c", help="Job files, or folders of them.")]
@@ -38,8 +38,8 @@ def serve(config: Paths, host: Host = None, port: Port = None) -> None:
 
 def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
     settings = settings_for_ray(host=host, port=port)
-    from foreshock.serving.auth import present_token
-    from foreshock.up import bring_up, ray_cluster
+    from foreshock.api.authentication import present_token
+    from foreshock.runtime.start import bring_up, ray_cluster
 
     present_token(settings)  # a wrong one is told before anything starts
     jobs, files = jobs_of(config)
@@ -53,7 +53,7 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
 
 def jobs_of(paths: list[Path]) -> tuple[dict[str, Job], dict[str, Path]]:
     """Jobs of files and folders, and the file of each; a link stays one, for what it leads to may be replaced."""
-    from foreshock.schedule.checks import load_runnable
+    from foreshock.runtime.checks import load_runnable
     from foreshock_pipelines.jobfile import load_files
 
     found = load_files(paths, load=load_runnable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshock.notify.notifiers import (
+from foreshock.notify.registry import (
     NOTIFIERS,
     Notifier,
     RepeatingNotifier,

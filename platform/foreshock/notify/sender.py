@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foreshock.notify.notifiers import Notifier, RepeatingNotifier, make_notifier
+from foreshock.notify.registry import Notifier, RepeatingNotifier, make_notifier
 from foreshock.notify.secrets import masked
 from foreshock_models.errors import ForeshockError, NotificationRefused
 from foreshock_pipelines.jobfile import NotifierConfig

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.scoring.latest import Latest
+from foreshock.scoring.remote_write import ScoreWriter, blocks_of
 from foreshock.scoring.report import PassReport
-from foreshock.scoring.writing import ScoreWriter, blocks_of
 from foreshock.store.store import ScorerState
 from foreshock_models.policy import Policy
 from foreshock_models.state import State

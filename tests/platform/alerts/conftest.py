@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.engine import Engine
+from foreshock.alerts.pipeline import Engine
+from foreshock.notify.delivery import Deliverer
 from foreshock.store import open_store
 from foreshock.store.tables import metadata
 from foreshock_models.errors import NotifyError

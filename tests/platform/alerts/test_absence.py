@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from foreshock.alerts.engine import Engine
+from foreshock.alerts.pipeline import Engine
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 

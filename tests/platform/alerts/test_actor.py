@@ -20,9 +20,9 @@ import pytest
 from tests.servers import servers
 from tests.servers.servers import free_port
 
-from foreshock.actors import NAMESPACE, alert_actor, score_worker
-from foreshock.alerts.engine import Engine
-from foreshock.schedule.conductor import Plan, Replay, start_conductor
+from foreshock.alerts.pipeline import Engine
+from foreshock.runtime.actors import NAMESPACE, alert_actor, score_worker
+from foreshock.runtime.control_loop import Plan, Replay, start_conductor
 from foreshock.store import open_store
 from foreshock_models.policy import Policy, rows_processed
 from foreshock_models.state import State

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.engine import Engine
-from foreshock.alerts.matchers import parse_matcher
-from foreshock.alerts.silences import Silence
-from foreshock.store.silences import StoredSilences
+from foreshock.alerts.pipeline import Engine
+from foreshock.notify.delivery import Deliverer
+from foreshock.silences.matchers import parse_matcher
+from foreshock.silences.model import Silence
+from foreshock.silences.repository import StoredSilences
 from foreshock_models.errors import StateError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored

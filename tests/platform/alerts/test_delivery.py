@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from foreshock.alerts import notifier_queue
 from foreshock.alerts.announce import EVERY
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.engine import Engine
+from foreshock.alerts.pipeline import Engine
+from foreshock.notify import queue as notifier_queue
+from foreshock.notify.delivery import Deliverer
 from foreshock.notify.sender import LONGEST_PAUSE
 from foreshock.store import Store, open_store
 from foreshock.store import tables as t

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.engine import Engine
+from foreshock.alerts.pipeline import Engine
+from foreshock.notify.delivery import Deliverer
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.alerts.engine import Engine
-from foreshock.alerts.feedback import confirmed, exclusions, give, tolerances, undo
-from foreshock.alerts.matchers import parse_matcher
-from foreshock.alerts.silences import Silence
+from foreshock.alerts.pipeline import Engine
+from foreshock.feedback.service import confirmed, exclusions, give, tolerances, undo
+from foreshock.silences.matchers import parse_matcher
+from foreshock.silences.model import Silence
+from foreshock.silences.repository import StoredSilences
 from foreshock.store import open_store
-from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError, StateError
 from foreshock_models.panel import Panel

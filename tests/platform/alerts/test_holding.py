@@ -8,9 +8,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.alerts.holding import SilenceIndex
-from foreshock.alerts.matchers import Matcher, parse_matcher
-from foreshock.alerts.silences import Silence
+from foreshock.silences.index import SilenceIndex
+from foreshock.silences.matchers import Matcher, parse_matcher
+from foreshock.silences.model import Silence
 from foreshock.store.store import Alert
 
 ALERT = Alert(

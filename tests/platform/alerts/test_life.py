@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.engine import Engine
-from foreshock.alerts.life import acknowledge, forget, resolve
+from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.service import acknowledge, forget, resolve
+from foreshock.notify.delivery import Deliverer
 from foreshock.store.store import Alert
 from foreshock_models.errors import StateError, StoreError
 from foreshock_pipelines.jobfile import Job

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.alerts.matchers import LONGEST, Matcher, parse_matcher
+from foreshock.silences.matchers import LONGEST, Matcher, parse_matcher
 from foreshock_models.errors import ConfigError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.alerts.engine import Engine
-from foreshock.alerts.predicted import take_forecasts
+from foreshock.alerts.pipeline import Engine
+from foreshock.forecasts.exhaustion import take_forecasts
+from foreshock.forecasts.repository import SeriesForecast
 from foreshock.store import open_store
-from foreshock.store.forecasts import SeriesForecast
 from foreshock_pipelines.jobfile import Job, parse_job
 
 HOUR = 3_600_000

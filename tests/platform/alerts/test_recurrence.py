@@ -11,7 +11,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreshock.alerts.recurrence import MOST_WINDOWS, begins
+from foreshock.silences.recurrence import MOST_WINDOWS, begins
 from foreshock_models.errors import ConfigError
 
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from foreshock.alerts.matchers import parse_matcher
-from foreshock.alerts.silences import Silence, check_silence
+from foreshock.silences.matchers import parse_matcher
+from foreshock.silences.model import Silence, check_silence
 from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.engine import Engine
-from foreshock.alerts.life import resolve
-from foreshock.alerts.matchers import parse_matcher
-from foreshock.alerts.silences import Silence
-from foreshock.alerts.upkeep import Upkeep
+from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.service import resolve
+from foreshock.notify.delivery import Deliverer
+from foreshock.runtime.maintenance import Upkeep
+from foreshock.silences.matchers import parse_matcher
+from foreshock.silences.model import Silence
+from foreshock.silences.repository import StoredSilences
 from foreshock.store.retention import Retention
-from foreshock.store.silences import StoredSilences
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 

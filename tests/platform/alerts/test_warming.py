@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.alerts.engine import Engine
-from foreshock.alerts.entities import entities
+from foreshock.alerts.pipeline import Engine
+from foreshock.entities.service import entities
 from foreshock.store import open_store
 from foreshock_models.kernels.compiled.calibration import WARM_UP_ROWS
 from foreshock_pipelines.registry import Registry

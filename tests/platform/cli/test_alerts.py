@@ -13,8 +13,8 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from foreshock.cli.app import _load_commands, app
+from foreshock.silences.repository import StoredSilences
 from foreshock.store import open_store
-from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert
 
 NOW = round(time.time() * 1000)

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from foreshock.alerts.matchers import Matcher
-from foreshock.alerts.silences import Silence
-from foreshock.schedule.runs import Run
+from foreshock.runs.model import Run
+from foreshock.runs.repository import StoredRuns
+from foreshock.silences.matchers import Matcher
+from foreshock.silences.model import Silence
+from foreshock.silences.repository import StoredSilences
 from foreshock.store import open_store
-from foreshock.store.runs import StoredRuns
-from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert, ScorerState
 from foreshock_models.state import State
 

@@ -16,15 +16,15 @@ import pytest
 from tests.servers import servers
 
 from foreshock.alerts.announce import Announcer, Change
-from foreshock.alerts.delivery import Deliverer
-from foreshock.alerts.holding import SilenceIndex
-from foreshock.alerts.life import resolve
 from foreshock.alerts.payload import alert_payload
-from foreshock.alerts.silences import declare
+from foreshock.alerts.service import resolve
 from foreshock.notify import alertmanager
 from foreshock.notify.alertmanager import VALID_FOR, Alertmanager, as_alertmanager
+from foreshock.notify.delivery import Deliverer
+from foreshock.silences.index import SilenceIndex
+from foreshock.silences.model import declare
+from foreshock.silences.repository import StoredSilences
 from foreshock.store import Store, open_store
-from foreshock.store.silences import StoredSilences
 from foreshock.store.store import Alert
 from foreshock_pipelines.jobfile import Job, NotifierConfig, parse_job
 

@@ -10,8 +10,8 @@ import pytest
 from tests.servers.faulty import Faulty
 
 from foreshock.alerts.announce import EVERY
-from foreshock.alerts.delivery import Deliverer
 from foreshock.notify import check_notifier, make_notifier, notifier_ids
+from foreshock.notify.delivery import Deliverer
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import NotifierConfig, parse_job

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from foreshock.notify import NOTIFIERS
-from foreshock.schedule.checks import load_checked, load_runnable
+from foreshock.runtime.checks import load_checked, load_runnable
 from foreshock_models.errors import ConfigError
 
 BASE = {"name": "j", "source": {"prometheus": "http://x"}, "queries": {"cpu": "up"}, "entity": ["instance"]}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from foreshock.schedule.drift import DriftWatch
-from foreshock.schedule.measures import Measures
+from foreshock.runs.drift import DriftWatch
+from foreshock.runtime.metrics import Measures
 from foreshock_models.errors import SourceUnavailable
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.drift import drift

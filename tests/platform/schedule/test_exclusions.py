@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foreshock.alerts.matchers import parse_matcher
-from foreshock.alerts.silences import Silence
-from foreshock.schedule.kinds import WORK, Task
+from foreshock.runs.work import WORK, Task
+from foreshock.silences.matchers import parse_matcher
+from foreshock.silences.model import Silence
+from foreshock.silences.repository import StoredSilences
 from foreshock.store import open_store
-from foreshock.store.silences import StoredSilences
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.sources import open_source
 from foreshock_pipelines.training.exclusions import Exclusion, exclude_rows

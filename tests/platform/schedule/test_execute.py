@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from foreshock.schedule.execute import execute, launch
-from foreshock.schedule.runs import Run
+from foreshock.runs.execution import execute, launch
+from foreshock.runs.model import Run
+from foreshock.runs.repository import StoredRuns
 from foreshock.store import open_store
-from foreshock.store.runs import StoredRuns
 from foreshock_pipelines.registry import Registry
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock.schedule.kinds import WORK, Task
+from foreshock.forecasts.repository import StoredForecasts
+from foreshock.runs.work import WORK, Task
 from foreshock.store import open_store
-from foreshock.store.forecasts import StoredForecasts
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import load_job
 from foreshock_pipelines.registry import Registry

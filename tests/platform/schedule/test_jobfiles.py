@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from foreshock.logs import set_up_logging
-from foreshock.schedule.jobfiles import JobFiles
+from foreshock.runtime.job_files import JobFiles
 from foreshock_pipelines.jobfile import Job, load_job
 from foreshock_pipelines.registry import Registry
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from foreshock.alerts.known import known_anomalies
-from foreshock.schedule.kinds import WORK, Task
+from foreshock.feedback.labels import known_anomalies
+from foreshock.runs.work import WORK, Task
 from foreshock.store import Store, open_store
 from foreshock_pipelines.registry import Registry
 

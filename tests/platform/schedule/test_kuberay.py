@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from foreshock.schedule.kuberay import ray_cron_jobs
+from foreshock.runs.kuberay import ray_cron_jobs
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import Job
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from foreshock.actors import end_actor, find_actor
-from foreshock.schedule.conductor import LEFT_BY_RAY_DATA
+from foreshock.runtime.actors import end_actor, find_actor
+from foreshock.runtime.control_loop import LEFT_BY_RAY_DATA
 
 
 @pytest.mark.usefixtures("ray_cluster")

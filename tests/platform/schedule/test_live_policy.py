@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from foreshock.actors import NAMESPACE
-from foreshock.schedule.conductor import Plan, Replay, start_conductor
+from foreshock.runtime.actors import NAMESPACE
+from foreshock.runtime.control_loop import Plan, Replay, start_conductor
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import load_job
 

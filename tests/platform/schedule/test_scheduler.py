@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from foreshock.clock import ReplayClock
-from foreshock.schedule.runs import MemoryRuns, Run
-from foreshock.schedule.scheduler import SILENT_AFTER, Scheduler
+from foreshock.runs.model import MemoryRuns, Run
+from foreshock.runs.scheduler import SILENT_AFTER, Scheduler
 from foreshock_pipelines.jobfile import Job
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

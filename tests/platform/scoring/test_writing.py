@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tests.servers import servers
 
-from foreshock.scoring.writing import ScoreWriter, blocks_of, series_of
+from foreshock.scoring.remote_write import ScoreWriter, blocks_of, series_of
+from foreshock.scoring.write_queue import Block, StoredBlocks
 from foreshock.store import open_store
-from foreshock.store.unwritten import Block, StoredBlocks
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, WriteConfig
@@ -185,7 +185,7 @@ def test_scores_alone_are_written_where_features_are_not_wanted() -> None:
 
 
 def test_blocks_hold_a_pass_in_the_order_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foreshock.scoring.writing.BLOCK", 8 * 10)
+    monkeypatch.setattr("foreshock.scoring.remote_write.BLOCK", 8 * 10)
     rows = scored(entities=3, steps=10)
     blocks = blocks_of(job(), rows, "ensemble", features=True)
     spans = [(min(t), max(t)) for b in blocks if (t := [int(x) for s in series_of(b) for x in s.timestamps])]

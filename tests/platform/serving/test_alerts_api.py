@@ -13,10 +13,10 @@ import pytest
 from fastapi import FastAPI, Request
 
 from foreshock.alerts.announce import Announcer, Change
-from foreshock.alerts.holding import SilenceIndex
-from foreshock.serving.alerts_api import add_alerts
-from foreshock.serving.ingress import _json
-from foreshock.serving.problems import Problem, problem_of, problem_response
+from foreshock.api.errors import Problem, problem_of, problem_response
+from foreshock.api.routers.alerts import add_alerts
+from foreshock.api.routes import _json
+from foreshock.silences.index import SilenceIndex
 from foreshock.store import Store, open_store
 from foreshock.store.store import Alert, ScorerState
 from foreshock_models.errors import ForeshockError

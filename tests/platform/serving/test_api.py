@@ -18,7 +18,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from foreshock.serving.application import FEW_ROWS
+from foreshock.api.app import FEW_ROWS
 from foreshock.settings import Settings, load_settings
 from foreshock_pipelines.registry import Registry
 
@@ -33,7 +33,7 @@ def api(ray_cluster: None, trained: Any, tmp_path_factory: pytest.TempPathFactor
     """A client, with token, of an application that serves the small job."""
     from ray import serve
 
-    from foreshock.serving.application import serve_application
+    from foreshock.api.app import serve_application
 
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -490,7 +490,7 @@ def test_the_openapi_document_holds_against_random_requests(api: httpx.Client) -
 
 
 def test_a_generated_token_is_kept_in_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
-    from foreshock.serving.auth import api_token
+    from foreshock.api.authentication import api_token
 
     settings = load_settings(home=tmp_path)
     token, new = api_token(settings)

@@ -12,9 +12,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from typer.testing import CliRunner
 
+from foreshock.api.authentication import OPEN_PATHS, Guard, api_token, token_digest
+from foreshock.api.document import Api
 from foreshock.cli.app import _load_commands, app
-from foreshock.serving.auth import OPEN_PATHS, Guard, api_token, token_digest
-from foreshock.serving.document import Api
 from foreshock.settings import load_settings
 from foreshock_models.errors import ConfigError
 

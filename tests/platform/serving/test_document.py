@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from foreshock.serving.document import Api
-from foreshock.serving.problems import Problem
+from foreshock.api.document import Api
+from foreshock.api.errors import Problem
 
 
 def api() -> Api:

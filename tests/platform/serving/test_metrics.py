@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from foreshock.schedule.measures import Measures
-from foreshock.schedule.runs import Run
+from foreshock.api.exposition import render
+from foreshock.runs.model import Run
+from foreshock.runtime.metrics import Measures
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.report import PassReport, WriteStats
-from foreshock.serving.metrics import render
 from foreshock_pipelines.jobfile import Job
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

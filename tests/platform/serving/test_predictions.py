@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from foreshock.serving.predictions import add_predictions, forecast_metrics
-from foreshock.serving.problems import Problem, problem_response
+from foreshock.api.errors import Problem, problem_response
+from foreshock.api.routers.forecasts import add_predictions, forecast_metrics
+from foreshock.forecasts.repository import SeriesForecast, StoredForecasts
 from foreshock.store import Store, open_store
-from foreshock.store.forecasts import SeriesForecast, StoredForecasts
 
 HOUR = 3_600_000
 NOW = round(time.time() * 1000)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from foreshock.serving import receiving
-from foreshock.serving.problems import Problem
-from foreshock.serving.receiving import LARGE, Budget, receive_body
+from foreshock.api import receiving
+from foreshock.api.errors import Problem
+from foreshock.api.receiving import LARGE, Budget, receive_body
 
 
 def body(parts: Sequence[Any], *, limit: int = 10**6, length: int | None = None, held: Any = None) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from foreshock.forecasts.repository import SeriesForecast, StoredForecasts
 from foreshock.store import open_store
-from foreshock.store.forecasts import SeriesForecast, StoredForecasts
 from foreshock.store.tables import metadata
 
 HOUR = 3_600_000

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from foreshock.alerts.life import acknowledge
+from foreshock.alerts.service import acknowledge
+from foreshock.scoring.write_queue import StoredBlocks
 from foreshock.store import Store, open_store
 from foreshock.store import tables as t
 from foreshock.store.retention import Retention, tidy
-from foreshock.store.unwritten import StoredBlocks
 
 N = 30_000
 DAY = 86_400_000

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from foreshock.runs.repository import StoredRuns
 from foreshock.store import Store, open_store
-from foreshock.store.runs import StoredRuns
 from foreshock.store.store import Alert, ScorerState
 from foreshock.store.tables import metadata
 from foreshock_models.errors import StoreError

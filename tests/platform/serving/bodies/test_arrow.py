@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from foreshock.serving.bodies import arrow_windows
+from foreshock.api.bodies import arrow_windows
 from foreshock_models.errors import DataError
 from foreshock_pipelines.datasets.fill import MOST_VALUES
 from foreshock_pipelines.datasets.windows import Windows

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.serving.bodies import panel_of, plain_panel
-from foreshock.serving.schemas import ScoreRequest
+from foreshock.api.bodies import panel_of, plain_panel
+from foreshock.api.schemas import ScoreRequest
 from foreshock_models.errors import DataError
 from foreshock_models.panel import Panel
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.serving.bodies import panel_of
-from foreshock.serving.bodies import plain_panel as plain
-from foreshock.serving.schemas import ScoreRequest
+from foreshock.api.bodies import panel_of
+from foreshock.api.bodies import plain_panel as plain
+from foreshock.api.schemas import ScoreRequest
 from foreshock_models.panel import Panel
 
 TIMES = ["2026-03-01T23:59:00Z", "2026-03-02T00:00:00Z", "2026-03-02T00:00:59Z", "2026-03-02T00:05:00Z"]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.serving.bodies.text import checked, count_colons, json_value, refuse_repeated_keys
-from foreshock.serving.problems import Problem
-from foreshock.serving.schemas import ExplainRequest, ScoreRequest, TrainRequest
+from foreshock.api.bodies.text import checked, count_colons, json_value, refuse_repeated_keys
+from foreshock.api.errors import Problem
+from foreshock.api.schemas import ExplainRequest, ScoreRequest, TrainRequest
 
 TIMES = ["2026-03-02T12:00:00Z", "2026-03-02T12:01:00Z"]
 WINDOW: dict[str, Any] = {"entity": "a", "timestamps": TIMES, "values": {"cpu": [0.5, None]}}

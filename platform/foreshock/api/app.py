@@ -1,0 +1,253 @@
+"""The Ray Serve application, and how it is started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foreshock.api.authentication import Guard, api_token, token_digest
+from foreshock.api.errors import Problem
+from foreshock.api.fast_path.batching import Batcher
+from foreshock.api.receiving import Budget, Held
+from foreshock.api.replicas import Explainer, Scorer
+from foreshock.api.routes import api, run_json
+from foreshock.logs import get_logger
+from foreshock.settings import Settings
+from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
+from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.registry import Registry
+
+__all__ = ["APPLICATION", "Ingress", "serve_application"]
+
+APPLICATION = "foreshock"
+ATTEMPTS = 2
+FEW_ROWS = 500
+"""So many rows are scored in the ingress itself: some milliseconds."""
+SMALL = 256 * 2**10
+"""Bytes of JSON that are read in the ingress itself; a longer text keeps the other requests waiting."""
+BODIES = 4
+"""Bodies of the largest size that an ingress holds at a time."""
+WAITING = 200
+"""Requests that wait in an ingress for a scorer, or for an explainer; more are refused (503)."""
+LOOPBACK = "127.0.0.1"
+log = get_logger("serving")
+
+
+class Ingress:
+    """Authentication, validation, routing, and the scores of few rows.
+
+    To hand a small window to another replica costs more than to score it. Many rows go to the scorers, and what is
+    to be explained to the explainers, so that neither keeps small requests waiting.
+    """
+
+    def __init__(
+        self,
+        scorer: Any,
+        explainer: Any,
+        digest: str,
+        settings: Settings,
+        jobs: Mapping[str, Job],
+        files: Mapping[str, Path],
+    ) -> None:
+        from foreshock.runs.repository import StoredRuns
+        from foreshock.store import open_store
+
+        self.here = Scorer(settings.registry, settings.log_level)
+        self.batcher = Batcher()
+        self.scorer = scorer
+        self.explainer = explainer
+        self.guard = Guard(digest)
+        self.settings = settings
+        self.max_body = settings.max_body
+        self.budget = Budget(BODIES * settings.max_body)
+        self.url = settings.url
+        self.jobs = dict(jobs)
+        self.files = dict(files)
+        self.models = Registry(settings.registry)
+        self.store = open_store(settings.store)
+        self.runs = StoredRuns(self.store)
+
+    async def served(self) -> list[dict[str, Any]]:
+        return self.here.describe()
+
+    async def score(self, data: bytes, held: Held) -> bytes:
+        """The answer, as JSON, to the JSON body of a `ScoreRequest`."""
+        if len(data) > SMALL:
+            return await self._bytes(lambda: self.scorer.score_json.remote(data))
+        try:
+            served, panel, last = self.here.asked(data, load=False)
+        except RegistryError:  # or its model has come just now: to load it takes a while
+            served, panel, last = await asyncio.to_thread(self.here.asked, data)
+        if panel.n_rows <= FEW_ROWS:
+            return await self.batcher.score(served, panel, last)
+        held.add(panel.values.nbytes + panel.timestamps.nbytes)
+        return await self._bytes(lambda: self.scorer.score.remote(served.model.job, panel, last))
+
+    async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:
+        return await self._bytes(lambda: self.scorer.score_arrow.remote(job, data, last))
+
+    async def explain(self, data: bytes) -> Any:
+        return await _ask(lambda: self.explainer.explain.remote(data))
+
+    @staticmethod
+    async def _bytes(call: Callable[[], Any]) -> bytes:
+        answer: bytes = await _ask(call)
+        return answer
+
+    async def train(self, name: str) -> tuple[str, str | None]:
+        """Start training; gives the id of the run, and why the job's file is not what is trained, if so."""
+        from foreshock.runs.execution import launch
+
+        if name not in self.jobs:
+            raise Problem(404, f"no job {name!r} here; {allowed(name, self.jobs)}")
+        job, refused = await self._staged(name)
+        now = datetime.now(UTC)
+        run = await asyncio.to_thread(self.runs.begin, name, "train", now, now=now, cause="http")
+        if run is None:
+            raise Problem(409, f"a training run of {name!r} is under way already; see foreshock runs list")
+        launch(run, job, self.settings.store, self.settings.registry)
+        return run.id, refused
+
+    async def _staged(self, name: str) -> tuple[Job, str | None]:
+        """A job as its file says now; if that does not hold, as it is in force, and why."""
+        from foreshock.api.routers.jobs import ask_conductor
+        from foreshock.runtime.job_files import stage
+
+        if name not in self.files:
+            return self.jobs[name], None
+        try:
+            return await asyncio.to_thread(stage, name, self.files[name]), None
+        except ForeshockError as exc:
+            return await ask_conductor("job", name) or self.jobs[name], str(exc)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        if "\0" in run_id:
+            raise Problem(404, "no such run")
+        return run_json(self.runs.get(run_id))
+
+    async def metrics(self) -> str:
+        """Prometheus' text format."""
+        from foreshock.api.exposition import scrape
+
+        return await scrape(self)
+
+
+async def _ask(call: Callable[[], Any]) -> Any:
+    """An answer of another replica; its errors as they were raised there.
+
+    If one dies, another is asked, once: scoring and explaining change nothing, and a request that brings down who
+    answers it shall not go on to the next one, and the next.
+    """
+    from ray.exceptions import RayActorError, RayTaskError
+    from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+    for attempt in range(ATTEMPTS):
+        try:
+            return await call()
+        except RayTaskError as exc:
+            cause = exc.cause
+            if isinstance(cause, ForeshockError | Problem):
+                raise cause from None
+            raise
+        except (BackPressureError, DeploymentUnavailableError) as exc:
+            raise Problem(503, "too many requests wait already; try again in a moment") from exc
+        except RayActorError as exc:
+            if attempt == ATTEMPTS - 1:
+                raise Problem(503, "the process that answers has died; try again in a moment") from exc
+            await asyncio.sleep(0.1)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def serve_application(
+    settings: Settings,
+    jobs: Mapping[str, Job],
+    files: Mapping[str, Path] | None = None,
+    *,
+    behind_proxy: bool = False,
+) -> tuple[str, bool]:
+    """Bring up the application on a running Ray; gives the API token and whether it is new.
+
+    Parameters
+    ----------
+    files
+        Job name to its file, which is read again when a training is asked for.
+    behind_proxy
+        A cluster that `ray_cluster` started: all but the proxy listens on loopback, whatever the host is.
+    """
+    from ray import serve
+    from ray.serve.schema import LoggingConfig
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
+    token, new = api_token(settings)
+    options = {"num_cpus": 0}  # what always runs keeps no core from training; Ray lets each use one thread
+
+    most = settings.max_replicas
+    # what is bounded in the ingress itself (large bodies, and what waits for others) must not keep Serve from
+    # passing on a look at its health
+    ingress: Any = serve.deployment(ray_actor_options=options, max_ongoing_requests=10_000, **_replicas(most, 16))(
+        serve.ingress(api())(Ingress)
+    )
+    waiting: dict[str, Any] = {"ray_actor_options": options, "max_queued_requests": WAITING}
+    scorer: Any = serve.deployment(max_ongoing_requests=64, **waiting, **_replicas(most, 4))(Scorer)
+    explainer: Any = serve.deployment(max_ongoing_requests=16, **waiting, **_replicas(most, 2))(Explainer)
+    with _start_errors():
+        serve.start(http_options={"host": LOOPBACK if behind_proxy else settings.host, "port": settings.port})
+        safe = settings.model_copy(update={"api_token": None})
+        serve.run(
+            ingress.bind(
+                scorer.bind(settings.registry, settings.log_level),
+                explainer.bind(settings.registry, settings.log_level),
+                token_digest(token), safe, dict(jobs), dict(files or {}),
+            ),
+            name=APPLICATION, route_prefix="/",
+            # a line for each request, in a file of Ray's, takes as long as to read the request's JSON
+            logging_config=LoggingConfig(enable_access_log=settings.log_level == "DEBUG"),
+        )  # fmt: skip
+    _wait_until_up(settings)
+    return token, new
+
+
+@contextmanager
+def _start_errors() -> Iterator[None]:
+    """Errors of Ray Serve at its start, as one line each."""
+    import ray
+
+    try:
+        yield
+    except (ray.exceptions.RayError, RuntimeError) as exc:
+        cause = getattr(exc, "cause", None) or exc
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        said = next((line for line in lines if "[ALERT]" in line), lines[-1] if lines else type(cause).__name__)
+        raise InstallationError(f"the HTTP API could not be started: {said}") from exc
+
+
+def _replicas(most: int, ongoing: int) -> dict[str, Any]:
+    """How many replicas: one, or as many as keep each at about `ongoing` requests at a time."""
+    if most == 1:
+        return {"num_replicas": 1}
+    scaling = {"min_replicas": 1, "max_replicas": most, "target_ongoing_requests": ongoing, "upscale_delay_s": 10.0}
+    return {"autoscaling_config": scaling}
+
+
+def _wait_until_up(settings: Settings, seconds: float = 60.0) -> None:
+    import httpx
+
+    deadline = time.monotonic() + seconds
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.host, settings.host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz"
+    with httpx.Client(timeout=2.0, trust_env=False) as client:  # one: to make it costs more than to ask
+        while True:
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > deadline:
+                raise ForeshockError(f"the HTTP API did not answer on {url} within {seconds:g} s")
+            time.sleep(0.1)

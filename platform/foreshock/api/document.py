@@ -1,0 +1,125 @@
+"""FastAPI with a guard, a short way for what must be quick, and a document that says all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive, Scope, Send
+
+from foreshock.api.authentication import OPEN_PATHS
+from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
+from foreshock_models.errors import ForeshockError
+
+__all__ = ["Api", "header_of"]
+
+Endpoint = Callable[[Scope, Receive], Awaitable[tuple[bytes, bytes]]]
+"""Gives the body of an answer, and its content type."""
+
+
+class Api(FastAPI):
+    """The application of an ingress.
+
+    Parameters
+    ----------
+    admits
+        Whether a path may be asked for with such an ``Authorization`` header.
+
+    Attributes
+    ----------
+    short : path to the endpoint that a POST goes to past FastAPI, whose layers cost as much as scoring a window
+    """
+
+    def __init__(self, admits: Callable[[str, str | None], bool], **more: Any) -> None:
+        super().__init__(**more)
+        self.admits = admits
+        self.short: dict[str, Endpoint] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await super().__call__(scope, receive, send)
+        if scope["type"] == "http" and has_body(scope):
+            answer = _Answer(receive, send)
+            receive, send = answer.receive, answer.send
+        if not self.admits(scope["path"], header_of(scope, b"authorization")):
+            if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
+                return await send({"type": "websocket.close", "code": 1008})
+            problem = Problem(401, "send 'Authorization: Bearer TOKEN' with the API token")
+            return await problem_response(Request(scope), problem)(scope, receive, send)
+        endpoint = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
+        if endpoint is None:
+            return await super().__call__(scope, receive, send)
+        try:
+            body, kind = await endpoint(scope, receive)
+        except (Problem, ForeshockError) as exc:
+            return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
+        except ClientDisconnect:  # in the middle of its body: there is nobody to answer
+            return
+        except Exception:  # the last boundary: Serve logs it
+            await problem_response(Request(scope), INTERNAL)(scope, receive, send)
+            raise
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            components = document.setdefault("components", {})
+            components["schemas"] = _referred(document) | components.get("schemas", {})
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"token": []}]
+            for path in OPEN_PATHS & document["paths"].keys():
+                for operation in document["paths"][path].values():
+                    operation["security"] = []
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+class _Answer:
+    """Ends the connection of a request that is answered before its body has been read.
+
+    Its client may go on sending for as long as it likes; what it sends is read by nobody, and holds a connection.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.read = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.read = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if not self.read and message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await self._send(message)
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a request says that it has a body."""
+    if header_of(scope, b"transfer-encoding") is not None:
+        return True
+    return (header_of(scope, b"content-length") or "0") != "0"
+
+
+def header_of(scope: Scope, name: bytes) -> str | None:
+    """A header of a request, by its name in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None
+
+
+def _referred(document: dict[str, Any]) -> dict[str, Any]:
+    """Take the ``$defs`` out of the schemas of bodies: in OpenAPI they have one common place."""
+    found: dict[str, Any] = {}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                found |= content["schema"].pop("$defs", {})
+    return found

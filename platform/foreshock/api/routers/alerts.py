@@ -1,0 +1,239 @@
+"""Alerts, silences and entities over HTTP: the same as on the command line, on the same store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Path, Query, Request
+from pydantic import Field, ValidationInfo, field_validator
+from starlette.concurrency import run_in_threadpool
+
+from foreshock.alerts import service as life
+from foreshock.alerts.payload import alert_payload, iso
+from foreshock.api.schemas import Body, body_schema
+from foreshock.entities.service import entities
+from foreshock.feedback import service as feedback
+from foreshock.feedback.repository import StoredFeedback
+from foreshock.silences.matchers import LONGEST
+from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, declare
+from foreshock.silences.reach import reach
+from foreshock.silences.recurrence import LONGEST_RULE
+from foreshock.silences.repository import StoredSilences
+from foreshock.store.store import Alert
+
+__all__ = ["add_alerts"]
+
+NO_NUL = r"^[^\x00]*$"
+JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+Text = Annotated[str | None, Query(max_length=512, pattern=NO_NUL)]
+Id = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
+Who = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL, examples=["anna"])]
+WhoQuery = Annotated[str, Query(min_length=1, max_length=128, pattern=NO_NUL)]
+Time = Annotated[str, Field(max_length=LONGEST_TIME, pattern=NO_NUL)]
+Why = Annotated[str, Field(max_length=2000, pattern=NO_NUL, examples=["restarted it"])]
+
+
+class Act(Body):
+    """Who acts on an alert, and why."""
+
+    who: Who
+    why: Why = ""
+
+
+class FeedbackBody(Act):
+    """What a person says of an alert."""
+
+    verdict: Literal["false", "true", "exclude"] = Field(
+        description="false: a false alarm, whose like shall not alert again; true: an anomaly, a label for tuning; "
+        "exclude: rows that are not to be learnt from"
+    )
+    start: datetime | None = Field(None, description="first row that it is about; default: the alert's")
+    end: datetime | None = Field(None, description="last row that it is about")
+
+    @field_validator("end")
+    @classmethod
+    def _both(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        if (value is None) != (info.data.get("start") is None):
+            raise ValueError("give both start and end, or neither")
+        return value
+
+
+class SilenceBody(Body):
+    """A silence, or a recurring maintenance window."""
+
+    matchers: list[Annotated[str, Field(max_length=4 * LONGEST, pattern=NO_NUL)]] = Field(
+        min_length=1, max_length=MOST_MATCHERS, examples=[["job=node", 'instance=~"web-.*"']]
+    )
+    owner: Who
+    reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON, pattern=NO_NUL, examples=["disk swap"])]
+    start: Time = Field("now", description="now, -3h, or ISO 8601; without an offset local to `timezone`")
+    end: Time | None = Field(None, description="required, unless a one-off has a duration")
+    duration: Time | None = Field(None, description="how long a one-off, or each recurring window, lasts: 90m")
+    rule: str | None = Field(
+        None, max_length=LONGEST_RULE, pattern=NO_NUL, description="RRULE of iCalendar: FREQ=WEEKLY;BYDAY=SU"
+    )
+    timezone: Time = "UTC"
+    exclude: bool | None = Field(
+        None, description="its rows are not learnt from; default: if its start is in the past"
+    )
+
+
+ReadJson = Callable[..., Awaitable[Any]]
+
+
+def add_alerts(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
+    """Add the routes; `backend` gives the `Ingress` of this replica, `read_json` a checked body."""
+    _read(app, backend)
+    _act(app, backend, read_json)
+    _silences(app, backend, read_json)
+    _entities(app, backend)
+
+
+def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
+    @app.get("/ai/anomalies", tags=["alerts"])
+    def anomalies(
+        request: Request,
+        job: Annotated[str | None, JOB] = None,
+        entity: Text = None,
+        state: Literal["open", "acknowledged", "resolved", "live"] | None = None,
+        kind: Literal["anomaly", "absent", "predicted", "notice"] | None = None,
+        severity: Literal["info", "warning", "critical"] | None = None,
+        since: Annotated[datetime | None, Query(description="changed then or later")] = None,
+        before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """Alerts, the newest first."""
+        here = backend()
+        page = here.store.alerts(
+            job=job, entity=entity, state=state, kind=kind, severity=severity,
+            since_ms=_ms(since) if since is not None else None, before=before, limit=limit,
+        )  # fmt: skip
+        return {"anomalies": [alert_payload(a, a.state, here.url) for a in page.alerts], "next": page.next}
+
+    @app.get("/ai/anomalies/{alert}", tags=["alerts"])
+    def anomaly(request: Request, alert: Id) -> dict[str, Any]:
+        """One alert with its history, and what people said of it."""
+        return _whole(backend(), backend().store.alert(alert))
+
+
+def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
+    @app.post("/ai/anomalies/{alert}/ack", tags=["alerts"], openapi_extra=body_schema(Act))
+    async def ack(request: Request, alert: Id) -> dict[str, Any]:
+        """Say that somebody takes care of it; 409 if it is resolved."""
+        body: Act = await read_json(request, Act, backend().max_body)
+        return await _do(backend(), life.acknowledge, alert, who=body.who, why=body.why)
+
+    @app.post("/ai/anomalies/{alert}/resolve", tags=["alerts"], openapi_extra=body_schema(Act))
+    async def resolve(request: Request, alert: Id) -> dict[str, Any]:
+        """End it, for as long as the same episode goes on and is not critical; 409 if it is resolved."""
+        body: Act = await read_json(request, Act, backend().max_body)
+        return await _do(backend(), life.resolve, alert, who=body.who, why=body.why)
+
+    @app.post("/ai/anomalies/{alert}/feedback", tags=["alerts"], openapi_extra=body_schema(FeedbackBody))
+    async def give(request: Request, alert: Id) -> dict[str, Any]:
+        """Say whether it was right; the detector learns from it at once. 409 if that was said already."""
+        here = backend()
+        body: FeedbackBody = await read_json(request, FeedbackBody, here.max_body)
+        interval = None if body.start is None or body.end is None else (_ms(body.start), _ms(body.end))
+
+        def act() -> dict[str, Any]:
+            given = feedback.give(
+                here.store, here.models, alert, body.verdict, who=body.who, now_ms=_now_ms(), interval=interval,
+                note=body.why, url=here.url,
+            )  # fmt: skip
+            return {"means": feedback.meaning(given), **_whole(here, here.store.alert(alert))}
+
+        return await run_in_threadpool(act)
+
+    @app.delete("/ai/anomalies/{alert}/feedback", tags=["alerts"])
+    def undo(request: Request, alert: Id, who: WhoQuery) -> dict[str, Any]:
+        """Take back what was said last of it; 409 if nothing is in force."""
+        here = backend()
+        feedback.undo(here.store, alert, who=who, now_ms=_now_ms())
+        return _whole(here, here.store.alert(alert))
+
+
+def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
+    @app.get("/ai/silences", tags=["silences"])
+    def silences(
+        request: Request, over: Annotated[bool, Query(description="those that are over, too")] = False
+    ) -> list[dict[str, Any]]:
+        """Silences, in the order of their ends."""
+        now = _now_ms()
+        return [s.as_json(now) for s in StoredSilences(backend().store).since(0 if over else now)]
+
+    @app.get("/ai/silences/{silence}", tags=["silences"])
+    def silence(request: Request, silence: Id) -> dict[str, Any]:
+        """One silence."""
+        return StoredSilences(backend().store).get(silence).as_json(_now_ms())
+
+    @app.post("/ai/silences", tags=["silences"], status_code=201, openapi_extra=body_schema(SilenceBody))
+    async def add(request: Request) -> dict[str, Any]:
+        """Hold back alerts for a time, once or again and again; `matches` says of how many that are known now."""
+        here = backend()
+        body: SilenceBody = await read_json(request, SilenceBody, here.max_body)
+
+        def act() -> dict[str, Any]:
+            made = declare(**body.model_dump(), now=datetime.now(UTC))
+            added = StoredSilences(here.store).add(made)
+            return {**added.as_json(_now_ms()), "matches": reach(here.store, here.models, added).as_json()}
+
+        return await run_in_threadpool(act)
+
+    @app.delete("/ai/silences/{silence}", tags=["silences"])
+    def end(
+        request: Request,
+        silence: Id,
+        who: WhoQuery,
+    ) -> dict[str, Any]:
+        """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
+        return StoredSilences(backend().store).end(silence, _now_ms(), who).as_json(_now_ms())
+
+
+def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
+    @app.get("/ai/entities", tags=["entities"])
+    def listed(request: Request, job: Annotated[str | None, JOB] = None) -> list[dict[str, Any]]:
+        """What is monitored: calm, pending, anomalous or absent, and whether it is still warming."""
+        return entities(backend().store, job)
+
+    @app.delete("/ai/entities", tags=["entities"])
+    def forget(
+        request: Request,
+        job: Annotated[str, JOB],
+        entity: Annotated[str, Query(max_length=512, pattern=NO_NUL)],
+        who: WhoQuery,
+    ) -> dict[str, Any]:
+        """Take an entity as decommissioned: it is missed no more, its alerts are resolved."""
+        here = backend()
+        done = life.forget(here.store, job, [entity], who=who, why="", now_ms=_now_ms(), url=here.url)
+        return {"forgotten": entity, "resolved": [alert.id for alert in done]}
+
+
+async def _do(here: Any, act: Callable[..., Alert], alert: str, **more: Any) -> dict[str, Any]:
+    done = await run_in_threadpool(act, here.store, alert, **more, now_ms=_now_ms(), url=here.url)
+    return await run_in_threadpool(_whole, here, done)
+
+
+def _whole(here: Any, alert: Alert) -> dict[str, Any]:
+    lines = [
+        {"at": iso(h["at_ms"]), **{k: h[k] for k in ("event", "who", "why")}} for h in here.store.history(alert.id)
+    ]
+    said = [
+        {
+            "verdict": f.verdict, "start": iso(f.start_ms), "end": iso(f.end_ms), "who": f.who, "at": iso(f.at_ms),
+            "undone": iso(f.undone_ms) if f.undone_ms is not None else None, "note": f.note,
+        }
+        for f in StoredFeedback(here.store).of_alert(alert.id)
+    ]  # fmt: skip
+    return {**alert_payload(alert, alert.state, here.url), "history": lines, "feedback": said}
+
+
+def _ms(time: datetime) -> int:
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

@@ -1,0 +1,39 @@
+"""``/ai/jobs``: which jobs run, under which policy, and what is wrong with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+__all__ = ["add_jobs", "ask_conductor"]
+
+PATIENCE = 5.0
+
+
+def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
+    """Add the route; `backend` gives the `Ingress` of this replica."""
+
+    @app.get("/ai/jobs", tags=["jobs"])
+    async def jobs(request: Request) -> dict[str, Any]:
+        """Jobs: model, last scored time, the policy in force, and why a changed job file is not (`refused`)."""
+        found = await ask_conductor("status")
+        if found is None:
+            alone = {"problem": "only the HTTP API runs here, or the conductor does not answer", "refused": None}
+            return {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
+        return found
+
+
+async def ask_conductor(method: str, *args: Any) -> Any:
+    """What the conductor answers; None if it does not, or none runs."""
+    import ray
+
+    from foreshock.runtime.actors import CONDUCTOR, NAMESPACE
+
+    try:
+        actor = ray.get_actor(CONDUCTOR, namespace=NAMESPACE)
+        return await asyncio.wait_for(getattr(actor, method).remote(*args), PATIENCE)
+    except (ValueError, TimeoutError, ray.exceptions.RayError):
+        return None

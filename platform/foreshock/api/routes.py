@@ -1,0 +1,195 @@
+"""Routes of the HTTP API."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from functools import cache
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope
+
+from foreshock.api.bodies import checked, json_value, refuse_repeated_keys, schema_problem
+from foreshock.api.document import Api
+from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
+from foreshock.api.fast_path.unwatched import SCORE
+from foreshock.api.receiving import content_type, receive_body
+from foreshock.api.routers.alerts import add_alerts
+from foreshock.api.routers.forecasts import add_predictions
+from foreshock.api.routers.jobs import add_jobs
+from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
+from foreshock_models.errors import ForeshockError
+
+__all__ = ["api", "run_json"]
+
+B = TypeVar("B", bound=BaseModel)
+PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
+STATUSES = (400, 401, 404, 408, 409, 413, 415, 422, 503)
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
+SMALL_BODY = 2**20
+"""Largest body that holds no windows, bytes."""
+JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+def api() -> FastAPI:
+    """The FastAPI application; an `Ingress` answers for it."""
+    app = Api(
+        lambda path, authorization: bool(_backend().guard.admits(path, authorization)),
+        title="Foreshock",
+        summary="Scores, explanations and alerts for metric windows.",
+        version="1",
+        responses=PROBLEMS,
+        redoc_url=None,
+    )
+    _errors(app)
+    _health(app)
+    _models(app)
+    add_alerts(app, _backend, _json)
+    add_predictions(app, _backend)
+    add_jobs(app, _backend)
+    # Serve goes through them from the first on, to see which one a request is for
+    app.router.routes.sort(key=lambda route: getattr(route, "path", None) != SCORE)
+    return app
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(request: Request, exc: Problem) -> Response:
+        return problem_response(request, exc)
+
+    @app.exception_handler(ForeshockError)
+    async def known(request: Request, exc: ForeshockError) -> Response:
+        return problem_response(request, problem_of(exc))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, exc: RequestValidationError) -> Response:
+        return problem_response(request, schema_problem(exc.errors()))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, exc: Exception) -> Response:
+        """The last boundary; Starlette raises it again, and Serve logs it."""
+        return problem_response(request, INTERNAL)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, exc: HTTPException) -> Response:
+        response = problem_response(request, Problem(exc.status_code, str(exc.detail)))
+        response.headers.update(exc.headers or {})
+        return response
+
+
+def _health(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["health"])
+    async def alive() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    async def ready(request: Request) -> Response:
+        """It can score: 503 until a model is served."""
+        served = await _backend().served()
+        return JSONResponse({"status": "ok" if served else "no model is served yet"}, 200 if served else 503)
+
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
+    async def metrics(request: Request) -> PlainTextResponse:
+        """Latest scores and the platform's own state, for Prometheus."""
+        return PlainTextResponse(await _backend().metrics(), media_type="text/plain; version=0.0.4")
+
+
+def _models(app: Api) -> None:
+    @app.post(SCORE, tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=ArrowQuery))
+    async def score(request: Request) -> Response:
+        """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
+        body, kind = await _score(request.scope, request.receive)
+        return Response(body, media_type=kind.decode())
+
+    app.short[SCORE] = _score
+
+    @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
+    async def explain(request: Request) -> Response:
+        """How much each feature drove a score (SHAP), beside what is usual."""
+        backend = _backend()
+        _must_be_json(content_type(request.scope))
+        with backend.budget.hold() as held:
+            data = await receive_body(request.scope, request.receive, backend.max_body, held)
+            return _answer(await backend.explain(data))
+
+    @app.get("/ai/models", tags=["models"])
+    async def models(request: Request) -> list[dict[str, Any]]:
+        """What is served, which version, trained on what."""
+        found: list[dict[str, Any]] = await _backend().served()
+        return found
+
+    @app.post("/ai/train", tags=["models"], status_code=202, openapi_extra=body_schema(TrainRequest))
+    async def train(request: Request) -> dict[str, str | None]:
+        """Start a training run, of the job as its file says now; 409 if one is under way.
+
+        `refused`: why the file does not hold, in which case the job is trained as it is in force.
+        """
+        backend = _backend()
+        body = await _json(request, TrainRequest, backend.max_body)
+        run, refused = await backend.train(body.job)
+        return {"run": run, "refused": refused}
+
+    @app.get("/ai/runs/{run}", tags=["models"])
+    def run(request: Request, run: str) -> dict[str, Any]:
+        """State, log and result of a run."""
+        found: dict[str, Any] = _backend().run(run)
+        return found
+
+
+async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
+    """The body of the answer, and its content type; nothing on the way that need not be there."""
+    backend = _backend()
+    kind = content_type(scope)
+    if kind == ARROW:
+        query = checked(ArrowQuery, dict(QueryParams(scope["query_string"])))
+        if query.job is None:
+            raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
+        with backend.budget.hold() as held:
+            data = await receive_body(scope, receive, backend.max_body, held)
+            return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
+    _must_be_json(kind, also=ARROW)
+    with backend.budget.hold() as held:
+        data = await receive_body(scope, receive, backend.max_body, held)
+        return await backend.score(data, held), b"application/json"
+
+
+@cache
+def _backend() -> Any:
+    """The `Ingress` of this replica."""
+    from ray import serve
+
+    return serve.get_replica_context().servable_object
+
+
+def _must_be_json(kind: str, also: str | None = None) -> None:
+    if kind != "application/json":
+        options = "application/json" + (f" or {also}" if also else "")
+        raise Problem(415, f"the content type {kind or 'of the body'!r} is not known; send {options}")
+
+
+async def _json(request: Request, model: type[B], limit: int) -> B:
+    """A small body by its schema."""
+    _must_be_json(content_type(request.scope))
+    data = await receive_body(request.scope, request.receive, min(limit, SMALL_BODY))
+    value = json_value(data)
+    refuse_repeated_keys(data, value)
+    return checked(model, value)
+
+
+def _answer(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+def run_json(run: Any) -> dict[str, Any]:
+    """A run as JSON values."""
+    times = {
+        k: t.astimezone(UTC).isoformat() if (t := getattr(run, k)) else None for k in ("due", "started", "ended")
+    }
+    return {k: getattr(run, k) for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")} | times

@@ -1,0 +1,1 @@
+"""Entities of jobs, as people see them."""

@@ -1,0 +1,1 @@
+"""Forecasts, and alerts on resources that run out."""

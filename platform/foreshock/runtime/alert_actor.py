@@ -1,0 +1,109 @@
+"""The alert actor: small, detached, restarted by Ray; it holds nothing that it could lose."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import generate_latest
+
+from foreshock.alerts.payload import alert_payload
+from foreshock.alerts.pipeline import Engine
+from foreshock.feedback.service import tolerances
+from foreshock.logs import get_logger, set_up_logging
+from foreshock.notify.delivery import Deliverer
+from foreshock.runtime.maintenance import Upkeep
+from foreshock.scoring.latest import Latest
+from foreshock.scoring.write_queue import Block
+from foreshock.store.retention import Retention
+from foreshock.store.store import ScorerState, open_patiently
+from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.scoring.scored import Scored
+
+__all__ = ["AlertKeeper"]
+
+DELIVER_EVERY = 0.5
+
+
+class AlertKeeper:
+    """Takes scored passes, writes what they mean, and delivers it from the outbox in a thread of its own."""
+
+    def __init__(
+        self,
+        store_url: str,
+        url: str,
+        jobs: Sequence[Job],
+        log_level: str = "INFO",
+        keep: Retention | None = None,
+    ) -> None:
+        set_up_logging(log_level)
+        self.log = get_logger("alerts")
+        self.store = open_patiently(store_url)
+        self.engine = Engine(self.store, url)
+        self.deliverer = Deliverer(self.store, jobs, url=url)
+        self.jobs = {job.name: job for job in jobs}
+        self.upkeep = Upkeep(self.engine, keep or Retention())
+        self.passed: dict[str, int] = {}
+        self.latest: dict[str, Latest] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
+        self._thread.start()
+
+    def take(
+        self,
+        job: Job,
+        scored: Scored,
+        now_ms: int,
+        revision: int | None = None,
+        latest: Latest | None = None,
+        unwritten: Sequence[Block] = (),
+    ) -> list[dict[str, Any]] | None:
+        """See `Engine.take`; gives the alerts that changed as JSON values."""
+        self.watch(job)
+        changes = self.engine.take(job, scored, now_ms, revision, unwritten)
+        if changes is None:
+            return None
+        self.passed[job.name] = _now_ms()
+        if latest is not None:
+            self.latest[job.name] = latest
+        return [alert_payload(c.alert, c.event, self.engine.url) for c in changes if c.event != "updated"]
+
+    def scorer(self, job: str) -> ScorerState | None:
+        """Where scoring of a job stands."""
+        return self.store.scorer(job)
+
+    def tolerances(self, job: str, since_ms: int) -> dict[str, float]:
+        """See `foreshock.feedback.service.tolerances`."""
+        return tolerances(self.store, job, since_ms)
+
+    def watch(self, job: Job) -> None:
+        """Take up the notifiers of a new or changed job."""
+        if self.jobs.get(job.name) != job:
+            self.deliverer.watch(job)
+            self.jobs[job.name] = job
+
+    def latest_scores(self) -> dict[str, Latest]:
+        """Job to the last score of each entity."""
+        return self.latest
+
+    def metrics(self) -> str:
+        """What delivery counted, in Prometheus' text format."""
+        return generate_latest(self.deliverer.counted).decode()
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def _deliver(self) -> None:
+        while not self._stop.wait(DELIVER_EVERY):
+            try:
+                self.deliverer.run(_now_ms(), wait=0)
+                self.upkeep.run(dict(self.jobs), self.passed, _now_ms())
+            except Exception as exc:  # delivery must outlive everything; what went wrong is said
+                self.log.warning("delivery failed", error=f"{type(exc).__name__}: {exc}")
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

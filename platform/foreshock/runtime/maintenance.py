@@ -1,0 +1,63 @@
+"""What the alert actor does beside scoring: silences where no rows come, reminders, and what is old goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from foreshock.alerts.pipeline import Engine
+from foreshock.logs import get_logger
+from foreshock.store.retention import Retention, tidy
+from foreshock_pipelines.jobfile import Job
+
+__all__ = ["Upkeep"]
+
+log = get_logger("alerts")
+EVERY_MS = 5_000
+QUIET_MS = 60_000
+"""A job without a pass for so long has its silences looked after here; else its passes do, in the time of rows."""
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Upkeep:
+    """Call `run` often; it does what is due."""
+
+    engine: Engine
+    keep: Retention = field(default_factory=Retention)
+    _next: int = 0
+    _tidied: int = 0
+
+    def run(self, jobs: Mapping[str, Job], passed: Mapping[str, int], now_ms: int) -> None:
+        """Do what is due.
+
+        Parameters
+        ----------
+        passed
+            Job to when its last pass was taken, ms since the epoch.
+        """
+        if now_ms < self._next:
+            return
+        self._next = now_ms + EVERY_MS
+        for name, job in jobs.items():
+            if now_ms - passed.get(name, 0) > QUIET_MS:
+                self.engine.sweep(job, now_ms)
+        self._remind(list(jobs), now_ms)
+        self._tidy(now_ms)
+
+    def _remind(self, jobs: list[str], now_ms: int) -> None:
+        announcer = self.engine.announcer
+        for silence in announcer.in_force(now_ms).silences:
+            if silence.reminded_ms is None and silence.remind_at() <= now_ms:
+                with self.engine.store.begin() as c:
+                    announcer.remind(c, silence, jobs, now_ms)
+
+    def _tidy(self, now_ms: int) -> None:
+        """A batch each time until nothing old is left, then not for a day."""
+        if now_ms - self._tidied < DAY_MS:
+            return
+        gone = tidy(self.engine.store, self.keep, now_ms)
+        if gone:
+            log.info("old rows taken away", rows=gone)
+        else:
+            self._tidied = now_ms

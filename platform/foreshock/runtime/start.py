@@ -1,0 +1,47 @@
+"""Bring up everything: Ray, the HTTP API, the alert actor, the scoring loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foreshock.api.app import serve_application
+from foreshock.runtime.cluster import ray_cluster
+from foreshock.runtime.control_loop import Plan, Replay, start_conductor
+from foreshock.settings import Settings
+from foreshock_pipelines.jobfile import Job
+
+__all__ = ["Running", "bring_up", "ray_cluster"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What was brought up: the API's URL and token, and the conductor, if scoring runs."""
+
+    url: str
+    token: str
+    new_token: bool
+    conductor: Any = None
+
+
+def bring_up(
+    settings: Settings,
+    jobs: Mapping[str, Job],
+    *,
+    files: Mapping[str, Path] | None = None,
+    scoring: bool = True,
+    replay: Replay | None = None,
+    own_cluster: bool = False,
+) -> Running:
+    """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
+    conductor = None
+    if scoring:  # first: after an outage alerts are waited for more than answers
+        plan = Plan(
+            jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
+            settings.retention, own_cluster,
+        )  # fmt: skip
+        conductor = start_conductor(plan)
+    token, new = serve_application(settings, jobs, files, behind_proxy=own_cluster)
+    return Running(settings.url, token, new, conductor)
