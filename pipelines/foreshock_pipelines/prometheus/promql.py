@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["by", "quoted"]
+__all__ = ["by", "is_plain", "quoted"]
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def is_plain(label: str) -> bool:
+    """True for a name that every version of Prometheus takes, without quotes."""
+    return PLAIN.fullmatch(label) is not None
 
 
 def quoted(label: str) -> str:
@@ -16,7 +21,7 @@ def quoted(label: str) -> str:
     >>> quoted("instance"), quoted("service.name")
     ('instance', '"service.name"')
     """
-    if PLAIN.fullmatch(label):
+    if is_plain(label):
         return label
     return '"' + label.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit, urlunsplit
 
 import cramjam
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from foreshock_models.errors import HttpError, WriteError
 from foreshock_pipelines.http_client import HttpClient, retried, shown
 from foreshock_pipelines.jobfile import WriteConfig
+from foreshock_pipelines.prometheus.labels import legacy_names
 from foreshock_pipelines.prometheus.messages import WriteRequest
+from foreshock_pipelines.prometheus.promql import is_plain
 
 __all__ = ["RemoteWriter", "TimeSeries", "Written", "encode"]
 
@@ -95,6 +99,7 @@ class RemoteWriter:
     def __init__(self, config: WriteConfig) -> None:
         self.config = config
         self.http = HttpClient(config)
+        self._legacy: bool | None = None
 
     @property
     def shown(self) -> str:
@@ -113,12 +118,31 @@ class RemoteWriter:
             The receiver is down, too slow or does not let us in; to write the same again is harmless.
         """
         done = Written()
+        if not all(is_plain(name) for one in series for name in one.labels) and self._only_legacy_names():
+            series = [replace(one, labels=legacy_names(one.labels)) for one in series]
         for batch in _batches([one for one in series if len(one)]):
             done += self._write(batch, [SPLITS], tries)
         return done
 
     def close(self) -> None:
         self.http.close()
+
+    def _only_legacy_names(self) -> bool:
+        """True for a Prometheus 2, which drops series with other label names, and says that it took them."""
+        if self._legacy is None:
+            parts = urlsplit(self.config.url)
+            path = parts.path.rpartition("/api/v1/write")[0] + "/api/v1/status/buildinfo"
+            try:
+                answer = self.http.request(
+                    "GET", urlunsplit(parts._replace(path=path, query="")),
+                    timeout=self.config.timeout.total_seconds(), read_only=True,
+                )  # fmt: skip
+            except HttpError:
+                return False  # the write says what is wrong; it is asked again
+            # VictoriaMetrics says that it is a Prometheus 2, but not which Go made it
+            found = re.search(r'"version":"(\d+)\.', answer.text[:1000])
+            self._legacy = found is not None and int(found[1]) < 3 and '"goVersion"' in answer.text[:1000]
+        return self._legacy
 
     def _write(self, series: Sequence[TimeSeries], budget: list[int], tries: int) -> Written:
         reason = self._send(encode(series), tries)

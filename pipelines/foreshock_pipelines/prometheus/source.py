@@ -20,6 +20,7 @@ from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.progress import PartProgress
 from foreshock_pipelines.prometheus.client import PrometheusClient
 from foreshock_pipelines.prometheus.decode import Series, decode, decode_instant
+from foreshock_pipelines.prometheus.promql import by, is_plain
 from foreshock_pipelines.sources.protocol import Partial
 
 if TYPE_CHECKING:
@@ -92,13 +93,19 @@ class PrometheusSource:
     def _count(self, at: datetime | None = None) -> dict[str, int]:
         """Feature to number of entities that have it at a time, or now."""
         client = PrometheusClient(self.job.source)
-        by = ", ".join(self.job.entity)
         found = {}
         for name, query in self.job.queries.items():
-            # the line break ends a comment at the end of a query
-            answer = client.query(f"count(count by ({by}) (\n{query.query}\n))", at)
-            result = self._decoded(client, decode_instant, answer.body)
-            found[name] = int(float(result[0]["value"][1])) if result else 0
+            try:
+                # the line break ends a comment at the end of a query
+                answer = client.query(f"count(count {by(self.job.entity)} (\n{query.query}\n))", at)
+                result = self._decoded(client, decode_instant, answer.body)
+                found[name] = int(float(result[0]["value"][1])) if result else 0
+            except QueryError:
+                if all(map(is_plain, self.job.entity)):
+                    raise
+                # VictoriaMetrics has such labels, and another way to write them
+                series = self._decoded(client, decode_instant, client.query(query.query, at).body)
+                found[name] = len({self._entity(one["metric"]) for one in series})
         return found
 
     def _read(self, start: datetime, end: datetime, threads: int, progress: PartProgress | None = None) -> Windows:
@@ -173,7 +180,7 @@ class PrometheusSource:
                 there = [key for key in labels if key != "__name__"]
                 raise QueryError(
                     f"the query gives a series without the entity label {label!r}: {labels}; "
-                    f"keep it in the query (as in 'sum by ({', '.join(self.job.entity)}) (...)'); "
+                    f"keep it in the query (as in 'sum {by(self.job.entity)} (...)'); "
                     f"{allowed(label, there)}"
                 )
         return tuple(labels[label] for label in self.job.entity)
@@ -186,10 +193,9 @@ class PrometheusSource:
             at = int(np.flatnonzero(same)[0])
             one, two = series.labels[owner[order[at]]], series.labels[owner[order[at + 1]]]
             differ = sorted(key for key in {*one, *two} if one.get(key) != two.get(key))
-            by = ", ".join(self.job.entity)
             raise QueryError(
                 f"the query gives several series for one entity: they differ in {', '.join(differ)} "
-                f"({one} and {two}); aggregate, as in 'sum by ({by}) (...)', or add the label to entity"
+                f"({one} and {two}); aggregate, as in 'sum {by(self.job.entity)} (...)', or add the label to entity"
             )
 
     def _join(self, parts: dict[str, list[_Samples]], first: int, n_steps: int) -> Windows:

@@ -131,11 +131,11 @@ class Ingress:
             raise Problem(404, "no such run")
         return run_json(self.runs.get(run_id))
 
-    async def metrics(self) -> str:
-        """Prometheus' text format."""
+    async def metrics(self, utf8: bool = False) -> str:
+        """Prometheus' text format; `utf8` as `scrape` has it."""
         from foreshock.api.exposition import scrape
 
-        return await scrape(self)
+        return await scrape(self, utf8=utf8)
 
 
 async def _ask(call: Callable[[], Any]) -> Any:

@@ -10,14 +10,16 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import ALLOWUTF8, UNDERSCORES
 
 from foreshock.api.routers.forecasts import forecast_metrics
 from foreshock.runs.model import Run
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.remote_write import METRICS, score_labels
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.prometheus.labels import legacy_names
 
-__all__ = ["render", "scrape"]
+__all__ = ["render", "scrape", "scrape_type"]
 
 ACTORS = ("conductor", "alerts")
 PATIENCE = 2.0
@@ -31,8 +33,20 @@ class _Collector:
         return self.families
 
 
-async def scrape(backend: Any) -> str:
-    """Everything, as far as it answers: an actor that is down is shown as down, and does not fail the rest."""
+def scrape_type(accept: str) -> tuple[str, bool]:
+    """Content type for a scrape with this header `Accept`, and whether label names may be any UTF-8."""
+    for kind in accept.split(","):
+        words = {word.strip() for word in kind.split(";")}
+        if {"text/plain", "version=1.0.0", f"escaping={ALLOWUTF8}"} <= words:
+            return f"text/plain; version=1.0.0; charset=utf-8; escaping={ALLOWUTF8}", True
+    return "text/plain; version=0.0.4; charset=utf-8", False
+
+
+async def scrape(backend: Any, *, utf8: bool = False) -> str:
+    """Everything, as far as it answers: an actor that is down is shown as down, and does not fail the rest.
+
+    `utf8`: label names may be any UTF-8, as Prometheus 3 asks for; else they are made such as all versions take.
+    """
     latest: Mapping[str, Latest] | None
     answers = await asyncio.gather(*(_ask(name, "metrics") for name in ACTORS), _ask("alerts", "latest_scores"))
     *texts, latest = answers
@@ -41,7 +55,7 @@ async def scrape(backend: Any) -> str:
     runs = await asyncio.to_thread(backend.runs.recent, limit=200)
     now = datetime.now(UTC)
     forecasts = await asyncio.to_thread(forecast_metrics, backend.store, round(now.timestamp() * 1000))
-    own = render(latest or {}, backend.jobs, waiting, await backend.served(), up, runs, now, forecasts)
+    own = render(latest or {}, backend.jobs, waiting, await backend.served(), up, runs, now, forecasts, utf8=utf8)
     return own + "".join(text for text in texts if text)
 
 
@@ -66,6 +80,8 @@ def render(
     runs: Sequence[Run],
     now: datetime,
     forecasts: Iterable[Metric] = (),
+    *,
+    utf8: bool = False,
 ) -> str:
     """Newest scores with what is usual, what waits, what is served, which actors answer, and the last runs."""
     waiting = GaugeMetricFamily("foreshock_outbox_waiting", "Notifications that are not delivered yet.")
@@ -77,11 +93,13 @@ def render(
     for name, answers in up.items():
         alive.add_metric([name], float(answers))
     registry = CollectorRegistry()
-    registry.register(_Collector([*_scores(latest, jobs), waiting, model, alive, *_runs(runs, now), *forecasts]))
-    return generate_latest(registry).decode()
+    registry.register(
+        _Collector([*_scores(latest, jobs, utf8), waiting, model, alive, *_runs(runs, now), *forecasts])
+    )
+    return generate_latest(registry, escaping=ALLOWUTF8 if utf8 else UNDERSCORES).decode()
 
 
-def _scores(latest: Mapping[str, Latest], jobs: Mapping[str, Job]) -> list[Metric]:
+def _scores(latest: Mapping[str, Latest], jobs: Mapping[str, Job], utf8: bool) -> list[Metric]:
     """With the same labels as those that are written to Prometheus.
 
     An entity without the label ``instance`` has an empty one: scraped with honor_labels, it then has none, and not
@@ -92,7 +110,8 @@ def _scores(latest: Mapping[str, Latest], jobs: Mapping[str, Job]) -> list[Metri
         if job not in jobs:
             continue
         for i, entity in enumerate(last.entities):
-            labels = {"instance": "", **score_labels(job, entity, jobs[job].entity)}
+            own = score_labels(job, entity, jobs[job].entity)
+            labels = {"instance": "", **(own if utf8 else legacy_names(own))}
             families["foreshock_anomaly_score"].add_sample(
                 "foreshock_anomaly_score", {**labels, "detector": last.detector}, float(last.score[i])
             )

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope
 from foreshock.api.bodies import checked, json_value, refuse_repeated_keys, schema_problem
 from foreshock.api.document import Api
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
+from foreshock.api.exposition import scrape_type
 from foreshock.api.fast_path.unwatched import SCORE
 from foreshock.api.receiving import content_type, receive_body
 from foreshock.api.routers.alerts import add_alerts
@@ -98,7 +99,8 @@ def _health(app: FastAPI) -> None:
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics(request: Request) -> PlainTextResponse:
         """Latest scores and the platform's own state, for Prometheus."""
-        return PlainTextResponse(await _backend().metrics(), media_type="text/plain; version=0.0.4")
+        kind, utf8 = scrape_type(request.headers.get("accept", ""))
+        return PlainTextResponse(await _backend().metrics(utf8), media_type=kind)
 
 
 def _models(app: Api) -> None:

@@ -86,6 +86,21 @@ def test_a_label_may_hold_any_text(receiver: str) -> None:
 
 
 @pytest.mark.prometheus
+def test_a_label_name_of_prometheus_3_arrives_by_a_name_that_the_receiver_takes(receiver: str) -> None:
+    now = round(time.time() * 1000)
+    one = TimeSeries.of("names_test", {"job": "node", "service.name": "cart"}, [now - 1000], [0.5])
+    assert writer(f"{receiver}/api/v1/write").write([one]) == Written(1)
+    deadline = time.monotonic() + 20
+    while not (
+        found := httpx.get(f"{receiver}/api/v1/query", params={"query": "names_test"}).json()["data"]["result"]
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    (series,) = found
+    series["metric"].pop("__name__")
+    assert series["metric"] in ({"job": "node", "service.name": "cart"}, {"job": "node", "service_name": "cart"})
+
+
 def test_samples_out_of_order_are_refused_alone_and_counted(tmp_path: Path) -> None:
     with servers.prometheus(tmp_path, args=["--web.enable-remote-write-receiver"]) as url:
         to, time_ms = writer(f"{url}/api/v1/write"), now()

@@ -3,9 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from foreshock.api.exposition import render
+from foreshock.api.exposition import render, scrape_type
 from foreshock.runs.model import Run
 from foreshock.runtime.metrics import Measures
 from foreshock.scoring.latest import Latest
@@ -13,6 +14,7 @@ from foreshock.scoring.report import PassReport, WriteStats
 from foreshock_pipelines.jobfile import Job
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+OLD = "text/plain; version=0.0.4; charset=utf-8"
 MS = round(NOW.timestamp() * 1000)
 
 
@@ -92,3 +94,38 @@ def test_what_a_worker_wrote_is_counted_on_after_it_began_anew() -> None:
     assert got["foreshock_write_samples_total{job=node,result=refused}"] == 1
     assert got["foreshock_write_failures_total{job=node}"] == 2
     assert got["foreshock_write_waiting_samples{job=node}"] == 0
+
+
+def test_label_names_are_utf8_for_a_prometheus_that_asks_so_and_plain_for_others() -> None:
+    job = Job.model_validate(
+        {
+            "name": "apps", "source": {"prometheus": "http://x"}, "queries": {"cpu": "up"},
+            "entity": ["service.name", "service_name"],
+        }
+    )  # fmt: skip
+    entity = "service.name=cart,service_name=shop"
+    latest = Latest((entity,), ("cpu",), "iforest", np.array([0.5]), np.zeros((3, 1, 1)), {})
+    plain = render({"apps": latest}, {"apps": job}, 0, [], {}, [], NOW)
+    score = next(family for family in text_string_to_metric_families(plain) if "anomaly" in family.name)
+    assert score.samples[0].labels == {
+        "detector": "iforest", "instance": "", "job": "apps", "service_name_": "cart", "service_name": "shop",
+    }  # fmt: skip
+    utf8 = render({"apps": latest}, {"apps": job}, 0, [], {}, [], NOW, utf8=True)
+    assert '"service.name"="cart",service_name="shop"' in utf8
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind", "utf8"),
+    [
+        ("", OLD, False),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3", OLD, False),
+        ("text/plain;version=1.0.0;escaping=underscores;q=0.4", OLD, False),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+            "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4",
+            "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8", True,
+        ),
+    ],
+)  # fmt: skip
+def test_a_scrape_gets_what_it_accepts(accept: str, kind: str, utf8: bool) -> None:
+    assert scrape_type(accept) == (kind, utf8)
