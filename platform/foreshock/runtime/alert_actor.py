@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prometheus_client import generate_latest
@@ -25,11 +25,12 @@ from foreshock_pipelines.scoring.scored import Scored
 
 __all__ = ["AlertKeeper"]
 
-DELIVER_EVERY = 0.5
+EVERY = 0.5
+"""Seconds between two looks at the outbox."""
 
 
 class AlertKeeper:
-    """Takes scored passes, writes what they mean, and delivers it from the outbox in a thread of its own."""
+    """Takes scored passes, writes what they mean, and delivers it from the outbox in threads of their own."""
 
     def __init__(
         self,
@@ -49,8 +50,8 @@ class AlertKeeper:
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
-        self._thread.start()
+        for name, action in (("delivery", self._deliver), ("upkeep", self._look_after)):
+            threading.Thread(target=self._again_and_again, args=(name, action), name=name, daemon=True).start()
 
     def take(
         self,
@@ -97,12 +98,22 @@ class AlertKeeper:
         return os.getpid()
 
     def _deliver(self) -> None:
-        while not self._stop.wait(DELIVER_EVERY):
+        self.deliverer.run(_now_ms(), wait=0)
+
+    def _look_after(self) -> None:
+        self.upkeep.run(dict(self.jobs), self.passed, _now_ms())
+
+    def _again_and_again(self, name: str, action: Callable[[], None]) -> None:
+        said = ""
+        while not self._stop.wait(EVERY):
             try:
-                self.deliverer.run(_now_ms(), wait=0)
-                self.upkeep.run(dict(self.jobs), self.passed, _now_ms())
-            except Exception as exc:  # delivery must outlive everything; what went wrong is said
-                self.log.warning("delivery failed", error=f"{type(exc).__name__}: {exc}")
+                action()
+                said = ""
+            except Exception as exc:  # it must outlive everything; what went wrong is said, once
+                problem = f"{type(exc).__name__}: {exc}"
+                if problem != said:
+                    self.log.warning(f"{name} failed; it is tried again", error=problem)
+                said = problem
 
 
 def _now_ms() -> int:
