@@ -144,8 +144,10 @@ class Announcer:
         return held
 
     def _post(self, c: Connection, alert: Alert, event: str, now_ms: int) -> None:
-        payload = alert_payload(alert, event, self.url)
-        self.store.post(c, f"{alert.id}/{event}/{alert.updated_ms}", f"{alert.job}/{EVERY}", payload, now_ms)
+        # the time of rows and that of the clock: an alert that stands still may be acknowledged or silenced twice
+        key = f"{alert.id}/{event}/{alert.updated_ms}/{now_ms}"
+        payload = {**alert_payload(alert, event, self.url), "posted": iso(now_ms, "milliseconds")}
+        self.store.post(c, key, f"{alert.job}/{EVERY}", payload, now_ms)
 
 
 def _reminder(silence: Silence, job: str, url: str, now_ms: int) -> dict[str, Any]:

@@ -17,6 +17,6 @@ class Webhook:
         self.poster = JsonPoster(config)
 
     def send(self, payload: dict[str, Any]) -> None:
-        # an alert may be reopened, or escalate, more than once
-        key = f"{payload['id']}-{payload['event']}-{payload['updated']}"
-        self.poster.post(payload, {"Idempotency-Key": key})
+        # an alert may be reopened, or acknowledged, more than once
+        times = (payload[name] for name in ("updated", "posted") if name in payload)
+        self.poster.post(payload, {"Idempotency-Key": "-".join([payload["id"], payload["event"], *times])})

@@ -22,10 +22,10 @@ Rows = Callable[..., Scored]
 To = tuple[Any, Deliverer]
 
 
-def silence(engine: Engine, *matchers: str, start: float = 0, end: float = 10) -> Silence:
+def silence(engine: Engine, *matchers: str, start: float = 0, end: float = 10, name: str = "s-1") -> Silence:
     """From minute to minute."""
     made = Silence(
-        "s-1", tuple(map(parse_matcher, matchers or ("instance=a",))), round(start * STEP), round(end * STEP),
+        name, tuple(map(parse_matcher, matchers or ("instance=a",))), round(start * STEP), round(end * STEP),
         "anna", "disk swap", 0,
     )  # fmt: skip
     return StoredSilences(engine.store).add(made)
@@ -109,6 +109,17 @@ def test_an_announced_alert_is_sent_again_when_a_silence_on_it_ends(
     StoredSilences(engine.store).end(made.id, round(3.5 * STEP), "ben")
     engine.take(job, scored({"a": [1.3]}, first=3), 4 * STEP)
     assert told(receiver) == ["opened", "unsilenced"]
+
+
+def test_an_alert_that_stands_still_is_sent_at_the_end_of_each_silence(
+    engine: Engine, job: Job, scored: Rows, receiver: To
+) -> None:
+    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    for start in (10, 20):
+        silence(engine, start=start, end=start + 5, name=f"s-{start}")
+        engine.sweep(job, (start + 1) * STEP)
+        engine.sweep(job, (start + 6) * STEP)
+    assert told(receiver) == ["opened", "unsilenced", "unsilenced"]
 
 
 def test_a_silence_on_the_severity_lets_an_escalation_through(

@@ -50,6 +50,18 @@ def test_receivers_are_told_in_order_of_what_people_do(
     assert to.got[-1]["resolved_by"] == "ben"  # type: ignore[attr-defined]
 
 
+def test_receivers_are_told_of_each_acknowledgement_of_an_alert_that_stands_still(
+    engine: Engine, job: Job, scored: Rows, receiver: tuple[object, Deliverer]
+) -> None:
+    to, deliverer = receiver
+    (alert,) = opened(engine, job, scored)
+    acknowledge(engine.store, alert.id, who="anna", why="", now_ms=3 * STEP)
+    acknowledge(engine.store, alert.id, who="ben", why="", now_ms=3 * STEP + 1)
+    deliverer.run(5 * STEP)
+    assert [p["acknowledged_by"] for p in to.got] == [None, "anna", "ben"]  # type: ignore[attr-defined]
+    assert len({p["posted"] for p in to.got}) == 3  # type: ignore[attr-defined]
+
+
 def test_what_people_did_while_the_platform_was_down_is_delivered_when_it_is_up(
     engine: Engine, job: Job, scored: Rows, receiver: tuple[object, Deliverer]
 ) -> None:
