@@ -40,6 +40,9 @@ ALLOWED = (
     + f", BYDAY ({', '.join(WEEKDAYS)}; 2TU or -1FR with MONTHLY and YEARLY) and WKST; each once, lists without "
     "repetition, as in FREQ=WEEKLY;BYDAY=SU"
 )
+MOST_A_DAY = 288
+MOST_POSITIONS = 12
+DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 CYCLE = 400
 """Years after which the calendar repeats, weekdays and all."""
 
@@ -78,6 +81,7 @@ def parse_rule(text: str) -> dict[str, Any]:
             if value not in WEEKDAYS:
                 raise _wrong(text, f"WKST is one of {', '.join(WEEKDAYS)}")
             arguments["wkst"] = WEEKDAYS[value]
+    _check_cost(text, arguments)
     return arguments
 
 
@@ -149,6 +153,18 @@ def _check_together(text: str, given: dict[str, str]) -> None:
         raise _wrong(text, f"BYDAY={numbered[0]} goes with MONTHLY and YEARLY")
     if numbered and len(numbered) < len(given["BYDAY"].split(",")):
         raise _wrong(text, "BYDAY has days with a number or without, not both; write two silences")
+
+
+def _check_cost(text: str, arguments: dict[str, Any]) -> None:
+    """Refuse what would be expanded for long, and for nothing."""
+    hours = arguments.get("byhour", range(24 if arguments["freq"] == rrule.HOURLY else 1))
+    if len(hours) * len(arguments.get("byminute", (0,))) > MOST_A_DAY:
+        raise _wrong(text, f"more than {MOST_A_DAY} windows a day")
+    if len(arguments.get("bysetpos", ())) > MOST_POSITIONS:
+        raise _wrong(text, f"BYSETPOS takes at most {MOST_POSITIONS} numbers")
+    days = [DAYS[month - 1] for month in arguments.get("bymonth", range(1, 13))]
+    if not any(abs(day) <= most for day in arguments.get("bymonthday", (1,)) for most in days):
+        raise _wrong(text, "it gives no window: none of these months has such a day")
 
 
 def _numbers(text: str, key: str, value: str) -> tuple[int, ...]:

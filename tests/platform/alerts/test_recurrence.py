@@ -59,6 +59,7 @@ LISTS = ",".join(["0"] * 200)
         ("FREQ=WEEKLY;BYDAY=MO,MO", "a day twice"),
         ("FREQ=WEEKLY;BYMONTHDAY=1", "does not go with WEEKLY"),
         ("FREQ=DAILY;BYSETPOS=1", "goes with MONTHLY and YEARLY"),
+        ("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=" + ",".join(map(str, range(1, 14))), "at most 12 numbers"),
         ("FREQ=WEEKLY;WKST=XX", "WKST"),
         ("FREQ=DAILY;UNTIL=20260101T000000Z", "own start and end"),
         ("DTSTART:20260101T000000\nRRULE:FREQ=DAILY", "none of its parts"),
@@ -68,6 +69,7 @@ LISTS = ",".join(["0"] * 200)
         ("FREQ=HOURLY", f"more than {MOST_WINDOWS} windows"),
         ("FREQ=DAILY;BYHOUR=0,1,2,3,4,5;BYMINUTE=0,5,10,15,20", f"more than {MOST_WINDOWS} windows"),
         ("FREQ=DAILY;BYHOUR=" + LISTS, "each once"),
+        ("FREQ=YEARLY;BYHOUR=0,1,2,3,4,5;BYMINUTE=" + ",".join(map(str, range(60))), "more than 288 windows a day"),
         ("FREQ=DAILY;BYHOUR=" + LISTS * 3, "at most 500 characters"),
     ],
 )
@@ -83,17 +85,20 @@ NEVER = [
     "FREQ={};BYMONTH=4;BYMONTHDAY=31;BYHOUR=3;BYMINUTE=0,30",
     "FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29",
     "FREQ=MONTHLY;BYMONTHDAY=1;BYSETPOS=2",
-    "FREQ=YEARLY;BYMONTHDAY=1;BYMONTH=1;BYSETPOS=" + ",".join(map(str, range(2, 32))),
+    "FREQ=YEARLY;BYMONTHDAY=1;BYMONTH=1;BYSETPOS=" + ",".join(map(str, range(2, 14))),
     "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1",
+    "FREQ=DAILY;INTERVAL=7;BYDAY=MO",
+    "FREQ=HOURLY;INTERVAL=168;BYDAY=MO",
+    "FREQ=HOURLY;INTERVAL=48;BYMONTHDAY=-31;BYMONTH=4,6",
 ]
 
 
 @pytest.mark.parametrize("rule", [r.format(f) for r in NEVER for f in ("YEARLY", "MONTHLY", "DAILY", "HOURLY")])
-def test_a_rule_that_never_matches_is_refused_within_two_seconds(rule: str) -> None:
-    began = time.perf_counter()
+def test_a_rule_that_never_matches_is_refused_at_once(rule: str) -> None:
+    began = time.thread_time()
     with pytest.raises(ConfigError, match="no window"):
         begins(rule, "Europe/Berlin", ms("2026-01-01T03:05"), ms("2100-01-01T00:00"))
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 0.5
 
 
 def test_windows_that_begin_when_the_silence_does_are_counted_from_its_very_start() -> None:
