@@ -51,21 +51,25 @@ class EvaluationSet:
 
     def average_precision(self, detector: Detector) -> float:
         """Return the average precision (area under precision over recall, 0 to 1) of live, calibrated scores."""
-        return self.average_precision_of(
-            [detector.score(rows, since=self.since).score for rows in self._rows(detector.context)]
-        )
+        return self.average_precision_of(self.scores(detector))
 
-    def average_precision_of(self, scores: Sequence[NDArray[np.float64]], without: int | None = None) -> float:
+    def average_precision_of(
+        self, scores: Sequence[NDArray[np.float64]], keep: NDArray[np.bool_] | None = None
+    ) -> float:
         """Return the average precision of scores of the held-out rows of each replicate.
 
-        `without`: the number of an anomaly that is left out.
+        `keep`: which of these rows, joined, count; default all.
         """
         from sklearn.metrics import average_precision_score
 
         weight = self._held_out([replicate.weight for replicate in self.replicates])
-        if without is not None:
-            weight = np.where(self._numbers == without, 0.0, weight)
-        return float(average_precision_score(self._numbers >= 0, np.concatenate(scores), sample_weight=weight))
+        if keep is not None:
+            weight = np.where(keep, weight, 0.0)
+        return float(average_precision_score(self.numbers >= 0, np.concatenate(scores), sample_weight=weight))
+
+    def scores(self, detector: Detector) -> list[NDArray[np.float64]]:
+        """Return the live, calibrated scores of the held-out rows of each replicate."""
+        return [detector.score(rows, since=self.since).score for rows in self._rows(detector.context)]
 
     def raw_scores(self, detector: Detector) -> list[NDArray[np.float64]]:
         """Return the raw scores of the held-out rows of each replicate."""
@@ -87,15 +91,15 @@ class EvaluationSet:
     def base_rate(self) -> float:
         """The average precision of random scores: the share of what is anomalous."""
         weight = self._held_out([replicate.weight for replicate in self.replicates])
-        return float(weight[self._numbers >= 0].sum() / weight.sum())
+        return float(weight[self.numbers >= 0].sum() / weight.sum())
 
     @property
     def n_anomalies(self) -> int:
         """Runs of anomalous rows in all replicates."""
-        return int(self._numbers.max()) + 1
+        return int(self.numbers.max()) + 1
 
     @cached_property
-    def _numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> NDArray[np.int64]:
         """The number of the anomaly that each held-out row is part of, from 0 on over all replicates, or -1."""
         label = self._held_out([replicate.label for replicate in self.replicates])
         times = self._held_out([replicate.panel.timestamps for replicate in self.replicates])

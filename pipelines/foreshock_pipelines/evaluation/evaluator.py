@@ -14,7 +14,15 @@ from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.panel import Panel
 from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet
 
-__all__ = ["MIN_GAIN", "MIN_GAIN_PLANTED", "Evaluator", "Improvement", "Members", "improvement"]
+__all__ = [
+    "MIN_GAIN",
+    "MIN_GAIN_PLANTED",
+    "Evaluator",
+    "Improvement",
+    "Members",
+    "improvement",
+    "jackknife_error",
+]
 
 Members = Mapping[str, Detector]
 """The detectors of a model, by name."""
@@ -25,6 +33,8 @@ MIN_GAIN_PLANTED = 0.1
 gains are significant and still say nothing."""
 STANDARD_ERRORS = 2.0
 """Standard errors that a mean gain must exceed."""
+JACKKNIFE_GROUPS = 20
+"""Groups that the jackknife puts anomalies into, where there are more: each costs two average precisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,29 @@ def improvement(
     n = len(gains)
     error = float(gains.std(ddof=1)) / math.sqrt(n) * (1 if independent else n - 1) if n > 1 else 0.0
     return Improvement(float(gains.mean()), max(STANDARD_ERRORS * error, min_gain * float(np.mean(before))))
+
+
+def jackknife_error(
+    evaluation_set: EvaluationSet,
+    before: Sequence[NDArray[np.float64]],
+    after: Sequence[NDArray[np.float64]],
+    groups: int = JACKKNIFE_GROUPS,
+) -> float:
+    """Return the standard error of the gain in average precision from one model's scores to another one's.
+
+    The anomalies are a sample, the other rows are given: the gain is measured again without one or another of
+    `groups` groups of anomalies (the delete-group jackknife). For a single anomaly the error is infinite.
+    """
+    n = min(groups, evaluation_set.n_anomalies)
+    if n < 2:
+        return math.inf
+    numbers = np.random.default_rng(0).permutation(evaluation_set.n_anomalies)
+    gains = []
+    for group in np.array_split(numbers, n):
+        keep = ~np.isin(evaluation_set.numbers, group)
+        gain = evaluation_set.average_precision_of(after, keep) - evaluation_set.average_precision_of(before, keep)
+        gains.append(gain)
+    return float(np.std(gains)) * math.sqrt(n - 1)
 
 
 class Evaluator:
@@ -107,7 +140,8 @@ class Evaluator:
         (only,), (scores,) = self.sets, self._scores(members)
         if only.n_anomalies == 1:
             return [only.average_precision_of(scores)]
-        return [only.average_precision_of(scores, without=number) for number in range(only.n_anomalies)]
+        numbers = range(only.n_anomalies)
+        return [only.average_precision_of(scores, keep=only.numbers != number) for number in numbers]
 
     def _scores(self, members: Members) -> list[list[NDArray[np.float64]]]:
         """The scores of a model on each replicate of each evaluation set."""

@@ -1,37 +1,40 @@
-"""Train: read windows, fit each detector in a Ray task, calibrate them together, publish."""
+"""Train: read windows, fit each detector, calibrate them together, publish the model as the policy has it.
+
+The command ``foreshock train`` promotes every model; the schedule promotes a model if it is not worse than the
+champion.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-
-import numpy as np
 
 from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.progress import ReportLine, StepProgress, ignore_line
-from foreshock_pipelines.registry import CHAMPION, Registry
+from foreshock_pipelines.promotion.policy import ALWAYS, PromotionPolicy, find_policy
+from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.sources import open_source
-from foreshock_pipelines.training.exclusions import Exclusion, exclude_rows
-from foreshock_pipelines.training.fit import fit
-from foreshock_pipelines.training.history import read_history, usable_entities
-from foreshock_pipelines.training.manifest import training_manifest
+from foreshock_pipelines.training.exclusions import Exclusion
+from foreshock_pipelines.training.pipeline import KEEP, Params, Settings, TrainingData, train_model
 from foreshock_pipelines.training.report import TrainReport
 from foreshock_pipelines.tuning.settings import select_detectors
 
-__all__ = ["settings_for", "train"]
+__all__ = ["train"]
 
 
 def train(
     job: Job,
     registry: Registry,
     *,
+    promotion: PromotionPolicy | str = ALWAYS,
     start: datetime | None = None,
     end: datetime | None = None,
-    detectors: Mapping[str, Mapping[str, Any]] | None = None,
+    detectors: Params | None = None,
     exclude: Sequence[Exclusion] = (),
-    alias: str | None = CHAMPION,
+    labels: Intervals | None = None,
+    keep: int = KEEP,
     workers: int | None = None,
     progress: ReportLine = ignore_line,
     steps: StepProgress | None = None,
@@ -40,16 +43,24 @@ def train(
 
     Parameters
     ----------
+    promotion
+        When the model becomes the champion: a policy or its name. A policy that compares has the model trained on
+        all but the newest rows, and compared with the champion on those. The first model of a job is trained on the
+        whole history, and is the champion at once, unless the policy never promotes.
     start, end
         Default: the job's `history`, up to the newest row of its source.
     detectors
         Name to parameters, in place of the job's own.
-    alias
-        What the new version is called at once.
+    exclude
+        Rows that are neither learnt from nor compared on.
+    labels
+        Known anomalies, such as alerts that people confirmed: not learnt from, but compared on.
+    keep
+        Versions that stay in the registry, besides those with an alias.
     workers
         Processes that train each network together, in place of the job's own number.
     progress, steps
-        Told when a stage begins or ends; how far reading, fitting and each network have come.
+        Called when a stage begins or ends; and as reading, fitting and each network advance.
 
     Raises
     ------
@@ -57,49 +68,44 @@ def train(
         No entity has enough rows.
     JobError
         A detector could not be fitted; says which and why.
+    ConfigError
+        No promotion policy has that name.
     """
-    source = open_source(job)
-    end = end or source.latest()
+    policy = find_policy(promotion)
+    if policy.promotes and registry.champion(job.name) is None:
+        policy = ALWAYS  # there is nothing to compare with: no row is held out
+    end = end or open_source(job).latest()
     start = start or end - job.history
-    progress(f"reading {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
-    windows = read_history(job, start, end, steps)
-    panel, skipped = usable_entities(exclude_rows(windows.to_panel(), exclude))
-    progress(f"{panel.n_entities} entities x {panel.n_rows // panel.n_entities} rows x {panel.n_features} features")
-    for entity, reason in skipped.items():
-        progress(f"skipped {entity}: {reason}")
-    settings, tuned = detectors, None
-    if settings is None:
-        settings, tuned = settings_for(job, registry, panel, progress)
-    fitted = fit(
-        panel, settings, job.budget, seed=job.seed, workers=workers or job.workers, progress=progress, steps=steps
-    )
-    empty = tuple(
-        name for name, column in zip(panel.features, panel.values.T, strict=True) if np.isnan(column).all()
-    )
-    extra = training_manifest(job, panel, windows.queries, fitted, settings, tuned)
-    model = registry.publish(fitted.detector, job.name, extra, alias=alias)
-    registry.prune(job.name)
-    progress(f"published {job.name} {model.version}" + (f" as {alias}" if alias else ""))
+
+    def choose_settings(data: TrainingData) -> Settings:
+        if detectors is not None:
+            return Settings(detectors)
+        return settings_in_force(job, registry, data.learnt, progress)
+
+    trained = train_model(
+        job, registry, policy, choose_settings, start=start, end=end, exclude=exclude, labels=labels, keep=keep,
+        workers=workers, progress=progress, steps=steps,
+    )  # fmt: skip
+    data, model = trained.data, trained.model
     return TrainReport(
-        job.name, model.version, model.aliases, start, end, panel.n_rows, panel.n_entities, panel.features,
-        skipped, empty, fitted.detectors,
+        job.name, model.version, model.aliases, start, end, data.learnt.n_rows, data.learnt.n_entities,
+        data.learnt.features, data.skipped, data.empty_features, trained.fitted.detectors,
+        trained.comparison.as_dict() if trained.comparison else None,
     )  # fmt: skip
 
 
-def settings_for(
-    job: Job, registry: Registry, panel: Panel, progress: ReportLine = ignore_line
-) -> tuple[Mapping[str, Mapping[str, Any]], dict[str, Any] | None]:
-    """Detectors and parameters to train with, and how they were tuned, if they were.
+def settings_in_force(job: Job, registry: Registry, panel: Panel, progress: ReportLine = ignore_line) -> Settings:
+    """Return the detectors and parameters to train with.
 
-    What was tuned for the champion stays, as long as the job file asks for the same detectors. ``detectors: auto``
-    of a job that has none yet is settled on `panel`, by a search.
+    Tuned settings of the champion stay in force for as long as the job file asks for the same detectors. For
+    ``detectors: auto`` of a job without them, a search on `panel` selects some.
     """
     if registry.champion(job.name) is not None:
         manifest = registry.get(job.name).manifest
         tuned = manifest.get("tuned")
         if tuned is not None and tuned["asked"] == job.asked:
-            return dict(manifest["settings"]), tuned
+            return Settings(dict(manifest["settings"]), tuned)
     if job.auto is None:
-        return job.detector_params, None
+        return Settings(job.detector_params)
     selected = select_detectors(job, panel, progress=progress)
-    return selected.settings, selected.manifest(job.asked)
+    return Settings(selected.settings, selected.manifest(job.asked))

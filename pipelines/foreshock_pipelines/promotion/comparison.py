@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from scipy.stats import poisson
 
-from foreshock_models.detectors import Detector
+from foreshock_models.calibration.budget import Budget
+from foreshock_models.detectors import HOLD_BACK, Detector, Ensemble
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Step
-from foreshock_pipelines.datasets.labels import Intervals, label_rows
-from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet, build_evaluation_set
+from foreshock_pipelines.datasets.labels import Intervals
+from foreshock_pipelines.evaluation.evaluation_set import build_evaluation_set
+from foreshock_pipelines.evaluation.evaluator import jackknife_error
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.registry import Registry
-from foreshock_pipelines.scoring.alert_policy import alert_policy
+from foreshock_pipelines.promotion.performance import Performance, performance, rows_since
+from foreshock_pipelines.promotion.policy import Criterion
+from foreshock_pipelines.registry import Model, Registry
 
-__all__ = ["HELD_OUT_SHARE", "Comparison", "Performance", "compare", "continue_calibration"]
+__all__ = ["HELD_OUT_SHARE", "Comparison", "compare", "continue_calibration", "recalibrate_on"]
 
 HELD_OUT_SHARE = 0.15
 """Newest share of the history that a challenger is not fitted on, but compared on."""
 TOLERATED_CHANCE = 1 / 40
 """A count of false alerts that chance exceeds more rarely than this is too high."""
 SEED = 4711
-"""Seed of the planted anomalies: others than those that settings were searched with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Performance:
-    """Average precision of a model on anomalies, and its alerts on rows without any known one."""
-
-    auc_pr: float
-    false_alerts: int
-
-    def __str__(self) -> str:
-        return f"AUC-PR {self.auc_pr:.3f}, {self.false_alerts} false alerts"
+"""Seed of the injected anomalies: others than those that settings were searched with."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The performance of both models, which of them wins, and why. ``basis``: ``labels``, ``planted`` or both."""
+    """The performance of both models, whether the challenger won, and why.
+
+    ``basis``: ``labels``, ``planted`` (injected) anomalies or both.
+    """
 
     won: bool
     reason: str
@@ -54,89 +48,107 @@ class Comparison:
     champion_version: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
 
 
 def compare(
-    job: Job, registry: Registry, challenger: Detector, panel: Panel, since: int, *,
-    labels: Intervals | None = None, plant_beside: bool = False, margin: float = 0.0,
-) -> Comparison:  # fmt: skip
-    """Compare a fitted model with the job's champion on the rows of `panel` from `since` on.
+    job: Job,
+    registry: Registry,
+    challenger: Detector,
+    criterion: Criterion,
+    *,
+    learnt: Panel,
+    rows: Panel,
+    since: int,
+    labels: Intervals | None = None,
+) -> Comparison:
+    """Compare a fitted model with the job's champion on `rows` from `since` on.
 
-    Both score these rows twice: as they are, where each alert outside of known anomalies is a false one; and with
-    anomalies, known or planted ones. The challenger wins if its average precision is at least the champion's plus
-    `margin`, and it has no more false alerts than the champion, or than the budget allows, chance aside: at most
-    as many as a Poisson count of that mean exceeds with `TOLERATED_CHANCE`. Chance is granted beside the budget,
-    not beside the champion, lest the allowance grow from one champion to the next. A champion that has seen these
-    rows has learnt from them what is usual, and its alert line, at most: no detector is fitted on the newest
-    quarter.
+    Both models score these rows twice: as they are, where each alert outside of known anomalies is a false one; and
+    with anomalies, labelled or injected ones. The challenger wins if its gain in average precision is at least what
+    the criterion requires, and if it has no more false alerts than the champion, or than the budget allows, chance
+    aside: at most as many as a Poisson count of that mean exceeds with `TOLERATED_CHANCE`. Chance is granted beside
+    the budget, not beside the champion, lest the allowance grow from one champion to the next.
+
+    Both models are calibrated on the same rows, those before `since`. The champion may have been trained on the
+    held-out rows, too: with its own calibration, their incidents would be usual to it, and it would be punished or
+    rewarded for that.
 
     Parameters
     ----------
-    plant_beside
-        Plant anomalies beside known ones.
-    margin
-        Above 0: the challenger must be better; below: it may be a little worse, for any two trainings differ.
+    learnt
+        The rows before `since` that the challenger was fitted and calibrated on.
     """
-    held_out = build_evaluation_set(panel, since, labels=labels, plant_beside=plant_beside, seed=SEED)
-    after = _performance(job, challenger, held_out, panel, labels)
-    rows = int((panel.timestamps >= since).sum())
-    about = (held_out.basis, _time(since), _time(int(panel.timestamps.max())), rows, after)
+    held_out = build_evaluation_set(
+        rows, since, labels=labels, plant_beside=criterion.inject_beside_labels, seed=SEED
+    )
+    scores = held_out.scores(challenger)
+    after = performance(job, challenger, held_out, scores, rows, labels)
+    n_rows = int((rows.timestamps >= since).sum())
+    about = (held_out.basis, _time(since), _time(int(rows.timestamps.max())), n_rows, after)
     version = registry.champion(job.name)
     if version is None:
         return Comparison(True, f"there is no champion yet; {after}", *about)
     champion, model = registry.load(job.name, version)
     if champion.features_in_ != challenger.features_in_:
         return Comparison(True, f"the champion {version} knows other features", *about, champion_version=version)
-    before = _performance(job, champion, held_out, panel, labels)
-    allowed = max(before.false_alerts, _at_most(_expected(job, panel, since)))
-    better = after.auc_pr >= before.auc_pr + margin
-    calm = after.false_alerts <= allowed
+    champion = recalibrate_on(champion, learnt, job.budget)
+    champion_scores = held_out.scores(champion)
+    before = performance(job, champion, held_out, champion_scores, rows, labels)
+    error = jackknife_error(held_out, champion_scores, scores)
+    required = criterion.required_gain(before.auc_pr, held_out.base_rate, error)
+    allowed_alerts = max(before.false_alerts, _upper_limit(_expected_alerts(job, rows.step, n_rows)))
+    better = after.auc_pr - before.auc_pr >= round(required, 4)
+    calm = after.false_alerts <= allowed_alerts
     reason = f"on {held_out.basis} anomalies: challenger {after}; champion {before}"
     if not better:
-        reason += f"; AUC-PR had to be at least {before.auc_pr + margin:.3f}"
+        reason += "; " + _shortfall(before.auc_pr, required)
     if not calm:
-        reason += f"; more than {allowed} false alerts are too many"
-    if int(datetime.fromisoformat(model.manifest["training"]["end"]).timestamp() * 1000) > since:
-        reason += "; what is usual, and the alert line, the champion has learnt from some of these rows"
+        reason += f"; more than {allowed_alerts} false alerts are too many"
+    if _fitted_until(model) > since:
+        reason += "; the champion was fitted on some of these rows"
     return Comparison(better and calm, reason, *about, champion=before, champion_version=version)
 
 
-def continue_calibration(detector: Detector, panel: Panel, since: int) -> None:
+def recalibrate_on(detector: Detector, rows: Panel, budget: Budget) -> Detector:
+    """Measure again what is usual to a fitted detector, and its alert line, on other rows; its model stays."""
+    if not isinstance(detector, Ensemble):
+        return detector.calibrate(rows, budget)
+    members = {name: member.calibrate(rows, budget) for name, member in detector.members_.items()}
+    return Ensemble(random_state=detector.random_state).join(members, rows, budget)
+
+
+def continue_calibration(detector: Detector, rows: Panel, since: int) -> None:
     """Advance the calibration of a fitted model over the rows from `since` on, as live scoring would."""
-    done = detector.score(_from(panel, since, detector), since=since)
-    # entities without a row in the meantime keep where they stood
+    done = detector.score(rows_since(rows, since, detector), since=since)
+    # entities without a row in the meantime keep their state
     detector.state_ = detector.state_.merge([detector.state_, done.state])
     detector.calibrator_.state = detector.state_
 
 
-def _performance(
-    job: Job, detector: Detector, held_out: EvaluationSet, panel: Panel, labels: Intervals | None
-) -> Performance:
-    scored = detector.score(_from(panel, held_out.since, detector), since=held_out.since)
-    rows = scored.panel
-    policy = alert_policy(job)
-    step = policy.apply(rows, scored.score, np.ones(rows.n_rows, np.bool_)).step
-    opened = step == Step.OPENED
-    if labels:
-        opened &= ~label_rows(rows, labels, must=False)
-    return Performance(round(held_out.average_precision(detector), 4), int(opened.sum()))
+def _shortfall(champion: float, required: float) -> str:
+    if math.isinf(required):
+        return "one known anomaly is too few to call either better"
+    return f"AUC-PR had to be at least {champion + required:.3f}"
 
 
-def _expected(job: Job, panel: Panel, since: int) -> float:
-    """False alerts that the budget allows for these rows."""
-    rows = int((panel.timestamps >= since).sum())
-    return job.budget.alerts_per_day * rows * panel.step / 86400
+def _fitted_until(model: Model) -> int:
+    """The time up to which a model was fitted, ms since the epoch; it was calibrated on newer rows alone."""
+    first, last = (
+        datetime.fromisoformat(model.manifest["training"][edge]).timestamp() for edge in ("start", "end")
+    )
+    return int((last - HOLD_BACK * (last - first)) * 1000)
 
 
-def _at_most(expected: float) -> int:
-    """The largest count that is not unlucky where so many are expected."""
+def _expected_alerts(job: Job, step: float, n_rows: int) -> float:
+    """False alerts that the budget allows for so many rows."""
+    return job.budget.alerts_per_day * n_rows * step / 86400
+
+
+def _upper_limit(expected: float) -> int:
+    """The largest count that chance does not make too rare where so many are expected."""
     return int(poisson.isf(TOLERATED_CHANCE, expected))
-
-
-def _from(panel: Panel, since: int, detector: Detector) -> Panel:
-    return panel.take(panel.timestamps >= since - detector.context * panel.step * 1000)
 
 
 def _time(ms: int) -> datetime:

@@ -24,20 +24,18 @@ from foreshock_pipelines.progress import ReportLine, ignore_line
 from foreshock_pipelines.training.exclusions import exclude_rows, exclusions_of
 from foreshock_pipelines.training.fit import fit
 from foreshock_pipelines.training.history import usable_entities
+from foreshock_pipelines.training.pipeline import Params
 from foreshock_pipelines.tuning.search import SearchResult, Trial, TrialCallback, search
 from foreshock_pipelines.tuning.selection import Selection, adopt_improvements, select_members
 
 __all__ = [
     "VALIDATION_SHARE",
-    "Params",
     "TunedSettings",
     "initial_settings",
     "ray_runtime",
     "select_detectors",
     "tune_settings",
 ]
-
-Params = Mapping[str, Mapping[str, Any]]
 
 VALIDATION_SHARE = 0.25
 """Newest share of the rows of a search that detectors are not fitted on, but evaluated on."""

@@ -72,7 +72,8 @@ def train(
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.estimate import check_memory, estimate
     from foreshock_pipelines.jobs.train import train as run
-    from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
+    from foreshock_pipelines.promotion.policy import ALWAYS, NEVER
+    from foreshock_pipelines.registry import Registry
     from foreshock_pipelines.sources import open_source
 
     job = load_job(config)
@@ -87,7 +88,7 @@ def train(
     with stage_line("starting Ray") as note, ray_cluster(settings):
         report = run(
             job, Registry(settings.registry), start=first, end=last, exclude=exclude, detectors=chosen,
-            alias=CHALLENGER if challenger else CHAMPION, workers=workers, progress=note, steps=note.steps,
+            promotion=NEVER if challenger else ALWAYS, workers=workers, progress=note, steps=note.steps,
         )  # fmt: skip
     show_json(report.as_dict()) if as_json else show_training(report)
 

@@ -47,6 +47,7 @@ def tune(
     from foreshock.store import open_store
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.tune import tune as run
+    from foreshock_pipelines.promotion.policy import COMPARE_ONLY, IF_BETTER
     from foreshock_pipelines.registry import Registry
     from foreshock_pipelines.sources import open_source
 
@@ -61,7 +62,8 @@ def tune(
     with _live_table() as (note, watch), ray_cluster(settings):
         report = run(
             job, Registry(settings.registry), trials=trials, time=budget, detectors=chosen, labels=known,
-            strict=bool(labels or job.labels), exclude=exclude, promote=promote, start=first if start else None,
+            strict=bool(labels or job.labels), exclude=exclude, promotion=IF_BETTER if promote else COMPARE_ONLY,
+            start=first if start else None,
             end=last, storage=settings.home / "tune", progress=note, on_trial=watch,
         )  # fmt: skip
     show_json(report.as_dict()) if as_json else _show(report)

@@ -11,7 +11,7 @@ from typing import Any
 from foreshock.logs import set_up_logging
 from foreshock.runs.model import ACTIVE, Run
 from foreshock.runs.repository import StoredRuns
-from foreshock.runs.work import WORK, Task
+from foreshock.runs.work import WORK, Task, promotion_for
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError, ForeshockError, allowed
 from foreshock_pipelines.jobfile import Job
@@ -77,7 +77,7 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         work = WORK.get(kind)
         if work is None:
             raise ConfigError(f"runs of the kind {kind!r} cannot be executed; {allowed(kind, WORK)}")
-        result = work(Task(job, Registry(registry), store, note, by_hand=run.cause == "http"))
+        result = work(Task(job, Registry(registry), store, note, promotion=promotion_for(run.cause)))
         end("succeeded", result=result)
         return result
     except ForeshockError as exc:

@@ -8,41 +8,48 @@ from typing import Any
 
 from foreshock.store import Store
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.promotion.policy import ALWAYS, IF_BETTER, IF_NOT_WORSE, PromotionPolicy
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["WORK", "Task", "Work"]
+__all__ = ["WORK", "Task", "Work", "promotion_for"]
+
+
+REQUESTED = "http"
+"""Cause of a run that a person asked for."""
 
 
 @dataclass(frozen=True)
 class Task:
     """What a run works with: its job, the models, the store, and `note`, which takes a line for its log.
 
-    ``by_hand``: somebody asked for it; then what is trained serves at once.
+    ``promotion``: when the model that is trained becomes the champion.
     """
 
     job: Job
     registry: Registry
     store: Store
     note: Callable[[str], None]
-    by_hand: bool = False
+    promotion: PromotionPolicy = IF_NOT_WORSE
 
 
 Work = Callable[[Task], dict[str, Any]]
 """Does a run; gives its result as JSON values."""
 
 
+def promotion_for(cause: str) -> PromotionPolicy:
+    """Return the promotion policy of a training: a person's serves at once, others must not be worse."""
+    return ALWAYS if cause == REQUESTED else IF_NOT_WORSE
+
+
 def _train(task: Task) -> dict[str, Any]:
     from foreshock.feedback.labels import known_anomalies
     from foreshock.feedback.service import exclusions
-    from foreshock_pipelines.jobs.retrain import retrain
     from foreshock_pipelines.jobs.train import train
 
     job, store = task.job, task.store
-    if task.by_hand:
-        return train(job, task.registry, exclude=exclusions(store, job), progress=task.note).as_dict()
-    return retrain(
-        job, task.registry, labels=known_anomalies(store, job), exclude=exclusions(store, job, confirmed=False),
-        progress=task.note,
+    return train(
+        job, task.registry, promotion=task.promotion, labels=known_anomalies(store, job),
+        exclude=exclusions(store, job, confirmed=False), progress=task.note,
     ).as_dict()  # fmt: skip
 
 
@@ -56,7 +63,7 @@ def _tune(task: Task) -> dict[str, Any]:
     return tune(
         job, task.registry, labels=known_anomalies(store, job), strict=False,
         exclude=exclusions(store, job, confirmed=False),
-        time=job.auto.time if job.auto else None, promote=True, storage=load_settings().home / "tune",
+        time=job.auto.time if job.auto else None, promotion=IF_BETTER, storage=load_settings().home / "tune",
         progress=task.note,
     ).as_dict()  # fmt: skip
 

@@ -12,7 +12,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
 from foreshock_pipelines.datasets.demo import demo_fleet
 from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet, build_evaluation_set, split_time
-from foreshock_pipelines.evaluation.evaluator import MIN_GAIN_PLANTED, Evaluator, improvement
+from foreshock_pipelines.evaluation.evaluator import MIN_GAIN_PLANTED, Evaluator, improvement, jackknife_error
 
 PANEL = demo_fleet(hosts=2, days=1.5, incidents=1)[0].to_panel()
 SINCE = split_time(PANEL, 0.7)
@@ -60,10 +60,10 @@ def test_with_known_anomalies_a_gain_on_one_of_them_alone_is_none(members: dict[
     first = label & (np.cumsum(label) <= label.sum() / 4)
     plain = np.random.default_rng(0).random(len(label))
     before, one, all_four = (
-        [evaluation.average_precision_of([scores], without=number) for number in range(evaluation.n_anomalies)]
+        [evaluation.average_precision_of([scores], evaluation.numbers != number) for number in range(4)]
         for scores in (plain, plain + 0.5 * first, plain + 0.5 * label)
     )
-    assert len(before) == 4
+    assert evaluation.n_anomalies == 4
     assert not improvement(before, one, independent=False).significant
     assert improvement(before, all_four, independent=False).significant
     assert Evaluator([evaluation], ROWS, BUDGET).improvement(members, members).mean == 0.0
@@ -91,3 +91,28 @@ def test_a_gain_on_planted_anomalies_must_be_larger() -> None:
 
 def test_a_gain_too_small_to_matter_is_none() -> None:
     assert not improvement([0.4] * 5, [0.401] * 5).significant
+
+
+def test_the_standard_error_of_a_gain_tells_equal_models_from_better_ones() -> None:
+    evaluation = SETS[0]
+    label = evaluation.numbers >= 0
+    rng = np.random.default_rng(0)
+
+    def model(signal: float) -> list[np.ndarray]:
+        """Scores that see each anomaly more or less well, by chance."""
+        seen = rng.normal(signal, 1.0, evaluation.n_anomalies)
+        return [np.where(label, seen[evaluation.numbers], 0.0) + rng.normal(0.0, 1.0, len(label))]
+
+    def better(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
+        gain = evaluation.average_precision_of(after) - evaluation.average_precision_of(before)
+        return gain > 2 * jackknife_error(evaluation, before, after)
+
+    assert sum(better(model(1.5), model(1.5)) for _ in range(20)) <= 2
+    assert sum(better(model(0.5), model(2.5)) for _ in range(5)) >= 4
+
+
+def test_a_single_anomaly_has_no_standard_error() -> None:
+    first = datetime.fromtimestamp(SINCE / 1000, UTC) + timedelta(hours=1)
+    evaluation = build_evaluation_set(PANEL, SINCE, labels={PANEL.entities[0]: [(first, first)]})
+    scores = [np.arange(len(evaluation.numbers), dtype=float)]
+    assert jackknife_error(evaluation, scores, scores) == np.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from foreshock_models.drift import InputDistribution
 from foreshock_models.panel import Panel
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.drift import drift
-from foreshock_pipelines.jobs.retrain import retrain
 from foreshock_pipelines.jobs.train import train
+from foreshock_pipelines.promotion.policy import IF_NOT_WORSE
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.training.exclusions import Exclusion
 
+retrain = partial(train, promotion=IF_NOT_WORSE)
 GOOD = {"iforest": {"n_trees": 15}}
 BAD = {"iforest": {"n_trees": 1, "max_samples": 2, "short": 2, "long": 3, "smoothing": 1}}
 

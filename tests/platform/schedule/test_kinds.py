@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from foreshock.feedback.labels import known_anomalies
-from foreshock.runs.work import WORK, Task
+from foreshock.runs.work import WORK, Task, promotion_for
 from foreshock.store import Store, open_store
 from foreshock_pipelines.registry import Registry
 
@@ -32,9 +32,9 @@ def test_the_second_scheduled_training_is_compared_with_the_champion_with_its_re
     assert second["comparison"]["reason"] in lines[-1]
 
 
-def test_what_is_trained_by_hand_serves_at_once(trained: Any, store: Store, tmp_path: Path) -> None:
+def test_a_training_that_a_person_asks_for_serves_at_once(trained: Any, store: Store, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
-    task = Task(trained.job, registry, store, lambda line: None, by_hand=True)
+    task = Task(trained.job, registry, store, lambda line: None, promotion=promotion_for("http"))
     WORK["train"](task)
     second = WORK["train"](task)
     assert second["comparison"] is None
