@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from foreshock.notify.delivery import Deliverer
 from foreshock.silences.index import SilenceIndex
 from foreshock.silences.model import declare
 from foreshock.silences.repository import StoredSilences
-from foreshock.store import Store, open_store
+from foreshock.store import Store
 from foreshock.store.store import Alert
 from foreshock_pipelines.jobfile import Job, NotifierConfig, parse_job
 
@@ -127,13 +127,6 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path}/store.db")
-    yield store
-    store.close()
 
 
 def job(url: str) -> Job:
