@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from foreshock.alerts.findings import Finding
-from foreshock_models.policy import Policy, last_samples
+from foreshock_models.policy import Policy, last_samples, record_samples, with_series
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, format_duration
 
-__all__ = ["Absences", "absences"]
+if TYPE_CHECKING:
+    from foreshock_pipelines.scoring.scored import Scored
+
+__all__ = ["Absences", "absences", "absences_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,36 @@ def absences(job: Job, state: State, now_ms: int) -> Absences:
                 else:
                     silent.append(_finding(job, entity, feature, last, now_ms - last))
     return Absences(silent, gone, gone_series)
+
+
+def absences_in(
+    job: Job, scored: Scored, walked: State, known: Iterable[str], first_ms: int
+) -> tuple[list[Finding], str | None]:
+    """Look for silence at the end of rows that were scored once, from `first_ms` on; or say why that is not judged.
+
+    Parameters
+    ----------
+    walked
+        Of the policy, after these rows.
+    known
+        Entities of the model: one that has no row at all is absent, too.
+    """
+    limit, end = job.alerts.absent_after, scored.last_ms
+    if limit is None:
+        return [], "the job file has alerts: {absent_after: null}"
+    if scored.partial:
+        return [], f"the source gave a partial answer: {scored.partial[0]}"
+    if end - first_ms < limit.total_seconds() * 1000:
+        return [], f"the stretch is shorter than the {format_duration(limit)} of alerts.absent_after"
+    panel = scored.panel
+    state = State(panel.entities, {**walked.arrays, **record_samples(with_series(State(), panel.features), panel)})
+    seen = {entity for entity, at in Policy.last_seen(state).items() if at}
+    silent = [entity for entity in dict.fromkeys([*panel.entities, *known]) if entity not in seen]
+    never = [_finding(job, entity, "", first_ms, end - first_ms) for entity in silent]
+    at_least = [
+        replace(one, summary=one.summary.replace(" nothing for ", " nothing for at least ")) for one in never
+    ]
+    return [*absences(job, state, end).silent, *at_least], None
 
 
 def _older(seen: dict[str, int], before_ms: float) -> Iterator[tuple[str, int]]:

@@ -17,6 +17,9 @@ from foreshock.cli.options import AsJson, ConfigPath, settings_for_ray, the_vers
 from foreshock.cli.progress import stage_line, steps_bar
 
 if TYPE_CHECKING:
+    from foreshock.alerts.findings import Finding
+    from foreshock_models.policy import PolicyResult
+    from foreshock_pipelines.scoring.scored import Scored
     from foreshock_pipelines.training.report import TrainReport
 
 Start = Annotated[str | None, typer.Option(help="-14d, 2026-03-01, ...; default: the job's history.")]
@@ -104,11 +107,12 @@ def score(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a stretch of time once, and list what would have alerted; changes nothing."""
-    import numpy as np
+    """Score a stretch of time once, and list what would have alerted; changes nothing.
 
+    Absent is an entity, or a series, that has sent nothing for `absent_after` at the end of the stretch.
+    """
+    from foreshock.alerts.absence import absences_in
     from foreshock.settings import load_settings
-    from foreshock_models.policy import Step
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.score import score_pass
     from foreshock_pipelines.registry import Registry
@@ -125,23 +129,55 @@ def score(
     with stage_line(f"scoring with {model.version}"):
         scored = score_pass(detector, model.version, source, job, span)
         walk = alert_policy(job).apply(scored.panel, scored.score, scored.permitted)
+    absent, not_judged = absences_in(job, scored, walk.state, detector.state_.entities, span[0])
+    found = [*_openings(scored, walk), *({**NO_ANOMALY, **_absence(one)} for one in absent)]
+    if output is not None:
+        _write_scores(output, scored)
+    if as_json:
+        show_json(found)
+    else:
+        rows = [(moment(one["time"]), _score_of(one), one["entity"], _why(one)) for one in found]
+        show_table(("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {len(found)} alerts")
+    if not_judged is not None:
+        typer.echo(f"absences are not judged: {not_judged}", err=True)
+
+
+NO_ANOMALY: dict[str, Any] = {"kind": "absent", "score": None, "causes": []}
+
+
+def _openings(scored: Scored, walk: PolicyResult) -> list[dict[str, Any]]:
+    """Anomalies that opened, with their first causes."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from foreshock_models.policy import Step
+
     panel = scored.panel
     found = []
     for i in np.flatnonzero(walk.step == Step.OPENED).tolist():
         entity, at = panel.entities[panel.codes[i]], int(panel.timestamps[i])
-        found.append((entity, _stamp(at), float(scored.score[i]), scored.causes.at(entity, at)[:3]))
-    if output is not None:
-        _write_scores(output, scored)
-    if as_json:
-        show_json(
-            [{"entity": e, "time": t, "score": s, "causes": [vars_of(c) for c in c_]} for e, t, s, c_ in found]
-        )
-        return
-    rows = [
-        (moment(time), f"{value:.2f}", entity, ", ".join(f"{c.feature} {share(c.share)}" for c in causes))
-        for entity, time, value, causes in found
-    ]
-    show_table(("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {len(found)} alerts")
+        causes = [asdict(cause) for cause in scored.causes.at(entity, at)[:3]]
+        found.append(
+            {
+                "kind": "anomaly", "entity": entity, "time": _stamp(at), "score": float(scored.score[i]),
+                "causes": causes, "summary": None,
+            }
+        )  # fmt: skip
+    return found
+
+
+def _score_of(one: dict[str, Any]) -> str:
+    return "–" if one["score"] is None else f"{one['score']:.2f}"
+
+
+def _why(one: dict[str, Any]) -> str:
+    causes = ", ".join(f"{cause['feature']} {share(cause['share'])}" for cause in one["causes"])
+    return one["summary"] or causes
+
+
+def _absence(one: Finding) -> dict[str, Any]:
+    return {"entity": one.entity, "time": _stamp(one.began_ms), "summary": one.summary}
 
 
 def show_training(report: TrainReport) -> None:
@@ -186,12 +222,6 @@ def named(detectors: list[str] | None) -> dict[str, dict[str, Any]] | None:
     for name in detectors or ():
         check_params(name, {})
     return {name: {} for name in detectors} if detectors else None
-
-
-def vars_of(cause: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(cause)
 
 
 def _stamp(ms: int) -> str:
