@@ -30,6 +30,7 @@ from pyarrow import fs
 from foreshock_models.artifacts.manifest import MANIFEST, read_manifest
 from foreshock_models.display import frame_html
 from foreshock_models.errors import ArtifactError, RegistryError, allowed
+from foreshock_pipelines.jobfile.urls import shown_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,17 +71,23 @@ class Registry:
     ----------
     uri
         A folder, or a URI such as ``s3://bucket/models``.
+
+    Attributes
+    ----------
+    shown : the same without what lets one in, for messages
     """
 
     def __init__(self, uri: str | Path) -> None:
         self.uri = str(uri)
+        self.shown = shown_url(self.uri) if "://" in self.uri else self.uri
         try:
             if "://" in self.uri:
                 self._fs, self.root = fs.FileSystem.from_uri(self.uri)
             else:
                 self._fs, self.root = fs.LocalFileSystem(), str(Path(self.uri).expanduser().absolute())
         except (pa.ArrowInvalid, OSError) as exc:
-            raise RegistryError(f"{self.uri}: not a folder or filesystem URI of models: {exc}") from exc
+            why = str(exc).replace(self.uri, self.shown)  # it may hold keys
+            raise RegistryError(f"{self.shown}: not a folder or filesystem URI of models: {why}") from None
         self._local = isinstance(self._fs, fs.LocalFileSystem)
 
     # -- reading ---------------------------------------------------------------------------------------
@@ -114,7 +121,9 @@ class Registry:
             if version in versions:
                 raise RegistryError(str(exc)) from exc
         if not versions:
-            raise RegistryError(f"the job {job!r} has no model in {self.uri} yet: run foreshock train -c JOB.yaml")
+            raise RegistryError(
+                f"the job {job!r} has no model in {self.shown} yet: run foreshock train -c JOB.yaml"
+            )
         raise RegistryError(f"the job {job!r} has no model {which!r}; {allowed(which, [*versions, *aliases])}")
 
     def champion(self, job: str) -> str | None:
@@ -155,7 +164,7 @@ class Registry:
             else:
                 self._upload(detector, extra, f"{home}/{version}")
         except (OSError, pa.ArrowException) as exc:
-            raise RegistryError(f"{self.uri}: the model of {job!r} could not be published: {exc}") from exc
+            raise RegistryError(f"{self.shown}: the model of {job!r} could not be published: {exc}") from exc
         if alias is not None:
             self._point(job, alias, version)
         return self.get(job, version)
@@ -223,7 +232,7 @@ class Registry:
         return pd.DataFrame(rows, columns=columns)
 
     def __repr__(self) -> str:
-        return f"Registry({self.uri!r})"
+        return f"Registry({self.shown!r})"
 
     def _repr_html_(self) -> str:
         table = self.to_pandas()
@@ -273,7 +282,7 @@ class Registry:
         except FileNotFoundError:
             return {"aliases": {}, "history": []}
         except (OSError, ValueError) as exc:
-            raise RegistryError(f"{self.uri}/{job}/{ALIASES} cannot be read: {exc}") from exc
+            raise RegistryError(f"{self.shown}/{job}/{ALIASES} cannot be read: {exc}") from exc
         return document
 
     def _point(self, job: str, alias: str, version: str) -> None:

@@ -101,3 +101,11 @@ def test_a_registry_shows_every_version_the_newest_first(registry: Registry, det
     assert table["aliases"].tolist() == [CHALLENGER, CHAMPION]
     assert set(table["detectors"]) == {"subspace"}
     assert "2 models of 1 jobs" in registry._repr_html_()
+
+
+@pytest.mark.parametrize("uri", ["ftp://ada:hunter2@h/x", "gs://ada:hunter2@[x", "x://h/y?key=hunter2"])
+def test_an_address_that_cannot_be_used_is_named_without_its_keys(uri: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        Registry(uri)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
