@@ -27,6 +27,8 @@ log = get_logger("store")
 LIVE = ("open", "acknowledged")
 STATES = (*LIVE, "resolved")
 KINDS = ("anomaly", "absent", "predicted", "notice")
+PAGE = 500
+"""Alerts read in one transaction where all are asked for."""
 AlertKey = tuple[str, str, str]
 """Entity, kind and feature of an alert."""
 SEVERITIES = ("info", "warning", "critical")
@@ -260,14 +262,22 @@ class Store:
             found = [Alert(**row) for row in c.execute(query).mappings()]
         return {alert.key: alert for alert in found}
 
-    def announced_alerts(self, job: str, since_ms: int) -> list[Alert]:
-        """Alerts of a job that receivers know of: the live ones, and those resolved at `since_ms` or later."""
+    def announced_alerts(self, job: str, since_ms: int) -> Iterator[Alert]:
+        """Alerts of a job that receivers know of: the live ones, and those resolved at `since_ms` or later.
+
+        They are read in pages, so that no writer waits long.
+        """
         a = t.alerts.c
         known = sa.select(t.alerts).where(a.job == job, a.announced == sa.true(), a.kind != "notice")
-        live = known.where(t.LIVE_ROWS)
-        resolved = known.where(a.resolved_ms >= since_ms, a.state == "resolved")
-        with self.begin() as c:
-            return [Alert(**row) for query in (live, resolved) for row in c.execute(query).mappings()]
+        for query in (known.where(t.LIVE_ROWS), known.where(a.resolved_ms >= since_ms, a.state == "resolved")):
+            after = 0
+            while True:
+                with self.begin() as c:
+                    page = c.execute(query.where(a.seq > after).order_by(a.seq).limit(PAGE)).mappings().all()
+                yield from (Alert(**row) for row in page)
+                if len(page) < PAGE:
+                    break
+                after = page[-1]["seq"]
 
     def last_resolved(self, c: Connection, job: str, entity: str, kind: str, feature: str = "") -> Alert | None:
         a = t.alerts.c

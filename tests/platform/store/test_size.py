@@ -124,7 +124,7 @@ QUESTIONS: dict[str, Callable[[Store], Any]] = {
     "who waits": lambda s: s.waiting(),
     "due for one": lambda s: s.due("job-0/*", N),
     "due later for one": lambda s: s.postponed("job-0/*", 0),
-    "what receivers know of": lambda s: s.announced_alerts("job-0", (N - 10) * 1000),
+    "what receivers know of": lambda s: list(s.announced_alerts("job-0", (N - 10) * 1000)),
     "first to be written": lambda s: StoredBlocks(s).first("job-1"),
     "to be written": lambda s: StoredBlocks(s).waiting("job-1"),
     "waited too long": lambda s: StoredBlocks(s).drop("job-1", 0),
