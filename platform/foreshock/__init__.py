@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from foreshock_models.forecasters import ARIMA, Auto, Prophet, SeasonalNaive, time_to_exhaustion
     from foreshock_pipelines.datasets.demo import demo_fleet
     from foreshock_pipelines.datasets.windows import Windows
+    from foreshock_pipelines.forecasting.capacity import capacity
     from foreshock_pipelines.jobfile import Job, load_job
     from foreshock_pipelines.jobs.backtest import backtest
-    from foreshock_pipelines.jobs.forecast import capacity
     from foreshock_pipelines.jobs.train import train
     from foreshock_pipelines.jobs.tune import tune
     from foreshock_pipelines.registry import Registry
@@ -80,7 +80,7 @@ _HOME = {
     "VAE": "foreshock_models.detectors",
     "Windows": "foreshock_pipelines.datasets.windows",
     "backtest": "foreshock_pipelines.jobs.backtest",
-    "capacity": "foreshock_pipelines.jobs.forecast",
+    "capacity": "foreshock_pipelines.forecasting.capacity",
     "check_budget": "foreshock.notebook.budget_check",
     "demo_fleet": "foreshock_pipelines.datasets.demo",
     "fetch": "foreshock.notebook.fetching",

@@ -1,11 +1,11 @@
-"""Forecast: each feature of each entity ahead, in Ray tasks, and what runs out first."""
+"""Forecast: each feature of each entity, in Ray tasks where Ray runs."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,74 +17,21 @@ from foreshock_models.forecasters import Event, TimeToExhaustion, find, make, ti
 from foreshock_models.forecasters._grid import Limits
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.forecasting.capacity import alert_probabilities
+from foreshock_pipelines.forecasting.report import COLUMNS, ForecastReport
 from foreshock_pipelines.jobfile import Job, format_duration
+from foreshock_pipelines.progress import PartProgress
 
 if TYPE_CHECKING:
     import ray
 
-__all__ = ["COLUMNS", "ForecastReport", "capacity", "forecast_windows"]
+__all__ = ["forecast_windows"]
 
-COLUMNS = ("entity", "feature", "timestamp", "point", "lower", "upper", "method", "wape", "baseline_wape")
-LOOK = 4
-"""How far beyond `within` of an exhaustion a forecast looks, so that it can say "in 31 h" of a line at 24 h."""
+LOOKAHEAD = 4
+"""A forecast looks this many times `within` of an exhaustion ahead: it can say "in 31 h" of a line at 24 h."""
 TASKS_PER_CPU = 4
 ABSENT_STEPS = 10
 """Steps without a sample after which a series counts as absent, where the job file does not say."""
-
-Progress = Callable[[int, int], None]
-"""Called with how many series are done, and how many there are."""
-
-
-@dataclass(frozen=True)
-class ForecastReport:
-    """Forecasts of a job: one row per entity, feature and time.
-
-    ``frame``: the columns `COLUMNS`; a time is the beginning of a row of `step` seconds, and values are means over
-    it. ``level`` of the intervals. ``exhaustion``: for the features whose query has ``exhaustion:``; ``lines``: the
-    probability from which on each of them alerts. ``skipped``: entity and feature to the reason why there is no
-    forecast; a series that is absent at the end of the history is among them. ``newest``: entity and feature to the
-    last sample. ``seconds``: how long it took.
-    """
-
-    job: str
-    frame: pd.DataFrame
-    level: float
-    horizon: timedelta
-    made: datetime
-    exhaustion: tuple[TimeToExhaustion, ...] = ()
-    skipped: dict[tuple[str, str], str] = field(default_factory=dict)
-    seconds: float = 0.0
-    lines: dict[str, float] = field(default_factory=dict)
-    newest: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One row per entity, feature and time."""
-        return self.frame
-
-    def series(self, entity: str, feature: str) -> pd.DataFrame:
-        """The rows of one series, by time."""
-        frame = self.frame
-        rows = frame[(frame["entity"] == entity) & (frame["feature"] == feature)]
-        if rows.empty:
-            reason = self.skipped.get((entity, feature), "no such entity or feature in these windows")
-            raise DataError(f"no forecast of {feature} of {entity}: {reason}")
-        return rows.reset_index(drop=True)
-
-    def methods(self) -> pd.DataFrame:
-        """One row per series: what forecast it, and its backtest error beside that of seasonal naive."""
-        columns = ["entity", "feature", "method", "wape", "baseline_wape"]
-        return self.frame[columns].drop_duplicates(["entity", "feature"]).reset_index(drop=True)
-
-    def __repr__(self) -> str:
-        n = len(self.methods())
-        hours = self.horizon.total_seconds() / 3600
-        return f"ForecastReport({self.job!r}: {n} series, {hours:g} h ahead, {len(self.skipped)} skipped)"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        table = self.methods().to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}", max_rows=20)
-        return f"<p>{escape(repr(self))}</p>{table}"
 
 
 def forecast_windows(
@@ -92,7 +39,7 @@ def forecast_windows(
     job: Job,
     horizon: timedelta,
     method: str = "auto",
-    on_progress: Progress | None = None,
+    on_progress: PartProgress | None = None,
     *,
     level: float = 0.8,
 ) -> ForecastReport:
@@ -107,7 +54,7 @@ def forecast_windows(
     method
         ``seasonal_naive``, ``arima``, ``prophet`` or ``auto``.
     on_progress
-        Called with how many series are done, and how many there are.
+        Called with the series that are done and all series.
 
     Raises
     ------
@@ -154,7 +101,7 @@ def forecast_windows(
     exhaustion = tuple(t for result in ordered for t in result.exhaustion)
     return ForecastReport(
         job.name, frame[list(COLUMNS)], level, horizon, datetime.now(UTC), exhaustion, skipped,
-        time.perf_counter() - began, _lines(job), newest,
+        time.perf_counter() - began, alert_probabilities(job), newest,
     )  # fmt: skip
 
 
@@ -183,57 +130,6 @@ def last_samples(panel: Panel, job: Job) -> tuple[dict[tuple[str, str], float], 
                     f"{datetime.fromtimestamp(seen / 1000, UTC):%Y-%m-%d %H:%M} UTC"
                 )
     return newest, absent
-
-
-def capacity(report: ForecastReport, job: Job | None = None) -> pd.DataFrame:
-    """What runs out, first things first: one row per entity and feature whose query has ``exhaustion:``.
-
-    Columns: ``entity``, ``feature``, ``now`` (the last sample), ``limit``, ``hours`` until it is reached (median),
-    ``lower_hours`` and ``upper_hours`` of the report's level (infinite: later than ``looked_hours``, as far as the
-    forecast looks), ``probability`` of reaching it within ``within_hours``, ``chance``: the same in words, and
-    ``alert``: whether it passes the line of the job file; of `job`, where it has changed since.
-    """
-    lines = report.lines if job is None else _lines(job)
-    rows = []
-    for item in report.exhaustion:
-        rows.append(
-            {
-                "entity": item.entity,
-                "feature": item.feature,
-                "now": report.newest.get((item.entity, item.feature), math.nan),
-                "limit": item.limit,
-                "hours": _hours(item.seconds),
-                "lower_hours": _hours(item.lower),
-                "upper_hours": _hours(item.upper),
-                "probability": item.probability,
-                "within_hours": item.within / 3600,
-                "chance": item.chance,
-                "looked_hours": item.horizon / 3600,
-                "alert": item.probability >= lines[item.feature],
-            }
-        )
-    columns = [
-        "entity",
-        "feature",
-        "now",
-        "limit",
-        "hours",
-        "lower_hours",
-        "upper_hours",
-        "probability",
-        "within_hours",
-        "chance",
-        "looked_hours",
-        "alert",
-    ]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.sort_values(
-        ["hours", "lower_hours", "probability", "entity"], ascending=[True, True, False, True], ignore_index=True
-    )
-
-
-def _lines(job: Job) -> dict[str, float]:
-    return {name: query.exhaustion.probability for name, query in job.queries.items() if query.exhaustion}
 
 
 # -- tasks ---------------------------------------------------------------------------------------------
@@ -310,7 +206,7 @@ def _forecast(task: _Task) -> _Result:
     if task.limit is not None and task.within is not None:
         rows = max(series.n_rows for series in forecaster.series_.values())
         longest = timedelta(seconds=rows / 2 * forecaster.grid_)
-        look = max(task.horizon, min(LOOK * task.within, longest))
+        look = max(task.horizon, min(LOOKAHEAD * task.within, longest))
         far = forecaster.predict(look, levels=(task.level,))
         within = min(task.within, timedelta(seconds=far.horizon * far.step))
         exhaustion = time_to_exhaustion(far, task.limit, task.level, direction=task.direction, within=within)
@@ -338,7 +234,3 @@ def _on_ray(tasks: list[_Task]) -> Iterator[tuple[int, _Result]]:
     finally:
         for ref in pending:  # an error, or Ctrl-C: leave no work behind
             ray.cancel(ref, force=True)
-
-
-def _hours(seconds: float | None) -> float:
-    return math.inf if seconds is None else seconds / 3600

@@ -21,8 +21,8 @@ from foreshock.cli.progress import stage_line, steps_bar
 if TYPE_CHECKING:
     import pandas as pd
 
+    from foreshock_pipelines.forecasting.report import ForecastReport
     from foreshock_pipelines.jobfile import Job
-    from foreshock_pipelines.jobs.forecast import ForecastReport
 
 ROUNDED = {
     "now": 6, "limit": 6, "hours": 2, "lower_hours": 2, "upper_hours": 2, "within_hours": 2, "looked_hours": 2,
@@ -77,8 +77,8 @@ def forecast(
 def capacity(config: ConfigPath, horizon: Horizon = None, method: Method = None, as_json: AsJson = False) -> None:
     """List what runs out first, of the features with `exhaustion:` in the job file; keeps nothing."""
     from foreshock_models.errors import ConfigError
+    from foreshock_pipelines.forecasting.capacity import capacity as table_of
     from foreshock_pipelines.jobfile import load_job
-    from foreshock_pipelines.jobs.forecast import capacity as table_of
 
     wanted = [name for name, query in load_job(config).queries.items() if query.exhaustion]
     if not wanted:

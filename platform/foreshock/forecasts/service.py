@@ -17,8 +17,10 @@ from foreshock.runs.work import Task
 from foreshock.store import Store
 from foreshock_models.errors import WriteError
 from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.forecast import ForecastReport, Progress, forecast_windows
+from foreshock_pipelines.jobs.forecast import forecast_windows
+from foreshock_pipelines.progress import PartProgress
 from foreshock_pipelines.sources import open_source
 
 __all__ = ["keep", "read_history", "rows_of", "run", "write_back"]
@@ -41,7 +43,7 @@ def run(task: Task) -> dict[str, Any]:
     return result
 
 
-def read_history(job: Job, progress: Progress | None = None) -> Windows:
+def read_history(job: Job, progress: PartProgress | None = None) -> Windows:
     """The newest rows of a job, as many as its forecast looks back on."""
     source = open_source(job)
     end = source.latest()
@@ -58,7 +60,7 @@ def keep(store: Store, job: Job, report: ForecastReport, url: str) -> list[Any]:
 
 def write_back(job: Job, report: ForecastReport) -> str:
     """Write a forecast to the receiver of the job; gives what came of it. A receiver that is down fails no run."""
-    from foreshock_pipelines.prometheus.forecasts import write
+    from foreshock_pipelines.forecasting.export import write
     from foreshock_pipelines.prometheus.remote_write import RemoteWriter
 
     assert job.write is not None
@@ -117,7 +119,7 @@ def _number(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _tenths(note: Callable[[str], None]) -> Progress:
+def _tenths(note: Callable[[str], None]) -> PartProgress:
     """A line for every tenth of the series."""
     said = 0
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from foreshock_models.errors import DataError
 from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, load_job, parse_duration
-from foreshock_pipelines.jobs.forecast import ForecastReport, Progress, forecast_windows
+from foreshock_pipelines.jobs.forecast import forecast_windows
+from foreshock_pipelines.progress import PartProgress
 
 __all__ = ["forecast"]
 
@@ -25,7 +27,7 @@ def forecast(
     limits: Mapping[str, tuple[float | None, float | None]] | None = None,
     exhaustion: Mapping[str, Mapping[str, Any]] | None = None,
     holidays: str | None = None,
-    progress: Progress | None = None,
+    progress: PartProgress | None = None,
 ) -> ForecastReport:
     """Forecast every feature of every entity of some windows.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from foreshock_models.forecasters import Forecast
-    from foreshock_pipelines.jobs.forecast import ForecastReport
+    from foreshock_pipelines.forecasting.report import ForecastReport
 
 
 def forecast(

@@ -11,8 +11,10 @@ import pytest
 
 from foreshock_models.errors import ConfigError, DataError, NotEnoughData
 from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.forecasting.capacity import capacity
+from foreshock_pipelines.forecasting.report import COLUMNS
 from foreshock_pipelines.jobfile import Job, parse_job
-from foreshock_pipelines.jobs.forecast import COLUMNS, capacity, forecast_windows
+from foreshock_pipelines.jobs.forecast import forecast_windows
 
 HOURS = 14 * 24
 DAY = timedelta(hours=24)

@@ -17,9 +17,9 @@ from tests.servers import servers
 from foreshock_models.errors import WriteError
 from foreshock_models.forecasters import TimeToExhaustion
 from foreshock_pipelines.datasets.windows import entity_key
+from foreshock_pipelines.forecasting.export import forecast_gauges, forecast_series, takes_the_future, write
+from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, WriteConfig, parse_job
-from foreshock_pipelines.jobs.forecast import ForecastReport
-from foreshock_pipelines.prometheus.forecasts import forecast_gauges, forecast_series, takes_the_future, write
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter
 
 

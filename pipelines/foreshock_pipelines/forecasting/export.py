@@ -12,8 +12,8 @@ import pandas as pd
 
 from foreshock_models.errors import HttpError
 from foreshock_pipelines.datasets.windows import entity_labels
+from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, format_duration
-from foreshock_pipelines.jobs.forecast import ForecastReport
 from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
 
