@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.dates as mdates
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -28,6 +29,9 @@ SHADE = 0.15
 
 TALL = 5.0
 """From this score on, the axis of scores is compressed."""
+
+plain_text = rc_context({"text.parse_math": False})
+"""Decorator of what makes a figure: names with dollar signs are no formulas."""
 
 Times = NDArray[np.datetime64]
 
