@@ -1,4 +1,4 @@
-"""``foreshock demo``: the whole path on a made-up fleet with incidents of known cause."""
+"""``foreshock demo``: the whole path on a synthetic fleet with incidents of known cause."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def demo(
     present_token(base)  # a wrong one is told before anything starts
     home = base.home / "demo"
     open_home(base.home)
-    shutil.rmtree(home, ignore_errors=True)  # each demo begins anew; nothing else lives there
+    shutil.rmtree(home, ignore_errors=True)  # each demo begins with an empty home; nothing else lives there
     open_home(home)
     settings = base.model_copy(update={"home": home, "store_url": None, "registry_uri": None, "log_level": "ERROR"})
     windows, planted = demo_fleet(
@@ -149,7 +149,7 @@ def _show_alert(alert: Alert) -> None:
 
 
 def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, hosts: int) -> None:
-    """Compare the alerts with what was planted."""
+    """Compare the alerts with the incidents that were injected."""
     alerts = store.alerts(job=job.name, kind="anomaly", limit=500).alerts
     found, named, explained = 0, 0, set()
     for incident in planted:

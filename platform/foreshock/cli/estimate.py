@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def estimate(config: ConfigPath, start: Start = None, end: End = "now", as_json: AsJson = False) -> None:
     """Say what training would read, hold in memory and take, and what scoring takes; reads no samples.
 
-    Times come from a trial of the job's detectors on made-up rows, which is kept for the next time.
+    Times come from a trial of the job's detectors on synthetic rows, which is kept for the next time.
     """
     from foreshock.settings import load_settings
     from foreshock_pipelines.jobfile import load_job
@@ -33,7 +33,7 @@ def estimate(config: ConfigPath, start: Start = None, end: End = "now", as_json:
     source.check()
     first, last = times(job, source, start, end)
     silent = _silent(job, source)
-    with stage_line("trying the detectors on made-up rows"):
+    with stage_line("trying the detectors on synthetic rows"):
         costs = costs_of(job, load_settings().home / "costs.json")
     found = run(job, source, first, last, costs)
     if as_json:

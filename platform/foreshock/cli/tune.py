@@ -39,7 +39,7 @@ def tune(
     end: End = "now",
     as_json: AsJson = False,
 ) -> None:
-    """Search settings on known or planted anomalies; publish the best as challenger. Goes on where it was left."""
+    """Search settings on known or injected anomalies; publish the best as challenger. Goes on where it was left."""
     settings = settings_for_ray()
     from foreshock.feedback.labels import known_anomalies
     from foreshock.feedback.service import exclusions
@@ -96,7 +96,7 @@ def _cells(trial: Trial) -> list[str]:
 
 
 def _show(report: TuneReport) -> None:
-    """What was found, and what became of it."""
+    """Print the settings that were found, and what became of them."""
     tuned = report.tuned
     rows = []
     for found in tuned.results:

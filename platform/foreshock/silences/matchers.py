@@ -98,7 +98,7 @@ def read_matcher(text: str) -> Matcher:
 
 
 def excerpt(value: object) -> str:
-    """What was given, as an error names it: as it would be typed in Python, cut after 80 characters."""
+    """Quote what was given in an error: as it would be typed in Python, cut after 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}..."
 

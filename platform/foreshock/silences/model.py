@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Matcher", "Silence", "check_silence", "declare", "labels_of", "parse_matcher"]
 
 ALERT_NAMES = ("job", "kind", "severity", "feature")
-"""What a matcher may name beside the entity's labels; one of them so called is named ``exported_job`` and so on."""
+"""Names beside the entity's labels, of which one that is so called is ``exported_job`` and so on."""
 EARLIEST, LATEST = 0, round(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
 AFTERWARDS = timedelta(minutes=1)
 """A silence that starts so long before it is declared was declared afterwards."""
@@ -162,7 +162,7 @@ class Silence:
 
 
 def labels_of(alert: Alert) -> dict[str, str]:
-    """What matchers see of an alert: the labels of its entity, and its job, kind, severity and feature."""
+    """Return what matchers see of an alert: labels of its entity, and its job, kind, severity and feature."""
     about = {"job": alert.job, "kind": alert.kind, "severity": alert.severity, "feature": alert.feature}
     return {**exported_labels(alert.labels), **about}
 

@@ -1,4 +1,4 @@
-"""What a silence matches of what is known now: a mistyped one is noticed when it is made."""
+"""Reach of a silence: how much it matches of what is known now, so that a mistyped one is noticed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Reach", "reach"]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How many of the `known` entities, and of the live alerts, a silence matches."""
+    """Count of the entities and of the live alerts that a silence matches, of all `known` entities."""
 
     entities: int
     known: int

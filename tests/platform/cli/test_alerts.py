@@ -133,3 +133,17 @@ def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
     assert (entity["entity"], entity["state"], entity["warming"]) == ("web-1", "calm", True)
     assert "1 alerts resolved" in ok("entities", "forget", "node", "web-1", "-m", "sold")
     assert json.loads(ok("entities", "list", "--json")) == []
+
+
+def test_a_silence_says_how_much_it_matches_or_that_it_matches_nothing(home: Path) -> None:
+    from foreshock.store.store import ScorerState
+    from foreshock_models.state import State
+
+    silence = ("alerts", "silence", "--for", "1h", "--reason", "x")
+    assert "no entity is known yet" in ok(*silence, "--match", "instance=web-2")
+    store = open_store(f"sqlite:///{home}/foreshock.db")
+    with store.begin() as c:
+        store.save_scorer(c, "node", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))
+    store.close()
+    assert "it matches none of the 1 entities known now" in ok(*silence, "--match", "instance=web-2")
+    assert "1 live alert at present" in ok(*silence, "id-")

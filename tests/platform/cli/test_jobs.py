@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,19 @@ def test_scores_and_windows_are_written_whole(trained: Any, home: Path, monkeypa
     span = pq.read_table(home / "scores.parquet")["timestamp"].to_pylist()
     assert max(span) - min(span) <= timedelta(hours=1)
     assert sorted(p.name for p in home.glob("*.parquet")) == ["scores.parquet"]
+
+
+def test_a_version_is_named_by_its_beginning(
+    trained: Any, home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORESHOCK_REGISTRY_URI", str(home / "models"))
+    shutil.copytree(trained.registry, home / "models")
+    (version,) = [path.name for path in (home / "models" / "small").iterdir() if path.is_dir()]
+    assert run("models", "show", "small", version[:8]) == 0
+    assert version in capfd.readouterr().out
+    shutil.copytree(home / "models" / "small" / version, home / "models" / "small" / f"{version}0")
+    assert run("models", "show", "small", version[:8]) == 2
+    assert f"is ambiguous: {version}0, {version}" in " ".join(capfd.readouterr().err.split())
+    assert run("models", "show", "small", version) == 0
+    assert run("models", "show", "small", "champion") == 0
+    assert run("models", "show", "small", "2020") == 1
