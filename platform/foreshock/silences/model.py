@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -90,13 +91,7 @@ class Silence:
 
     def problem(self) -> str | None:
         """Why it holds back nothing, None if it works: an older version stored what is refused now."""
-        try:
-            for matcher in self.matchers:
-                matcher.matches({})
-            self._starts()
-        except (ConfigError, ValueError) as exc:
-            return str(exc)
-        return None
+        return _problem(self)
 
     def matches(self, alert: Alert) -> bool:
         """True if it holds back this alert, whatever the time."""
@@ -159,6 +154,17 @@ class Silence:
         if self.problem() is not None:
             return "unusable"
         return "active" if self.covers(now_ms) else "pending"
+
+
+@lru_cache(maxsize=10_000)  # as many as may be in force: an index is made again whenever one is declared or ends
+def _problem(silence: Silence) -> str | None:
+    try:
+        for matcher in silence.matchers:
+            matcher.matches({})
+        silence.windows(silence.start_ms, silence.end_ms)
+    except (ConfigError, ValueError) as exc:
+        return str(exc)
+    return None
 
 
 def labels_of(alert: Alert) -> dict[str, str]:
