@@ -1,18 +1,20 @@
-"""Where a job's metrics are: a server that speaks Prometheus' HTTP API, or a Parquet file."""
+"""The source of a job's metrics: a server that speaks Prometheus' HTTP API, a Parquet file, or a plugin's."""
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from foreshock_pipelines.jobfile.base import Model
 from foreshock_pipelines.jobfile.durations import Duration, Timeout, parse_duration
 from foreshock_pipelines.jobfile.http_config import HttpConfig
 from foreshock_pipelines.jobfile.urls import Url
 
-__all__ = ["SourceConfig"]
+__all__ = ["SOURCE_PLUGINS", "SourceConfig", "SourcePlugin"]
 
 OWN = {"query", "start", "end", "step", "time"}
 """Parameters of each query."""
@@ -20,8 +22,19 @@ PAGES = ("/api/v1", "/api/v1/query", "/api/v1/query_range", "/api/v1/write")
 """What is often copied with the address of a server."""
 
 
+SOURCE_PLUGINS = "foreshock.sources"
+"""Entry point group of sources."""
+
+
+class SourcePlugin(Model):
+    """A source of another package, by the name of its entry point, with options of its own."""
+
+    name: str
+    options: Any = None
+
+
 class SourceConfig(HttpConfig):
-    """Exactly one of `prometheus` (a URL) and `parquet` (a file of saved windows)."""
+    """Exactly one of `prometheus` (a URL), `parquet` (a file of saved windows) and the source of a plugin."""
 
     prometheus: Annotated[
         Url | None,
@@ -33,6 +46,9 @@ class SourceConfig(HttpConfig):
     parquet: Annotated[
         Path | None, Field(description="Parquet file of windows, as `foreshock fetch` writes it")
     ] = None
+    plugin: SourcePlugin | None = Field(
+        None, description="a source of another package; `lake: ...` is short for {name: lake, options: ...}"
+    )
     parallel: int = Field(4, ge=1, le=64, description="requests under way at once")
     timeout: Timeout = Field(parse_duration("30s"), description="limit of one request")
     deadline: Duration = Field(parse_duration("10m"), description="limit of one whole read, retries included")
@@ -48,6 +64,27 @@ class SourceConfig(HttpConfig):
     compression: bool = Field(
         False, description="ask for gzip; Prometheus compresses slowly, so only for slow links"
     )
+
+    @property
+    def kind(self) -> str:
+        """The name of the source: ``prometheus``, ``parquet``, or that of a plugin."""
+        if self.plugin is not None:
+            return self.plugin.name
+        return "prometheus" if self.parquet is None else "parquet"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plugin_by_name(cls, data: Any) -> Any:
+        """Read ``lake: ...`` as ``plugin: {name: lake, options: ...}`` if a package provides the source `lake`."""
+        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
+        if not unknown or "plugin" in data:
+            return data
+        plugins = {point.name for point in entry_points(group=SOURCE_PLUGINS)}
+        named = next((key for key in unknown if key in plugins), None)
+        if named is None:
+            return data
+        rest = {key: value for key, value in data.items() if key != named}
+        return {**rest, "plugin": {"name": named, "options": data[named]}}
 
     @field_validator("prometheus")
     @classmethod
@@ -67,6 +104,6 @@ class SourceConfig(HttpConfig):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.prometheus is None) == (self.parquet is None):
-            raise ValueError("give exactly one of prometheus (a URL) and parquet (a file)")
+        if sum(given is not None for given in (self.prometheus, self.parquet, self.plugin)) != 1:
+            raise ValueError("give exactly one of prometheus (a URL), parquet (a file) and the source of a plugin")
         return self

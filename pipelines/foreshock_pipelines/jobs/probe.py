@@ -33,7 +33,7 @@ def probe(job: Job) -> list[Answer]:
     try:
         source = open_source(job)
         source.check()
-        if job.source.parquet is not None:
+        if job.source.prometheus is None:
             return [_of_file(name, count) for name, count in source.discover().items()]
     except SourceError as exc:
         return [Answer("source", problem=str(exc))]

@@ -16,6 +16,7 @@ from foreshock_pipelines.datasets.grid import grid, mask_out_of_range
 from foreshock_pipelines.datasets.ray_dataset import ray_dataset
 from foreshock_pipelines.datasets.windows import TIMESTAMP, Windows
 from foreshock_pipelines.progress import PartProgress
+from foreshock_pipelines.sources.protocol import Partial
 
 if TYPE_CHECKING:
     import ray.data
@@ -29,10 +30,10 @@ class ParquetSource:
     """Windows that `foreshock fetch` (or `Windows.write_parquet`) wrote: one file, or a folder of them.
 
     The file's columns are matched by name with the job's features and entity labels; the queries of the job
-    are not evaluated.
+    are not evaluated. A file is always complete, so `partial` means nothing here.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, partial: Partial = "accept") -> None:
         assert job.source.parquet is not None
         self.job = job
         self.path = job.source.parquet

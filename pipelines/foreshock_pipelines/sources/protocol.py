@@ -18,7 +18,11 @@ Partial = Literal["accept", "refuse"]
 
 
 class Source(Protocol):
-    """Reads the windows of one job."""
+    """Reads the windows of one job.
+
+    A source is made by ``MySource(job, partial=...)``. `partial`: what to do with a partial answer, if the job does
+    not say.
+    """
 
     def read(self, start: datetime, end: datetime, *, progress: PartProgress | None = None) -> Windows:
         """Read the rows with start <= time <= end, on the job's grid.

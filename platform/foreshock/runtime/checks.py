@@ -11,6 +11,7 @@ from foreshock.notify import check_notifier, make_notifier
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import Job, NotifierConfig, load_job
 from foreshock_pipelines.jobfile.base import Model
+from foreshock_pipelines.sources import find_source
 
 __all__ = ["load_checked", "load_runnable"]
 
@@ -32,7 +33,7 @@ def load_runnable(path: str | Path, *, env: Mapping[str, str] | None = None) -> 
 def load_checked(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
     """As `load_runnable`; the files that the job names must be there, and plugins must load, too."""
     job = load_job(path, env=env)
-    _raise([*_wrong_notifiers(job, make_notifier), *_unreadable(job, ())], path)
+    _raise([*_wrong_source(job), *_wrong_notifiers(job, make_notifier), *_unreadable(job, ())], path)
     return job
 
 
@@ -40,6 +41,13 @@ def _raise(wrong: Iterable[str], path: str | Path) -> None:
     lines = [f"{path}: {line}" for line in wrong]
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _wrong_source(job: Job) -> Iterator[str]:
+    try:
+        find_source(job.source.kind)
+    except ConfigError as exc:
+        yield str(exc)
 
 
 def _wrong_notifiers(job: Job, check: Callable[[NotifierConfig], object]) -> Iterator[str]:

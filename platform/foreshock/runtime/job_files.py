@@ -132,7 +132,7 @@ class JobFiles:
         lost = [feature for feature in made["features"] if feature not in job.queries]
         other = [
             name
-            for name, query in ({} if job.source.parquet else job.queries).items()
+            for name, query in (job.queries if job.source.prometheus else {}).items()
             if name in made["features"] and _words(queries.get(name, query.query)) != _words(query.query)
         ]
         wrong = None
