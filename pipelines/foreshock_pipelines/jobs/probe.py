@@ -37,7 +37,8 @@ def probe(job: Job) -> list[Answer]:
             return [_of_file(name, count) for name, count in source.discover().items()]
     except SourceError as exc:
         return [Answer("source", problem=str(exc))]
-    return [_ask(job, name) for name in job.queries]
+    at = round(source.latest().timestamp() * 1000)
+    return [_ask(job, name, at) for name in job.queries]
 
 
 def _of_file(name: str, entities: int) -> Answer:
@@ -45,20 +46,21 @@ def _of_file(name: str, entities: int) -> Answer:
     return Answer(f"queries.{name}", entities, entities, problem=problem)
 
 
-def _ask(job: Job, name: str) -> Answer:
+def _ask(job: Job, name: str, at_ms: int) -> Answer:
+    """One point of a range, which is how jobs read."""
     from foreshock_pipelines.prometheus.client import PrometheusClient
-    from foreshock_pipelines.prometheus.decode import decode_instant
+    from foreshock_pipelines.prometheus.decode import decode
 
     key = f"queries.{name}"
+    client = PrometheusClient(job.source)
     try:
-        found = decode_instant(PrometheusClient(job.source).query(job.queries[name].query).body)
+        answer = client.query_range(job.queries[name].query, at_ms, at_ms, job.step_seconds)
+        found = decode(answer.body)
     except SourceError as exc:
         return Answer(key, problem=str(exc))
-    if any("value" not in series for series in found):
-        return Answer(
-            key, problem="gives native histograms; make numbers of them, as by histogram_quantile(0.99, ...)"
-        )
-    return judge(key, [series["metric"] for series in found], job.entity)
+    if answer.partial:
+        return Answer(key, len(found.labels), problem=f"the answer is partial: {answer.partial[0]}")
+    return judge(key, found.labels, job.entity)
 
 
 def judge(key: str, series: Sequence[Mapping[str, str]], entity: Sequence[str]) -> Answer:
@@ -71,9 +73,10 @@ def judge(key: str, series: Sequence[Mapping[str, str]], entity: Sequence[str]) 
     if missing:
         lacking = sum(missing[0] not in labels for labels in series)
         there = sorted({name for labels in series for name in labels} - {"__name__", *missing})
+        other = f", or name another in entity: {allowed(missing[0], there)}" if there else ""
         problem = (
             f"the entity label {missing[0]!r} is missing on {lacking} of {len(series)} series; keep it in the "
-            f"query, as in sum {by(entity)} (...), or name another in entity: {allowed(missing[0], there)}"
+            f"query, as in sum {by(entity)} (...){other}"
         )
     elif len(entities) < len(series):
         differ = sorted({name for labels in series for name in labels} - set(entity) - {"__name__"})

@@ -61,5 +61,5 @@ def test_a_real_prometheus_is_asked_each_query(fleet_prometheus: str, fleet: Win
     assert "no series" in problems["nothing"]
     assert "parse error" in problems["wrong"]
     assert "the entity label 'instance' is missing on 1 of 1" in problems["lost"]
-    assert "scalar" in problems["scalar"]
+    assert "missing on 1 of 1" in problems["scalar"]
     assert "differ in b" in problems["twins"]
