@@ -1,6 +1,6 @@
 """Does tuning without labels gain? Defaults and tuned settings on metrics whose labels tuning never sees.
 
-For each series of ``DATA/<set>/*.parquet``: settings are searched on its train part, with planted anomalies;
+For each series of ``DATA/<set>/*.parquet``: settings are searched on its train part, with injected anomalies;
 defaults and what was found are fitted on the train part and scored, causally, on the test part; average precision
 against the true labels judges both. Series whose row is in OUT already are not done again.
 """
@@ -89,8 +89,8 @@ def compare(file: Path, trials: int, detectors: str) -> dict[str, Any]:
     return {
         "default": round(default, 4),
         "tuned": round(tuned, 4),
-        "planted_default": found.default_auc_pr,
-        "planted_tuned": found.auc_pr,
+        "injected_default": found.default_auc_pr,
+        "injected_tuned": found.auc_pr,
         "seconds": round(time.perf_counter() - began),
         "settings": found.settings,
         "notes": found.notes,
@@ -115,9 +115,9 @@ def panel_of(rows: pd.DataFrame, features: list[str]) -> Panel:
 
 
 def report(table: pd.DataFrame) -> str:
-    """One table: AUC-PR against the true labels, and on the planted anomalies that the search saw."""
+    """One table: AUC-PR against the true labels, and on the injected anomalies that the search saw."""
     shown = table.drop(columns=["settings", "notes"]).assign(gain=table["tuned"] - table["default"])
-    numbers = ["default", "tuned", "gain", "planted_default", "planted_tuned"]
+    numbers = ["default", "tuned", "gain", "injected_default", "injected_tuned"]
     means = shown.groupby("set", sort=False)[numbers].mean().round(3)
     lines = [shown.to_string(index=False), "", "mean of each set", means.to_string(), ""]
     return "\n".join([*lines, f"mean gain {shown['gain'].mean():.3f}"])

@@ -1,4 +1,4 @@
-"""A made-up fleet with incidents of known cause: for the demo, the notebooks and the tests."""
+"""A synthetic fleet with incidents of known cause: for the demo, the notebooks and the tests."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Host = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Something that went wrong on one entity, planted on purpose.
+    """An injected incident of one entity.
 
-    ``causes`` are the features that it began with; others may follow.
+    ``causes``: the features that it began with; others may follow.
     """
 
     entity: str
@@ -43,7 +43,7 @@ def demo_fleet(
     seed: int = 7,
     end: datetime | None = None,
 ) -> tuple[Windows, list[Incident]]:
-    """Make the metrics of a fleet, and plant incidents in its last hours.
+    """Generate the metrics of a fleet, and inject incidents into its last hours.
 
     Each host follows the hour of day with a load of its own; features follow that load; there are noise,
     harmless restarts, gaps, and one host that sends nothing after a third of the time.
@@ -53,7 +53,7 @@ def demo_fleet(
     hosts, days, step
         Size: entities, days of history, seconds between rows.
     incidents, incident_hours
-        How many to plant, and in how many of the last hours.
+        Number of incidents, and the last hours that they lie in.
     end
         Time of the last row; default a fixed date, so that one seed gives one fleet.
     """
@@ -70,7 +70,7 @@ def demo_fleet(
     if hosts > 2:
         for column in fleet[names[-1]].values():
             column[n // 3 :] = np.nan  # a dead series: it must neither break training nor alert for ever
-    planted = _plant(rng, fleet, names[: max(1, hosts - 1)], seconds, step, incidents, incident_hours)
+    injected = _inject_incidents(rng, fleet, names[: max(1, hosts - 1)], seconds, step, incidents, incident_hours)
     windows = Windows.build(
         np.tile(seconds * 1000, hosts).astype(np.int64),
         {"instance": np.repeat(names, n)},
@@ -79,11 +79,11 @@ def demo_fleet(
         job="demo",
         queries={feature: f"demo_{feature}" for feature in FEATURES},
     )
-    return windows, planted
+    return windows, injected
 
 
 def _host(rng: np.random.Generator, seconds: Array, step: float) -> Host:
-    """One host: a daily load with slow noise, and six features that follow it."""
+    """Generate one host: a daily load with slow noise, and six features that follow it."""
     n = len(seconds)
     hour = seconds / 3600 % 24
     weekday = (seconds // 86400 + 4) % 7  # 1970-01-01 was a Thursday: 0 is Sunday
@@ -104,7 +104,7 @@ def _host(rng: np.random.Generator, seconds: Array, step: float) -> Host:
 
 
 def _slow(rng: np.random.Generator, n: int, rows: float) -> Array:
-    """Noise of unit variance that changes over about `rows` rows."""
+    """Return noise of unit variance that changes over about `rows` rows."""
     from scipy.signal import lfilter
 
     keep = np.exp(-1 / max(rows, 1.0))
@@ -115,7 +115,7 @@ def _slow(rng: np.random.Generator, n: int, rows: float) -> Array:
 
 
 def _restart(rng: np.random.Generator, host: Host, step: float, before: int) -> None:
-    """At most one harmless restart: load and memory fall for minutes, then come back."""
+    """Add at most one harmless restart: load and memory fall for minutes, then come back."""
     for at in rng.integers(0, before, size=rng.integers(0, 2)):
         rows = slice(int(at), int(at + max(1, 180 // step)))
         for name in ("cpu", "network", "disk_io"):
@@ -124,7 +124,7 @@ def _restart(rng: np.random.Generator, host: Host, step: float, before: int) -> 
 
 
 def _gaps(rng: np.random.Generator, host: Host, step: float) -> None:
-    """Single samples and short stretches that never arrived."""
+    """Remove single samples and a short stretch, as if they had never arrived."""
     n = len(host["cpu"])
     for column in host.values():
         column[rng.random(n) < 0.002] = np.nan
@@ -169,7 +169,7 @@ KINDS: dict[str, tuple[Callable[[Host, slice, Array], None], tuple[str, ...]]] =
 }
 
 
-def _plant(
+def _inject_incidents(
     rng: np.random.Generator,
     fleet: dict[str, Host],
     names: list[str],
@@ -182,7 +182,7 @@ def _plant(
     span = min(n // 2, round(hours * 3600 / step))
     kinds = list(KINDS)
     chosen = rng.permutation(names)[:count]
-    planted = []
+    injected = []
     for i, name in enumerate(chosen):
         kind = kinds[i % len(kinds)]
         apply, causes = KINDS[kind]
@@ -190,7 +190,7 @@ def _plant(
         first = n - span + int((i + rng.uniform(0.1, 0.5)) * max(1, span - length) / count)
         rows = slice(first, min(n, first + length))
         apply(fleet[name], rows, np.linspace(0, 1, rows.stop - rows.start))
-        planted.append(
+        injected.append(
             Incident(
                 str(name),
                 kind,
@@ -199,4 +199,4 @@ def _plant(
                 causes,
             )
         )
-    return sorted(planted, key=lambda incident: incident.start)
+    return sorted(injected, key=lambda incident: incident.start)

@@ -21,7 +21,7 @@ Intervals = Mapping[str, Sequence[tuple[datetime, datetime]]]
 
 
 def read_labels(path: str | Path, entity: Sequence[str]) -> Intervals:
-    """Intervals by entity.
+    """Read the intervals of known anomalies, by entity.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def _time(value: object, where: str) -> datetime:
 
 
 def label_rows(panel: Panel, labels: Intervals, *, must: bool = True) -> NDArray[np.bool_]:
-    """Which rows lie in a known anomaly ``(n_rows,)``.
+    """Return which rows lie in a known anomaly ``(n_rows,)``.
 
-    `must`: labels of which none overlaps the rows are a mistake.
+    `must`: refuse labels of which none overlaps the rows.
 
     Raises
     ------

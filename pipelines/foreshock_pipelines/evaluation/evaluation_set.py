@@ -1,4 +1,4 @@
-"""Held-out rows with anomalies that are known: labelled ones where there are some, planted ones elsewhere."""
+"""Held-out rows with anomalies that are known: labelled ones where there are some, injected ones elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["EvaluationSet", "Replicate", "build_evaluation_set", "split_time"]
 MIN_ROWS = 200
 """Rows per entity that an evaluation needs, or its result is chance."""
 MIN_ANOMALIES = 60
-"""Planted anomalies that an evaluation set has at least, by planting into the same rows again, in up to
+"""Injected anomalies that an evaluation set has at least, by injecting into the same rows again, in up to
 `MAX_REPLICATES` replicates. With few anomalies, chance moves the average precision by as much as settings do."""
 MAX_REPLICATES = 60
 CONTEXT_ROWS = 2000
@@ -41,7 +41,7 @@ class Replicate:
 class EvaluationSet:
     """Rows with known anomalies, held out from ``since`` on (ms since the epoch); rows before it are context.
 
-    ``basis``: ``labels``, ``planted`` or both. Where anomalies are planted there may be several replicates: the
+    ``basis``: ``labels``, ``injected`` or both. Where anomalies are injected there may be several replicates: the
     same rows with other anomalies in them.
     """
 
@@ -118,16 +118,16 @@ class EvaluationSet:
 
 
 def build_evaluation_set(
-    panel: Panel, since: int, *, labels: Intervals | None = None, plant_beside: bool = False, seed: int = 0
+    panel: Panel, since: int, *, labels: Intervals | None = None, inject_beside: bool = False, seed: int = 0
 ) -> EvaluationSet:
     """Build an evaluation set on the rows of `panel` from `since` on, ms since the epoch.
 
-    Labelled anomalies are the positives where one lies in these rows; else anomalies are planted there.
+    Labelled anomalies are the positives where one lies in these rows; else anomalies are injected there.
 
     Parameters
     ----------
-    plant_beside
-        Plant anomalies beside labelled ones, too: the few that people confirm in some days say little alone.
+    inject_beside
+        Inject anomalies beside labelled ones, too: the few that people confirm in some days say little alone.
 
     Raises
     ------
@@ -144,28 +144,28 @@ def build_evaluation_set(
     rows = panel.take(panel.timestamps >= since - CONTEXT_ROWS * panel.step * 1000)
     held_out = rows.timestamps >= since
     known = label_rows(rows, labels, must=False) & held_out if labels else np.zeros(rows.n_rows, np.bool_)
-    if known.any() and not plant_beside:
+    if known.any() and not inject_beside:
         return EvaluationSet((Replicate(rows, known, np.ones(rows.n_rows)),), since, "labels")
     replicates: list[Replicate] = []
     n_anomalies = 0
     while n_anomalies < MIN_ANOMALIES and len(replicates) < MAX_REPLICATES:
-        planted = inject(rows.take(held_out), seed=seed + 1000 * len(replicates))
-        replicates.append(_replicate(rows, held_out, planted, known))
-        n_anomalies += len(planted.anomalies)
-    return EvaluationSet(tuple(replicates), since, "labels and planted" if known.any() else "planted")
+        injected = inject(rows.take(held_out), seed=seed + 1000 * len(replicates))
+        replicates.append(_replicate(rows, held_out, injected, known))
+        n_anomalies += len(injected.anomalies)
+    return EvaluationSet(tuple(replicates), since, "labels and injected" if known.any() else "injected")
 
 
 def _replicate(
-    rows: Panel, held_out: NDArray[np.bool_], planted: InjectedPanel, known: NDArray[np.bool_]
+    rows: Panel, held_out: NDArray[np.bool_], injected: InjectedPanel, known: NDArray[np.bool_]
 ) -> Replicate:
-    """All rows, the held-out ones with planted anomalies beside the labelled ones."""
+    """All rows, the held-out ones with injected anomalies beside the labelled ones."""
     values = rows.values.copy()
-    values[held_out] = planted.panel.values
+    values[held_out] = injected.panel.values
     label = np.zeros(rows.n_rows, np.bool_)
-    label[held_out] = planted.label
+    label[held_out] = injected.label
     label |= known
     weight = np.ones(rows.n_rows)
-    weight[held_out] = planted.weight
+    weight[held_out] = injected.weight
     changed = Panel(values, rows.offsets, rows.entities, rows.features, rows.timestamps, rows.step)
     return Replicate(changed, label, weight)
 

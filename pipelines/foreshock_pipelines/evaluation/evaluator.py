@@ -16,7 +16,7 @@ from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet
 
 __all__ = [
     "MIN_GAIN",
-    "MIN_GAIN_PLANTED",
+    "MIN_GAIN_INJECTED",
     "Evaluator",
     "Improvement",
     "Members",
@@ -28,8 +28,8 @@ Members = Mapping[str, Detector]
 """The detectors of a model, by name."""
 MIN_GAIN = 0.02
 """Least relative gain in average precision that counts as an improvement."""
-MIN_GAIN_PLANTED = 0.1
-"""The same on planted anomalies, which are not the real ones: where hardly any of them is found, as on SMD, small
+MIN_GAIN_INJECTED = 0.1
+"""The same on injected anomalies, which are not the real ones: where hardly any of them is found, as on SMD, small
 gains are significant and still say nothing."""
 STANDARD_ERRORS = 2.0
 """Standard errors that a mean gain must exceed."""
@@ -124,7 +124,7 @@ class Evaluator:
 
         With one evaluation set, the difference without one or another of its anomalies does, if it has several.
         """
-        min_gain = MIN_GAIN if self.sets[0].basis == "labels" else MIN_GAIN_PLANTED
+        min_gain = MIN_GAIN if self.sets[0].basis == "labels" else MIN_GAIN_INJECTED
         if len(self.sets) > 1:
             return improvement(self._each(before), self._each(after), min_gain=min_gain)
         old, new = self._jackknife(before), self._jackknife(after)

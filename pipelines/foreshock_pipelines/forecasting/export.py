@@ -1,4 +1,4 @@
-"""Forecasts as series: at the time that they are about, or, where the future is refused, as gauges of now."""
+"""Forecasts as series for remote write: at their future times, or as gauges of now where those are refused."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = [
     "HORIZONS",
     "NAME",
     "WrittenForecasts",
+    "accepts_future_samples",
     "exhaustion_series",
     "forecast_gauges",
     "forecast_series",
-    "takes_the_future",
     "write",
 ]
 
@@ -36,7 +36,7 @@ HORIZONS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 
 @dataclass(frozen=True)
 class WrittenForecasts:
-    """How forecasts were written: ``future`` or ``gauges``, how many samples, and what the receiver refused."""
+    """The form in which forecasts were written, ``future`` or ``gauges``, the samples, and those refused."""
 
     form: str
     samples: int
@@ -54,7 +54,7 @@ def write(writer: RemoteWriter, report: ForecastReport, job: Job, now_ms: int) -
     """
     extra = list(exhaustion_series(report, job, now_ms))
     reason = "it is not known to take samples of the future"
-    if takes_the_future(writer):
+    if accepts_future_samples(writer):
         done = writer.write([*forecast_series(report, job), *extra], tries=3)
         if done.samples > len(extra) * 2:
             return WrittenForecasts("future", done.samples, done.refused, done.reason)
@@ -63,8 +63,8 @@ def write(writer: RemoteWriter, report: ForecastReport, job: Job, now_ms: int) -
     return WrittenForecasts("gauges", done.samples, done.refused, reason)
 
 
-def takes_the_future(writer: RemoteWriter) -> bool:
-    """Whether a receiver may be sent samples of tomorrow: as the job file says, else if it is a VictoriaMetrics.
+def accepts_future_samples(writer: RemoteWriter) -> bool:
+    """Return True if a receiver accepts samples of tomorrow: as the job file says, else if it is a VictoriaMetrics.
 
     It is asked, not tried: Prometheus 2.42, for one, takes a sample of tomorrow, and then refuses all of today
     for being too old.

@@ -1,4 +1,4 @@
-"""Drift: how far the newest rows are from those that the champion learnt from."""
+"""Drift: the distance of the newest rows from those that the champion was trained on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LOOK_BACK = timedelta(days=1)
 
 
 def drift(job: Job, registry: Registry, *, end: datetime | None = None) -> dict[str, float]:
-    """Population stability index of each feature over the last day, against what the champion was trained on.
+    """Return the population stability index of each feature over the last day, against the champion's inputs.
 
-    Empty for a champion that did not keep its inputs.
+    Empty for a champion whose manifest has no inputs.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def drift(job: Job, registry: Registry, *, end: datetime | None = None) -> dict[
 
 
 def drift_from(model: Model, source: Source, end: datetime) -> dict[str, float]:
-    """As `drift`, for a model at hand."""
+    """Return the drift from the training rows of a given model."""
     inputs = model.manifest.get("inputs")
     if not inputs:
         return {}

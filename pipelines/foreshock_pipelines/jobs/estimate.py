@@ -1,4 +1,4 @@
-"""Estimate: what training a job would read, hold in memory and compute, and what scoring takes; reads nothing."""
+"""Estimate: samples, memory and time that a training would take, and cores that scoring would; reads no sample."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from foreshock_pipelines.sources import Source
 __all__ = ["Estimate", "check_memory", "estimate"]
 
 TABLE_BYTES = 30
-"""For each value: the Arrow table, its copy as parts are joined, and the array that models take."""
+"""Bytes of each value: the Arrow table, its copy as parts are joined, and the array that models take."""
 FIT_BYTES = 60
-"""For each value while a detector is fitted: scaled copies, window features or residuals, raw scores."""
+"""Bytes of each value while a detector is fitted: scaled copies, window features or residuals, raw scores."""
 PROCESS_BYTES = 450_000_000
-"""A worker process with torch and numba, before it has rows."""
+"""Bytes of a worker process with torch and numba, without rows."""
 RAY_BYTES = 550_000_000
-"""Ray's own processes on one machine, at rest."""
+"""Bytes of Ray's own processes on one machine, at rest."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What training and scoring would take.
+    """The resources that training and scoring would take.
 
     Attributes
     ----------
-    memory, available : bytes, and what of it is free here, cgroup limits honoured
-    cores : of this machine, a quota of the cgroup honoured
-    training_seconds : from when the rows are read to when the model is published; None: no costs were given
-    scoring_cores : that scoring keeps busy, without what reading takes; None: no costs were given
+    memory, available : bytes needed, and bytes free here within the limits of the cgroup
+    cores : cores of this machine within the quota of the cgroup
+    training_seconds : time from the end of reading to the published model; None: no costs were given
+    scoring_cores : cores that scoring keeps busy, without reading; None: no costs were given
     """
 
     job: str
@@ -61,9 +61,9 @@ class Estimate:
 def estimate(
     job: Job, source: Source, start: datetime, end: datetime, costs: Mapping[str, Cost] | None = None
 ) -> Estimate:
-    """Ask the source how many series there are, and say what the job takes, trained from `start` to `end`.
+    """Ask the source for the number of its series, and estimate a training from `start` to `end`.
 
-    `costs`: of each detector of the job (`costs_of`).
+    `costs`: costs of each detector of the job (`costs_of`).
     """
     found = source.discover()
     steps = max(0, round((end - start).total_seconds() / job.step_seconds)) + 1
@@ -87,7 +87,7 @@ def estimate(
 
 
 def _fit_seconds(cost: Cost, name: str, params: Mapping[str, Any], entities: int, steps: int) -> float:
-    """Seconds of one core to fit a detector on so many entities."""
+    """Return the seconds of one core that fitting a detector on so many entities takes."""
     times, rows = (entities, steps) if params.get(PER_ENTITY) else (1, entities * steps)
     alone = make(name, **{key: value for key, value in params.items() if key != PER_ENTITY})
     return times * cost.fit(rows, alone.learns_from(rows))
@@ -99,7 +99,7 @@ def check_memory(found: Estimate) -> None:
     Raises
     ------
     JobError
-        Says what is needed, what there is, and what to do.
+        Names the memory needed, the memory free, and ways out.
     """
     if not found.fits:
         raise JobError(

@@ -1,4 +1,4 @@
-"""Probe: ask the source of a job each of its queries once, and say what it gives."""
+"""Probe: run each query of a job once, and check the series that it returns."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.prometheus.promql import by
 from foreshock_pipelines.sources import open_source
 
-__all__ = ["Answer", "judge", "probe"]
+__all__ = ["Answer", "check_series", "probe"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one query gives at present.
+    """The present result of one query.
 
-    ``key``: of the job file; ``series`` and ``entities``: how many; ``missing``: entity labels that some series
-    lack; ``problem``: why the job cannot work with it, or None.
+    ``key``: its key in the job file; ``series``, ``entities``: their numbers; ``missing``: entity labels that some
+    series lack; ``problem``: the reason for which the job cannot use it, or None.
     """
 
     key: str
@@ -29,25 +29,25 @@ class Answer:
 
 
 def probe(job: Job) -> list[Answer]:
-    """Ask each query of a job; one answer a query, or one for a source that cannot be asked at all."""
+    """Run each query of a job; return one answer a query, or one for a source that cannot be used at all."""
     try:
         source = open_source(job)
         source.check()
         if job.source.prometheus is None:
-            return [_of_file(name, count) for name, count in source.discover().items()]
+            return [_discovered(name, count) for name, count in source.discover().items()]
     except SourceError as exc:
         return [Answer("source", problem=str(exc))]
     at = round(source.latest().timestamp() * 1000)
-    return [_ask(job, name, at) for name in job.queries]
+    return [_query(job, name, at) for name in job.queries]
 
 
-def _of_file(name: str, entities: int) -> Answer:
-    problem = None if entities else "the file has no sample of it"
+def _discovered(name: str, entities: int) -> Answer:
+    problem = None if entities else "the source has no sample of it"
     return Answer(f"queries.{name}", entities, entities, problem=problem)
 
 
-def _ask(job: Job, name: str, at_ms: int) -> Answer:
-    """One point of a range, which is how jobs read."""
+def _query(job: Job, name: str, at_ms: int) -> Answer:
+    """Read one point of a range, as jobs read."""
     from foreshock_pipelines.prometheus.client import PrometheusClient
     from foreshock_pipelines.prometheus.decode import decode
 
@@ -60,11 +60,11 @@ def _ask(job: Job, name: str, at_ms: int) -> Answer:
         return Answer(key, problem=str(exc))
     if answer.partial:
         return Answer(key, len(found.labels), problem=f"the answer is partial: {answer.partial[0]}")
-    return judge(key, found.labels, job.entity)
+    return check_series(key, found.labels, job.entity)
 
 
-def judge(key: str, series: Sequence[Mapping[str, str]], entity: Sequence[str]) -> Answer:
-    """Say whether series, by their labels, are one for each entity."""
+def check_series(key: str, series: Sequence[Mapping[str, str]], entity: Sequence[str]) -> Answer:
+    """Check by their labels that there is one series for each entity."""
     if not series:
         return Answer(key, problem="gives no series at present; is the metric named right, and scraped?")
     missing = tuple(label for label in entity if any(label not in labels for labels in series))

@@ -38,7 +38,7 @@ MAX_ROWS = 1440
 
 
 def spans(since_ms: int, until_ms: int, step: float, max_rows: int = MAX_ROWS) -> Iterator[tuple[int, int]]:
-    """Stretches ``(first, last)`` of the grid after `since_ms` up to `until_ms`, in order."""
+    """Yield stretches ``(first, last)`` of the grid after `since_ms` up to `until_ms`, in order."""
     size = round(step * 1000)
     first = since_ms // size * size + size
     last = until_ms // size * size
@@ -69,9 +69,9 @@ def score_pass(
         then are scored too, back to `MAX_ROWS` steps; a span without any sample gives no rows. Without it, such a
         span is an error: the queries may be wrong.
     usual
-        Say of every row what would be usual.
+        Add the usual values of every row.
     score
-        What scores the rows that were read, in place of `score_panel` in this process.
+        Scores the rows that were read, in place of `score_panel` in this process.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _read(
 def _since(
     panel: Panel, first: int, cursors: Mapping[str, int] | None, earliest: int | None = None
 ) -> NDArray[np.int64]:
-    """First row of each entity that is to be scored ``(n_entities,)``: `first`, or the first that came late."""
+    """Return the time of each entity's first row to score ``(n_entities,)``: `first`, or the first late row."""
     since = np.full(panel.n_entities, first, dtype=np.int64)
     if cursors is None:
         return since
@@ -137,7 +137,7 @@ def _since(
 def _earliest(
     panel: Panel, since: NDArray[np.int64], first: int, cursors: Mapping[str, int] | None, step_ms: int
 ) -> int:
-    """The first row that may have come late, for which context must be read; `first` if none did."""
+    """Return the time of the first row that may be late, for which context must be read; `first` if none is."""
     late = np.flatnonzero(since < first)
     if cursors is None or len(late) == 0:
         return first

@@ -34,7 +34,7 @@ SEED = 4711
 class Comparison:
     """The performance of both models, whether the challenger won, and why.
 
-    ``basis``: ``labels``, ``planted`` (injected) anomalies or both.
+    ``basis``: ``labels``, ``injected`` anomalies or both.
     """
 
     won: bool
@@ -81,7 +81,7 @@ def compare(
         The rows before `since` that the challenger was fitted and calibrated on.
     """
     held_out = build_evaluation_set(
-        rows, since, labels=labels, plant_beside=criterion.inject_beside_labels, seed=SEED
+        rows, since, labels=labels, inject_beside=criterion.inject_beside_labels, seed=SEED
     )
     scores = held_out.scores(challenger)
     after = performance(job, challenger, held_out, scores, rows, labels)

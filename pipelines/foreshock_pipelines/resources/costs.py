@@ -1,4 +1,4 @@
-"""Cost: what detectors take of a core of this machine, by trying them on made-up rows for a second or two."""
+"""Costs of detectors in seconds of a core of this machine, measured on synthetic rows for a second or two."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from foreshock_pipelines.jobfile import Job
 __all__ = ["PER_ENTITY", "Cost", "costs_of"]
 
 SMALL, LARGE = 4_000, 12_000
-"""Rows of the two trials of a fit: the difference is what a row costs."""
+"""Rows of the two trials of a fit: their difference gives the cost of a row."""
 PER_ENTITY = "per_entity"
-"""A parameter of any detector: as many fits as entities, each of a cost of its own."""
+"""A parameter of any detector: one fit per entity."""
 ENTITIES = 4
 LEARNT = 1_024
-"""Windows that a network learns from in a trial: once, so that the rest of the fit can be told apart."""
+"""Windows that a network learns from in a trial, once each: that separates their cost from the rest of the fit."""
 SCORED = 128
-"""Entities of the trial of a scoring pass."""
+"""Entities in the trial of a scoring pass."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Cost:
 
     Attributes
     ----------
-    fixed, row : of a fit: whatever its size, and for each row
+    fixed, row : of a fit, in all and for each row
     learnt : of a fit, for each row that a network learns from, each time (`Detector.learns_from`)
     scored : of a scoring pass, for each entity with one new row
     """
@@ -49,38 +49,38 @@ class Cost:
     scored: float
 
     def fit(self, n_rows: int, learnt: int) -> float:
-        """Seconds of a fit on `n_rows` rows."""
+        """Return the seconds of a fit on `n_rows` rows."""
         return self.fixed + self.row * n_rows + self.learnt * learnt
 
 
 def costs_of(job: Job, cache: Path | None = None) -> dict[str, Cost]:
-    """Cost of each detector of a job, with its parameters and its number of features; of one fit, if `per_entity`.
+    """Return the cost of each detector of a job, with its parameters and features; of one fit, if `per_entity`.
 
     Parameters
     ----------
     cache
-        JSON file where costs of this machine are kept; what is not there yet is tried out and added.
+        JSON file of the costs of this machine; those that it lacks are measured and added.
     """
     found = {}
-    known = _load(cache)
+    cached = _load(cache)
     for name, given in job.detector_params.items():
         params = {key: value for key, value in given.items() if key != PER_ENTITY}
         key = json.dumps([_machine(), name, params, len(job.features)], sort_keys=True)
-        if key not in known:
-            known[key] = asdict(_try(name, params, len(job.features)))
-            _save(cache, known)
-        found[name] = Cost(**known[key])
+        if key not in cached:
+            cached[key] = asdict(_measure(name, params, len(job.features)))
+            _save(cache, cached)
+        found[name] = Cost(**cached[key])
     return found
 
 
-def _try(name: str, params: Mapping[str, Any], n_features: int) -> Cost:
+def _measure(name: str, params: Mapping[str, Any], n_features: int) -> Cost:
     detector = make(name, **params)
     network = isinstance(detector, NetworkDetector)
     if network:
         detector = make(name, **{**params, "epochs": 1, "max_windows": LEARNT})
     small, large = _rows(SMALL, n_features), _rows(LARGE, n_features)
     with threadpool_limits(limits=1):
-        detector.fit(small)  # compiles what is to be compiled
+        detector.fit(small)  # compiles the kernels
         little, much = _seconds(partial(detector.fit, small)), _seconds(partial(detector.fit, large))
         pass_ = _new_rows(large, detector)
         since = int(pass_.timestamps[-1])
@@ -92,7 +92,7 @@ def _try(name: str, params: Mapping[str, Any], n_features: int) -> Cost:
 
 
 def _rows(n_rows: int, n_features: int) -> Panel:
-    """Entities with a daily rhythm and noise."""
+    """Generate entities with a daily rhythm and noise."""
     rng = np.random.default_rng(0)
     daily = np.sin(np.arange(n_rows) * (2 * np.pi / 1440))[:, None]
     values = daily + rng.normal(0.0, 0.2, (n_rows, n_features))
@@ -100,7 +100,7 @@ def _rows(n_rows: int, n_features: int) -> Panel:
 
 
 def _new_rows(panel: Panel, detector: Detector) -> Panel:
-    """One new row, with what its score looks at, of each of many entities."""
+    """Return one new row, with its context, of each of many entities."""
     n = detector.context + 1
     at = np.linspace(0, panel.n_rows - n, SCORED).astype(int)
     values = panel.values[at[:, None] + np.arange(n)].reshape(SCORED * n, -1)
@@ -108,15 +108,15 @@ def _new_rows(panel: Panel, detector: Detector) -> Panel:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    """Processor time: what others on the machine take does not count."""
+    """Return the processor time of a call: the load of other processes does not count."""
     began = time.process_time()
     run()
     return time.process_time() - began
 
 
-# -- kept ----------------------------------------------------------------------------------------------
+# -- cache ----------------------------------------------------------------------------------------------
 def _machine() -> str:
-    """What costs depend on besides the detector."""
+    """Identify what costs depend on besides the detector: processor and versions."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
@@ -125,17 +125,17 @@ def _machine() -> str:
 
 
 def _load(cache: Path | None) -> dict[str, dict[str, float]]:
-    """What is kept; a file that cannot be read is made anew."""
+    """Load the cache; a file that cannot be read counts as empty."""
     try:
         return dict(json.loads(cache.read_text())) if cache is not None else {}
     except (OSError, ValueError):
         return {}
 
 
-def _save(cache: Path | None, known: Mapping[str, Mapping[str, float]]) -> None:
+def _save(cache: Path | None, costs: Mapping[str, Mapping[str, float]]) -> None:
     if cache is None:
         return
     cache.parent.mkdir(parents=True, exist_ok=True)
     fresh = cache.with_suffix(".new")
-    fresh.write_text(json.dumps(known, indent=1) + "\n")
+    fresh.write_text(json.dumps(costs, indent=1) + "\n")
     fresh.replace(cache)

@@ -11,12 +11,12 @@ CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
-"""Limit and use of memory, in version 2 and version 1."""
+"""Files of memory limit and memory use, of cgroup version 2 and version 1."""
 CPU_QUOTA = "/sys/fs/cgroup/cpu.max"
 
 
 def available_memory() -> int:
-    """Memory that processes here may still take, bytes: what the machine has free, or the cgroup, if less."""
+    """Return the bytes of memory that are free: of the machine, or of the cgroup, if it has less."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     for limit_file, used_file in CGROUPS:
@@ -30,7 +30,7 @@ def available_memory() -> int:
 
 
 def available_cores() -> float:
-    """Cores that processes here may use: those that the system gives this one, or the cgroup's quota, if less."""
+    """Return the cores that this process may use: those of its affinity, or of the cgroup's quota, if less."""
     cores = float(len(os.sched_getaffinity(0)))
     try:
         quota, period = Path(CPU_QUOTA).read_text().split()

@@ -9,7 +9,7 @@ __all__ = ["alert_policy"]
 
 
 def alert_policy(job: Job) -> Policy:
-    """The alert policy of a job file."""
+    """Return the alert policy of a job file."""
     rules = {
         name: Rule(
             query.direction,

@@ -28,7 +28,7 @@ CPUS = 0.2
 
 
 class Shard:
-    """Scores the rows that it is given; all that it holds is the model, so that it may die at any moment."""
+    """Scores rows; its only state is the model, so that it may die at any moment."""
 
     def __init__(self, job: str, registry: str) -> None:
         self.job = job
@@ -45,7 +45,7 @@ class Shard:
         state: State | None,
         usual: bool,
     ) -> Scored:
-        """See `score_panel`, with a version of the registry."""
+        """Score as `score_panel` does, with a version of the registry."""
         if self.detector is None or self.version != version:
             self.detector, _ = self.registry.load(self.job, version)
             self.version = version
@@ -56,17 +56,17 @@ class Shard:
 
 
 class Shards:
-    """The actors that score one job together; `score` takes the place of `score_panel`.
+    """The actors that score one job together; `score` replaces `score_panel`.
 
-    Ray starts one that died again, on another node if need be, and gives it the rows once more. The state of
-    calibration comes and goes with the rows: which actor an entity falls to makes no difference.
+    Ray restarts an actor that died, on another node if need be, and sends it the rows again. The calibration state
+    travels with the rows, so any actor can score any entity.
 
     Parameters
     ----------
     registry
         Folder or URI of models, which every node must reach.
     n
-        How many actors; each asks for a fifth of a core.
+        Number of actors; each requests a fifth of a core.
     """
 
     def __init__(self, job: str, registry: str, n: int) -> None:
@@ -91,7 +91,7 @@ class Shards:
         state: State | None = None,
         usual: bool = False,
     ) -> Scored:
-        """The scores of all entities, in the order of `panel`."""
+        """Return the scores of all entities, in the order of `panel`."""
         import ray
 
         edges = np.linspace(0, panel.n_entities, min(len(self.actors), panel.n_entities) + 1).astype(int)
@@ -117,7 +117,7 @@ class Shards:
 
 
 def join(parts: Sequence[Scored]) -> Scored:
-    """One pass of what several workers scored of it, each for other entities, in their order."""
+    """Join the parts of a pass that several workers scored, each other entities, in their order."""
     beside = [part.usual for part in parts if part.usual is not None]
     return Scored(
         version=parts[0].version,

@@ -1,4 +1,4 @@
-"""Saved windows as a source: everything runs where there is no Prometheus."""
+"""Saved windows as a source, for use without Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ParquetSource"]
 
 
 class ParquetSource:
-    """Windows that `foreshock fetch` (or `Windows.write_parquet`) wrote: one file, or a folder of them.
+    """Source of windows that `foreshock fetch` (or `Windows.write_parquet`) wrote: one file, or a folder of them.
 
     The file's columns are matched by name with the job's features and entity labels; the queries of the job
     are not evaluated. A file is always complete, so `partial` means nothing here.
@@ -40,7 +40,7 @@ class ParquetSource:
         self._cache: tuple[object, Windows] | None = None
 
     def read(self, start: datetime, end: datetime, *, progress: PartProgress | None = None) -> Windows:
-        """Rows of the file with start <= time <= end; times outside of the file give none."""
+        """Read the rows with start <= time <= end; times outside of the file have none."""
         first, last = grid(start, end, self.job.step_seconds)
         windows = self._windows().between(first, last)
         if progress is not None:
@@ -61,14 +61,14 @@ class ParquetSource:
         self._windows()
 
     def discover(self) -> dict[str, int]:
-        """Feature to number of entities that have a sample of it."""
+        """Return the number of entities that have a sample of each feature."""
         windows = self._windows()
         table = windows.table.unify_dictionaries()  # each row group of a file has its own
         counts = table.group_by(list(windows.labels)).aggregate([(f, "count") for f in windows.features])
         return {name: pc.sum(pc.greater(counts[f"{name}_count"], 0)).as_py() or 0 for name in windows.features}
 
     def _windows(self) -> Windows:
-        """All rows, read anew when a file changed."""
+        """Return all rows; they are read again when a file has changed."""
         files = self._files()
         try:
             key = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
@@ -85,7 +85,7 @@ class ParquetSource:
         return files
 
     def _load(self, files: Sequence[Path], rows: Any = None) -> Windows:
-        """Windows of files; `rows` is a filter of pyarrow, so that not all of a large file is in memory."""
+        """Load the windows of files; `rows` is a pyarrow filter: a large file is not in memory as a whole."""
         parts = []
         for file in files:
             try:

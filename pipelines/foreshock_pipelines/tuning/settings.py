@@ -1,4 +1,4 @@
-"""Find detectors and their settings by a search on labelled or planted anomalies."""
+"""Find detectors and their settings by a search on labelled or injected anomalies."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ MIN_SECONDS = 1.0
 MAX_ROWS = 40_000
 """Of a larger fleet, a search uses a sample of entities with about so many rows together."""
 CONFIRMATION_SETS = 5
-"""Evaluation sets with other planted anomalies, on which what was found is compared with the defaults."""
+"""Evaluation sets with other injected anomalies, on which what was found is compared with the defaults."""
 MAX_ADOPTED = 1
-"""So many of the detectors adopt settings that were found on planted anomalies. What wins there is quick, as half
+"""So many of the detectors adopt settings that were found on injected anomalies. What wins there is quick, as half
 of them are short; among real ones the long ones weigh more. One quick detector helps slower ones, three do harm."""
 MIN_SIGNAL = 2.5
-"""Planted anomalies tell settings apart where a model finds them so many times as well as chance does. Where hardly
-any is found, as among the 38 features of SMD, a setting that finds some more is no better on real ones."""
+"""Injected anomalies tell settings apart where a model finds them so many times as well as chance does. Where
+hardly any is found, as among the 38 features of SMD, a setting that finds some more is no better on real ones."""
 LABELS_ONLY = ("smoothing",)
-"""Parameters that planted anomalies cannot evaluate: smoothing should suit how long real anomalies last, and how
-long planted ones last is our choice. It is searched where anomalies are labelled, or where `space` names it."""
+"""Parameters that injected anomalies cannot evaluate: smoothing should suit how long real anomalies last, and how
+long injected ones last is our choice. It is searched where anomalies are labelled, or where `space` names it."""
 SINGLE_FEATURE = (
-    "a single feature keeps its defaults: on one, planted anomalies do not tell good settings from bad; "
+    "a single feature keeps its defaults: on one, injected anomalies do not tell good settings from bad; "
     "to search them, name anomalies that are known under `labels`"
 )
 CANDIDATES = ("iforest", "lstm", "vae", "subspace", "discord")
@@ -165,8 +165,8 @@ def tune_settings(
         # the trial with the defaults may have been stopped, as one that fell behind
         return replace(best, default_auc_pr=evaluator.average_precision(defaults)) if defaults else best
 
-    if labels and validation.basis == "planted":
-        note("no label lies in the rows that are judged on: anomalies are planted there")
+    if labels and validation.basis == "injected":
+        note("no label lies in the rows that are judged on: anomalies are injected there")
     if not searched:
         note(SINGLE_FEATURE)
         initial = {name: initial[name] for name in default_detectors(1) if name in initial} if select else initial
@@ -180,7 +180,7 @@ def tune_settings(
     if select:
         initial = {name: initial[name] for name in results}
     better = {name: result.params for name, result in results.items() if result.tuned}
-    if not labelled:  # of labelled anomalies there is one set; of planted ones, others than the search saw
+    if not labelled:  # of labelled anomalies there is one set; of injected ones, others than the search saw
         seeds = [job.seed + number for number in range(1, CONFIRMATION_SETS + 1)]
         sets = [build_evaluation_set(sample, split, labels=labels, seed=seed) for seed in seeds]
         evaluator = Evaluator(sets, rows, job.budget)
@@ -190,7 +190,7 @@ def tune_settings(
     if labelled:
         selection = adopt_improvements(defaults, found, evaluator)
     else:
-        selection = _adopt_where_planted(defaults, found, evaluator, validation.base_rate, note)
+        selection = _adopt_where_injected(defaults, found, evaluator, validation.base_rate, note)
     for line in selection.notes:
         note(line)
     if select and searched:
@@ -203,19 +203,19 @@ def tune_settings(
     return TunedSettings(settings, validation.basis, auc_pr, default_auc_pr, list(results.values()), notes)
 
 
-def _adopt_where_planted(
+def _adopt_where_injected(
     defaults: Mapping[str, Detector],
     found: Mapping[str, Detector],
     evaluator: Evaluator,
     base_rate: float,
     note: ReportLine,
 ) -> Selection:
-    """Adopt few settings, and none where planted anomalies are found hardly better than by chance."""
+    """Adopt few settings, and none where injected anomalies are found hardly better than by chance."""
     selection = adopt_improvements(defaults, found, evaluator, MAX_ADOPTED)
     if not selection.adopted or selection.auc_pr >= MIN_SIGNAL * base_rate:
         return selection
     note(
-        f"all keep their defaults: planted anomalies are found hardly better than by chance (average precision "
+        f"all keep their defaults: injected anomalies are found hardly better than by chance (average precision "
         f"{selection.auc_pr:.3f}, chance {base_rate:.3f}); to search settings, name anomalies that are known"
     )
     return adopt_improvements(defaults, {}, evaluator)

@@ -20,9 +20,9 @@ def at(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def test_anomalies_are_planted_only_in_the_rows_that_count() -> None:
+def test_anomalies_are_injected_only_in_the_rows_that_count() -> None:
     evaluation = build_evaluation_set(PANEL, SINCE)
-    assert evaluation.basis == "planted"
+    assert evaluation.basis == "injected"
     before = PANEL.timestamps < SINCE
     for replicate in evaluation.replicates:
         np.testing.assert_array_equal(replicate.panel.values[before], PANEL.values[before])
@@ -30,14 +30,14 @@ def test_anomalies_are_planted_only_in_the_rows_that_count() -> None:
         assert not replicate.label[before].any()
 
 
-def test_few_rows_are_planted_into_several_times() -> None:
+def test_few_rows_are_injected_into_several_times() -> None:
     replicates = build_evaluation_set(PANEL.select(PANEL.entities[:1]), SINCE).replicates
     assert len(replicates) > 4
     assert sum(np.diff(p.label.astype(int)).clip(0).sum() for p in replicates) >= 60
     assert not np.array_equal(replicates[0].label, replicates[1].label)
 
 
-def test_labels_that_lie_in_these_rows_are_used_in_place_of_planted_ones() -> None:
+def test_labels_that_lie_in_these_rows_are_used_in_place_of_injected_ones() -> None:
     last = at(int(PANEL.timestamps.max()))
     evaluation = build_evaluation_set(PANEL, SINCE, labels={PANEL.entities[0]: [(last - timedelta(hours=1), last)]})
     assert evaluation.basis == "labels"
@@ -54,9 +54,9 @@ def test_an_evaluation_set_keeps_no_more_rows_than_detectors_look_at(monkeypatch
     assert short.average_precision(detector) == whole.average_precision(detector)
 
 
-def test_labels_that_lie_before_these_rows_leave_planted_ones() -> None:
+def test_labels_that_lie_before_these_rows_leave_injected_ones() -> None:
     first = at(int(PANEL.timestamps.min()))
-    assert build_evaluation_set(PANEL, SINCE, labels={PANEL.entities[0]: [(first, first)]}).basis == "planted"
+    assert build_evaluation_set(PANEL, SINCE, labels={PANEL.entities[0]: [(first, first)]}).basis == "injected"
 
 
 def test_a_detector_gets_a_better_average_precision_than_chance_and_the_same_one_each_time() -> None:

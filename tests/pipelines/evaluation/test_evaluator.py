@@ -12,7 +12,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
 from foreshock_pipelines.datasets.demo import demo_fleet
 from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet, build_evaluation_set, split_time
-from foreshock_pipelines.evaluation.evaluator import MIN_GAIN_PLANTED, Evaluator, improvement, jackknife_error
+from foreshock_pipelines.evaluation.evaluator import MIN_GAIN_INJECTED, Evaluator, improvement, jackknife_error
 
 PANEL = demo_fleet(hosts=2, days=1.5, incidents=1)[0].to_panel()
 SINCE = split_time(PANEL, 0.7)
@@ -83,10 +83,10 @@ def test_a_gain_that_is_the_same_each_time_is_one() -> None:
     assert improvement([0.4, 0.3, 0.5, 0.4, 0.4], [0.44, 0.35, 0.55, 0.43, 0.46]).significant
 
 
-def test_a_gain_on_planted_anomalies_must_be_larger() -> None:
+def test_a_gain_on_injected_anomalies_must_be_larger() -> None:
     before, after = [0.4] * 5, [0.42] * 5
     assert improvement(before, after).significant
-    assert not improvement(before, after, min_gain=MIN_GAIN_PLANTED).significant
+    assert not improvement(before, after, min_gain=MIN_GAIN_INJECTED).significant
 
 
 def test_a_gain_too_small_to_matter_is_none() -> None:

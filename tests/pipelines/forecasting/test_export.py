@@ -17,7 +17,7 @@ from tests.servers import servers
 from foreshock_models.errors import WriteError
 from foreshock_models.forecasters import TimeToExhaustion
 from foreshock_pipelines.datasets.windows import entity_key
-from foreshock_pipelines.forecasting.export import forecast_gauges, forecast_series, takes_the_future, write
+from foreshock_pipelines.forecasting.export import accepts_future_samples, forecast_gauges, forecast_series, write
 from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, WriteConfig, parse_job
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter
@@ -117,8 +117,8 @@ def test_a_receiver_that_is_down_is_named(job: Job, forecast: ForecastReport) ->
 
 def test_the_job_file_decides_whether_the_future_is_written() -> None:
     url = "http://127.0.0.1:1/api/v1/write"
-    assert takes_the_future(RemoteWriter(WriteConfig(url=url, future=True)))
-    assert not takes_the_future(RemoteWriter(WriteConfig(url=url)))
+    assert accepts_future_samples(RemoteWriter(WriteConfig(url=url, future=True)))
+    assert not accepts_future_samples(RemoteWriter(WriteConfig(url=url)))
 
 
 def test_a_horizon_that_the_forecast_does_not_reach_has_no_gauge(job: Job, forecast: ForecastReport) -> None:

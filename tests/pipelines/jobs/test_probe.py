@@ -10,7 +10,7 @@ from tests.servers.servers import free_port
 
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.jobs.probe import Answer, judge, probe
+from foreshock_pipelines.jobs.probe import Answer, check_series, probe
 
 
 def job(source: dict[str, Any], **queries: str) -> Job:
@@ -19,16 +19,16 @@ def job(source: dict[str, Any], **queries: str) -> Job:
 
 def test_series_are_judged_by_their_labels() -> None:
     one, two = {"__name__": "up", "instance": "a", "device": "x"}, {"instance": "b", "device": "x"}
-    assert judge("k", [one, two], ["instance"]) == Answer("k", 2, 2)
-    assert "no series" in str(judge("k", [], ["instance"]).problem)
-    assert "missing on 1 of 2" in str(judge("k", [one, {"instanc": "b"}], ["instance"]).problem)
-    assert "did you mean 'instanc'?" in str(judge("k", [one, {"instanc": "b"}], ["instance"]).problem)
-    twins = judge("k", [one, {**one, "device": "y"}], ["instance"])
+    assert check_series("k", [one, two], ["instance"]) == Answer("k", 2, 2)
+    assert "no series" in str(check_series("k", [], ["instance"]).problem)
+    assert "missing on 1 of 2" in str(check_series("k", [one, {"instanc": "b"}], ["instance"]).problem)
+    assert "did you mean 'instanc'?" in str(check_series("k", [one, {"instanc": "b"}], ["instance"]).problem)
+    twins = check_series("k", [one, {**one, "device": "y"}], ["instance"])
     assert "2 series for 1 entities, which differ in device; aggregate, as in sum by (instance)" in str(
         twins.problem
     )
-    assert judge("k", [two], ["instance", "service.name"]).missing == ("service.name",)
-    assert 'by (instance, "service.name")' in str(judge("k", [two], ["instance", "service.name"]).problem)
+    assert check_series("k", [two], ["instance", "service.name"]).missing == ("service.name",)
+    assert 'by (instance, "service.name")' in str(check_series("k", [two], ["instance", "service.name"]).problem)
 
 
 def test_a_source_that_does_not_answer_is_one_problem() -> None:

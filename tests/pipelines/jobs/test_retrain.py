@@ -57,7 +57,7 @@ def test_a_challenger_that_is_not_worse_takes_over_and_a_rollback_takes_it_back(
     report = retrain(asking(trained.job, GOOD), registry, labels=known(trained))
     assert report.aliases == ("champion",)
     assert report.comparison is not None
-    assert report.comparison["basis"] == "labels and planted"
+    assert report.comparison["basis"] == "labels and injected"
     assert report.comparison["challenger"]["auc_pr"] > report.comparison["champion"]["auc_pr"]
     assert registry.rollback("small").version == before
 

@@ -25,7 +25,7 @@ def fitted(**params: int) -> Detector:
 
 @pytest.fixture(scope="module")
 def slow() -> Detector:
-    """It averages over an hour: planted anomalies that are short are not seen."""
+    """It averages over an hour: injected anomalies that are short are not seen."""
     return fitted(smoothing=60)
 
 

@@ -41,7 +41,7 @@ def test_people_get_a_table_of_defaults_and_best_and_what_became_of_it(
 ) -> None:
     done = CliRunner().invoke(app, ["tune", "-c", str(trained.file), "--trials", "1", "--promote"])
     assert done.exit_code == 0, done.output
-    assert "AUC-PR on planted anomalies" in done.stdout
+    assert "AUC-PR on injected anomalies" in done.stdout
     assert "is champion" in done.stdout
 
 

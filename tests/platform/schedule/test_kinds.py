@@ -52,7 +52,7 @@ def test_a_scheduled_tuning_promotes_what_wins_and_outlives_its_labels(
     registry = Registry(tmp_path / "models")
     result = WORK["tune"](Task(job, registry, store, lambda line: None))
     assert result["promoted"]
-    assert result["basis"] == "planted"
+    assert result["basis"] == "injected"
     assert registry.champion("small") == result["version"]
 
 
