@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from tests.servers import servers
 
+from foreshock.alerts.repository import AlertRepository
+from foreshock.notify.outbox import Outbox
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock_pipelines.datasets.demo import demo_fleet
 from foreshock_pipelines.datasets.windows import Windows
 
@@ -57,7 +60,7 @@ def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
     import ray
 
     from foreshock.runtime.actors import NAMESPACE
-    from foreshock.runtime.control_loop import Plan, Replay, start_conductor
+    from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
     from foreshock.store import open_store
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.train import train
@@ -82,7 +85,7 @@ def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
         report = train(job, registry, start=windows.start, end=start)
         assert [d["detector"] for d in report.detectors] == ["iforest", "vae", "ensemble"]
         url = f"sqlite:///{tmp_path}/store.db"
-        conductor = start_conductor(
+        control_loop = start_control_loop(
             Plan(
                 {job.name: job}, url, str(tmp_path / "models"), "http://foreshock", replay=Replay(start, end, 1800)
             )
@@ -90,19 +93,21 @@ def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
         store = open_store(url)
         try:
             deadline = time.monotonic() + 150
-            while (state := store.scorer(job.name)) is None or state.scored_ms < end.timestamp() * 1000 - 120_000:
-                assert time.monotonic() < deadline, ray.get(conductor.status.remote())
+            while (
+                state := CheckpointRepository(store).get(job.name)
+            ) is None or state.scored_ms < end.timestamp() * 1000 - 120_000:
+                assert time.monotonic() < deadline, ray.get(control_loop.status.remote())
                 time.sleep(0.3)
-            alerts = store.alerts(kind="anomaly").alerts
+            alerts = AlertRepository(store).list(kind="anomaly").alerts
             assert any(_inside(a.opened_ms, incidents) for a in alerts), "no incident raised an alert"
-            while store.undelivered():
+            while Outbox(store).undelivered():
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
             there = httpx.get(f"{am}/api/v2/alerts", params={"active": "true"}).json()
             first = min((a for a in alerts if _inside(a.opened_ms, incidents)), key=lambda a: a.opened_ms)
             assert served_score(job, tmp_path, first.opened_ms) >= 1
         finally:
-            for name in ("conductor", "alerts", f"score-{job.name}"):
+            for name in ("control_loop", "alerts", f"score-{job.name}"):
                 ray.kill(ray.get_actor(name, namespace=NAMESPACE))
             store.close()
     ours = {a["labels"]["foreshock_id"]: a for a in there}

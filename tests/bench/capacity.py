@@ -49,7 +49,7 @@ def _scoring(details: list[dict[str, Any]]) -> Table:
     rate = next(one["entity_scores_per_s"] for one in details if "entity_scores_per_s" in one)
     each = {stage: most[stage] / most["hosts"] for stage in ("fetch", "explain", "store")} | {"score": 1.0 / rate}
     table = Table(
-        "entities", "samples read/s", "reading", "scoring, explaining", "alert keeper", "memory", "first limit",
+        "entities", "samples read/s", "reading", "scoring, explaining", "alert actor", "memory", "first limit",
         box=box.SIMPLE_HEAD, title=f"{FEATURES} features, a row every {STEP:g} s: cores, memory",
     )  # fmt: skip
     for entities in ENTITIES:
@@ -66,9 +66,9 @@ def _scoring(details: list[dict[str, Any]]) -> Table:
 
 
 def _first_limit(read: float, keep: float) -> str:
-    """Scoring is shared out by `shards`; reading by splitting the job; the alert keeper is one process."""
+    """Scoring is shared out by `shards`; reading by splitting the job; the alert actor is one process."""
     if keep > 1.0:
-        return f"alert keeper: {keep:.1f}x what one process does"
+        return f"alert actor: {keep:.1f}x what one process does"
     return f"reading: split into {read:.0f} jobs" if read > 1.0 else "none"
 
 

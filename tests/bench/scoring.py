@@ -14,7 +14,7 @@ from tests.bench.harness import Row, Size, per_second, race, seconds
 from tests.bench.inputs import fleet
 from tests.servers import servers
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.store import open_store
 from foreshock_models.detectors import Ensemble
 from foreshock_models.panel import Panel
@@ -77,7 +77,7 @@ def _passes(detector: Ensemble, url: str, windows: Windows, hosts: int, folder: 
     job = job_of(url, windows, hosts)
     source = open_source(job)
     store = open_store(f"sqlite:///{folder}/{hosts}.db")
-    engine = Engine(store)
+    engine = AlertPipeline(store)
     state = None
     taken: list[dict[str, float]] = []
     for i in range(PASSES + 1):
@@ -85,7 +85,7 @@ def _passes(detector: Ensemble, url: str, windows: Windows, hosts: int, folder: 
         ms = round(at.timestamp() * 1000)
         scored: Scored = score_pass(detector, "v1", source, job, (ms, ms), state)
         began = time.perf_counter()
-        engine.take(job, scored, ms)
+        engine.apply(job, scored, ms)
         taken.append({**scored.seconds, "store": time.perf_counter() - began})
         state = scored.state
         assert scored.panel.n_entities == hosts

@@ -21,6 +21,7 @@ from tests.servers.servers import free_port
 
 from foreshock.runtime.control_loop import Replay
 from foreshock.runtime.start import bring_up, ray_cluster
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.settings import load_settings
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import load_job
@@ -62,7 +63,7 @@ def rows(size: Size) -> Iterator[Row]:
             bring_up(settings, {job.name: job}, replay=replay, own_cluster=own)
             seen = _watch(minutes * 60.0)
         store = open_store(settings.store)
-        known = store.scorer(job.name)
+        known = CheckpointRepository(store).get(job.name)
         store.close()
     scored_hours = 0.0 if known is None else (known.scored_ms / 1000 - start.timestamp()) / 3600
     yield _row(seen, minutes, scored_hours)

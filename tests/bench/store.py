@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.bench.harness import Row, Size, seconds
 from tests.servers import servers
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.store import open_store
 from foreshock.store import tables as t
 from foreshock.store.store import Store
@@ -64,24 +65,26 @@ def _questions(store: Store, rng: np.random.Generator, count: int) -> dict[str, 
 
     def acknowledge() -> None:
         with store.begin() as c:
-            alert = store.alert(f"{rng.integers(count):016x}", c)
-            store.save_alert(c, alert, event="acknowledged", at_ms=START, who="bench", why="")
+            alert = AlertRepository(store).get(f"{rng.integers(count):016x}", c)
+            AlertRepository(store).save(c, alert, event="acknowledged", at_ms=START, who="bench", why="")
 
     def reopen() -> None:
         with store.begin() as c:
-            store.last_resolved(c, job(), entity(), "anomaly")
+            AlertRepository(store).last_resolved(c, job(), entity(), "anomaly")
 
     return {
-        "the newest 50": lambda: store.alerts(),
-        "live ones": lambda: store.alerts(state="live"),
-        "live ones of a job": lambda: store.alerts(job=job(), state="live"),
-        "of a job, from the middle": lambda: store.alerts(job=job(), before=int(rng.integers(count))),
-        "of an entity of a job": lambda: store.alerts(job=job(), entity=entity()),
-        "of an entity": lambda: store.alerts(entity=entity()),
-        "of a rare kind": lambda: store.alerts(kind="predicted"),
-        "of a rare kind of a job": lambda: store.alerts(job=job(), kind="predicted"),
-        "since a time": lambda: store.alerts(since_ms=START + (count - 1000) * 1000),
-        "what a pass asks: live of a job": lambda: store.live_alerts(job()),
+        "the newest 50": lambda: AlertRepository(store).list(),
+        "live ones": lambda: AlertRepository(store).list(state="live"),
+        "live ones of a job": lambda: AlertRepository(store).list(job=job(), state="live"),
+        "of a job, from the middle": lambda: AlertRepository(store).list(
+            job=job(), before=int(rng.integers(count))
+        ),
+        "of an entity of a job": lambda: AlertRepository(store).list(job=job(), entity=entity()),
+        "of an entity": lambda: AlertRepository(store).list(entity=entity()),
+        "of a rare kind": lambda: AlertRepository(store).list(kind="predicted"),
+        "of a rare kind of a job": lambda: AlertRepository(store).list(job=job(), kind="predicted"),
+        "since a time": lambda: AlertRepository(store).list(since_ms=START + (count - 1000) * 1000),
+        "what a pass asks: live of a job": lambda: AlertRepository(store).live(job()),
         "what a pass asks: last resolved": reopen,
         "acknowledge": acknowledge,
     }

@@ -16,7 +16,7 @@ from tests.servers.servers import need
 from foreshock.api.exposition import render
 from foreshock.notify.delivery import Deliverer
 from foreshock.runs.model import Run
-from foreshock.runtime.metrics import Measures
+from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.remote_write import METRICS
 from foreshock.scoring.report import PassReport, WriteStats
 from foreshock.store import open_store
@@ -46,7 +46,7 @@ def test_the_rules_pass_their_unit_tests(file: Path) -> None:
 
 
 def test_every_metric_in_a_rule_is_one_that_the_platform_has(tmp_path: Path) -> None:
-    measures = Measures()
+    measures = ControlLoopMetrics()
     measures.watch("node")
     measures.passed(
         PassReport("node", "v1", 1_772_400_000_000, stages={"score": 0.1}, trained_ms=1, write=WriteStats())
@@ -57,7 +57,7 @@ def test_every_metric_in_a_rule_is_one_that_the_platform_has(tmp_path: Path) -> 
     texts = [
         measures.exposition(NOW),
         generate_latest(Deliverer(store, load_jobs(FOLDER / "node.yaml", env={}).values()).counted).decode(),
-        render({}, {}, 0, [], {"conductor": True}, [run], NOW),
+        render({}, {}, 0, [], {"control_loop": True}, [run], NOW),
     ]
     store.close()
     there = {s.name for text in texts for family in text_string_to_metric_families(text) for s in family.samples}

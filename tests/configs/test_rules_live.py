@@ -38,7 +38,7 @@ def exposition(*entities: dict[str, str]) -> str:
     usual = np.full((3, len(entities), 1), 0.5)
     keys = tuple(entity_key(entity) for entity in entities)
     latest = Latest(keys, ("cpu",), "ensemble", score, usual, {"vae": score, "lstm": score})
-    up = {"conductor": True, "alerts": True}
+    up = {"control_loop": True, "alerts": True}
     return render({"node": latest}, {"node": job}, 0, [], up, [], datetime.now(UTC))
 
 

@@ -30,9 +30,9 @@ def test_every_command_and_option_has_a_help_text(hooks: ModuleType) -> None:
 def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: ModuleType) -> None:
     from datetime import UTC, datetime
 
-    from foreshock.runtime.metrics import Measures
+    from foreshock.runtime.metrics import ControlLoopMetrics
 
-    exposed = text_string_to_metric_families(Measures().exposition(datetime.now(UTC)))
+    exposed = text_string_to_metric_families(ControlLoopMetrics().exposition(datetime.now(UTC)))
     names = {family.name for family in exposed}
     assert names
     assert names <= set(hooks.metrics())

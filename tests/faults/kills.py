@@ -74,8 +74,8 @@ def _platform(stage: Stage) -> None:
 
 
 FAULTS: dict[str, Callable[[Stage], object]] = {
-    "alert actor": lambda stage: stage.kill_process("ray::AlertKeeper"),
-    "scheduler actor": lambda stage: stage.kill_process("ray::Conductor"),
+    "alert actor": lambda stage: stage.kill_process("ray::AlertActor"),
+    "scheduler actor": lambda stage: stage.kill_process("ray::ControlLoop"),
     "worker in the middle of scoring": lambda stage: stage.kill_process("ray::ScoreWorker.run"),
     "Serve replica": lambda stage: stage.kill_process("ray::ServeReplica:foreshock:Ingress"),
     "Prometheus": _server("prometheus"),

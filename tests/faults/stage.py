@@ -19,8 +19,9 @@ import psutil
 from tests.faults.agent import FEATURES, LONG, Agent
 from tests.servers import servers
 
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.store import open_store
-from foreshock.store.store import ScorerState, Store
+from foreshock.store.store import Store
 from foreshock_models.errors import StoreError
 from foreshock_models.policy import Policy, rows_processed
 from foreshock_models.state import State
@@ -170,11 +171,11 @@ class Stage:
             yield pid
 
     # -- looking ---------------------------------------------------------------------------------------
-    def standing(self) -> ScorerState | None:
+    def standing(self) -> Checkpoint | None:
         """Where scoring stands, or None while the store is away."""
         assert self.store is not None
         try:
-            return self.store.scorer(JOB)
+            return CheckpointRepository(self.store).get(JOB)
         except StoreError:
             return None
 

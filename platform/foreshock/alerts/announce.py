@@ -8,12 +8,15 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload, iso
+from foreshock.alerts.repository import AlertRepository
 from foreshock.logs import get_logger
+from foreshock.notify.outbox import Outbox
 from foreshock.silences.index import SilenceIndex
 from foreshock.silences.model import Silence
-from foreshock.silences.repository import StoredSilences
-from foreshock.store.store import Alert, Store
+from foreshock.silences.repository import SilenceRepository
+from foreshock.store.store import Store
 
 __all__ = ["EVERY", "LAPSES", "Announcer", "Change"]
 
@@ -57,7 +60,9 @@ class Announcer:
     _indexes: dict[Any, SilenceIndex] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.silences = StoredSilences(self.store)
+        self.alerts = AlertRepository(self.store)
+        self.outbox = Outbox(self.store)
+        self.silences = SilenceRepository(self.store)
 
     def in_force(self, since_ms: int) -> SilenceIndex:
         """Silences that end later than a time, for `announce` and `sweep`; to be read before the transaction.
@@ -105,9 +110,9 @@ class Announcer:
             elif silence is None and alert.silenced_by is not None:
                 event = "unsilenced" if alert.announced else "opened"
                 free = replace(alert, silenced_by=None, announced=True)
-                self.store.mark(c, free)
+                self.alerts.save_announcement(c, free)
                 why = f"the silence {alert.silenced_by} is over and the alert lasts"
-                self.store.note(alert.id, "unsilenced", who="foreshock", why=why, at_ms=at_ms, c=c)
+                self.alerts.add_history(alert.id, "unsilenced", who="foreshock", why=why, at_ms=at_ms, c=c)
                 self._post(c, free, event, now_ms)
                 changes.append(Change("unsilenced", free))
         return changes
@@ -117,7 +122,7 @@ class Announcer:
         if self.silences.reminded(c, silence.id, now_ms):
             for job in filter(silence.touches, jobs):
                 payload = _reminder(silence, job, self.url, now_ms)
-                self.store.post(c, f"{silence.id}/{LAPSES}/{job}", f"{job}/{EVERY}", payload, now_ms)
+                self.outbox.post(c, f"{silence.id}/{LAPSES}/{job}", f"{job}/{EVERY}", payload, now_ms)
 
     def _one(self, c: Connection, change: Change, silences: SilenceIndex, now_ms: int) -> Alert:
         alert = change.alert
@@ -130,7 +135,7 @@ class Announcer:
         elif not alert.announced or alert.silenced_by is not None:
             new = not alert.announced
             alert = replace(alert, announced=True, silenced_by=None)
-            self.store.mark(c, alert)
+            self.alerts.save_announcement(c, alert)
             if new and change.event not in OPENING:  # its silence ended since the last pass: it has outlasted it
                 opened = replace(alert, state="open", resolved_ms=None)
                 self._post(c, opened, "opened", now_ms)
@@ -139,15 +144,15 @@ class Announcer:
 
     def _silence(self, c: Connection, alert: Alert, silence: Silence, at_ms: int) -> Alert:
         held = replace(alert, silenced_by=silence.id)
-        self.store.mark(c, held)
-        self.store.note(alert.id, "silenced", who=silence.owner, why=silence.reason, at_ms=at_ms, c=c)
+        self.alerts.save_announcement(c, held)
+        self.alerts.add_history(alert.id, "silenced", who=silence.owner, why=silence.reason, at_ms=at_ms, c=c)
         return held
 
     def _post(self, c: Connection, alert: Alert, event: str, now_ms: int) -> None:
         # the time of rows and that of the clock: an alert that stands still may be acknowledged or silenced twice
         key = f"{alert.id}/{event}/{alert.updated_ms}/{now_ms}"
         payload = {**alert_payload(alert, event, self.url), "posted": iso(now_ms, "milliseconds")}
-        self.store.post(c, key, f"{alert.job}/{EVERY}", payload, now_ms)
+        self.outbox.post(c, key, f"{alert.job}/{EVERY}", payload, now_ms)
 
 
 def _reminder(silence: Silence, job: str, url: str, now_ms: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from foreshock.store.store import Alert
+from foreshock.alerts.model import Alert
 from foreshock_pipelines.datasets.windows import entity_labels
 from foreshock_pipelines.jobfile import Job
 

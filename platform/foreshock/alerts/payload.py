@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from foreshock.store.store import Alert
+from foreshock.alerts.model import Alert
 from foreshock_pipelines.scoring.causes import Cause
 
 __all__ = ["alert_payload", "causes_json", "iso", "summarise"]

@@ -13,9 +13,13 @@ from sqlalchemy.engine import Connection
 from foreshock.alerts.absence import absences
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.findings import Finding, new_alert
+from foreshock.alerts.model import Alert, AlertKey
 from foreshock.alerts.payload import causes_json, summarise
-from foreshock.scoring.write_queue import Block, StoredBlocks
-from foreshock.store.store import Alert, AlertKey, ScorerState, Store
+from foreshock.alerts.repository import AlertRepository
+from foreshock.entities.repository import EntityRepository
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
+from foreshock.scoring.write_queue import Block, WriteQueue
+from foreshock.store.store import Store
 from foreshock_models.policy import (
     Policy,
     PolicyResult,
@@ -30,7 +34,7 @@ from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.scored import Scored
 
-__all__ = ["PLATFORM", "Change", "Engine"]
+__all__ = ["PLATFORM", "AlertPipeline", "Change"]
 
 PLATFORM = "foreshock"
 """Who did it, in the history of an alert, where no person did."""
@@ -41,7 +45,7 @@ CURSOR_EVERY_MS = 60_000
 
 
 @dataclass
-class Engine:
+class AlertPipeline:
     """Applies the alert policy of jobs; all that it knows is in the store.
 
     Parameters
@@ -55,10 +59,13 @@ class Engine:
     _noted: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.alerts = AlertRepository(self.store)
+        self.checkpoints = CheckpointRepository(self.store)
+        self.entities = EntityRepository(self.store)
         self.announcer = Announcer(self.store, self.url)
-        self.blocks = StoredBlocks(self.store)
+        self.blocks = WriteQueue(self.store)
 
-    def take(
+    def apply(
         self, job: Job, scored: Scored, now_ms: int, revision: int | None = None, unwritten: Sequence[Block] = ()
     ) -> list[Change] | None:
         """Write what a pass means: alerts, their history, what is to be sent, and where scoring stands.
@@ -66,7 +73,7 @@ class Engine:
         Parameters
         ----------
         revision
-            That of the `ScorerState` from which the pass went on, 0 if there was none; None: from what stands.
+            That of the `Checkpoint` from which the pass went on, 0 if there was none; None: from what stands.
         unwritten
             The scores, for the receiver of remote write.
 
@@ -80,14 +87,14 @@ class Engine:
         first_ms = int(panel.timestamps.min()) if panel.n_rows else last_ms
         silences = self.announcer.in_force(min(first_ms, last_ms))
         with self.store.begin() as c:
-            known = self.store.scorer(job.name, c)
+            known = self.checkpoints.get(job.name, c)
             stands = known.revision if known is not None else 0
             if revision is not None and revision != stands:
                 return None
             if known is not None and known.scored_ms >= last_ms:
                 return []
             before = with_series(State.from_bytes(known.policy_state) if known else State(), panel.features)
-            live = self.store.live_alerts(job.name, c)
+            live = self.alerts.live(job.name, c)
             after, changes = before, []
             if panel.n_rows:
                 walk = alert_policy(job).apply(panel, scored.score, scored.permitted, before)
@@ -98,12 +105,12 @@ class Engine:
             changes += absent
             changes += self._notices(c, job, scored)
             kept = scored.state.select(after.entities)  # what was forgotten is forgotten here too
-            state = ScorerState(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), stands + 1)
-            self.store.save_scorer(c, job.name, state)
+            state = Checkpoint(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), stands + 1)
+            self.checkpoints.save(c, job.name, state)
             self.blocks.post(c, job.name, unwritten, round(time.time() * 1000))  # they wait in real time
             self._note_entities(c, job, scored, after, last_ms)
             changes = self.announcer.announce(c, changes, silences, now_ms)
-            live = self.store.live_alerts(job.name, c)
+            live = self.alerts.live(job.name, c)
             changes += self.announcer.sweep(c, live.values(), silences, last_ms, now_ms)
         return changes
 
@@ -123,7 +130,7 @@ class Engine:
         """
         silences = self.announcer.in_force(at_ms)
         with self.store.begin() as c:
-            live = self.store.live_alerts(job.name, c)
+            live = self.alerts.live(job.name, c)
             changes = self._settle(c, job, kind, findings, live, at_ms, over)
             return self.announcer.announce(c, changes, silences, now_ms)
 
@@ -131,7 +138,7 @@ class Engine:
         """Let silences take effect, and end, where no pass of the job does."""
         silences = self.announcer.in_force(now_ms)
         with self.store.begin() as c:
-            live = self.store.live_alerts(job.name, c)
+            live = self.alerts.live(job.name, c)
             return self.announcer.sweep(c, live.values(), silences, now_ms, now_ms)
 
     # -- anomalies -------------------------------------------------------------------------------------
@@ -176,7 +183,7 @@ class Engine:
         at = int(panel.timestamps[row])
         score = float(scored.score[row])
         causes = scored.causes.at(entity, at)
-        before = self.store.last_resolved(c, job.name, entity, "anomaly")
+        before = self.alerts.last_resolved(c, job.name, entity, "anomaly")
         again = job.alerts.resolve_after.total_seconds() * 1000
         if before is not None and before.resolved_ms is not None and at - before.resolved_ms <= again:
             why = f"anomalous again soon after it was resolved by {before.resolved_by or PLATFORM}"
@@ -192,13 +199,13 @@ class Engine:
         since = int(walk.since[row])
         if change is not None and since < at:
             why = "the first anomalous row"
-            self.store.note(alert.id, "pending", who=PLATFORM, why=why, at_ms=since, c=c)
+            self.alerts.add_history(alert.id, "pending", who=PLATFORM, why=why, at_ms=since, c=c)
         return change
 
     def _worse(self, c: Connection, job: Job, key: AlertKey, score: float, at: int) -> Change | None:
         """An episode that a person resolved goes on: open it again only if it has become critical since."""
         entity, kind, feature = key
-        before = self.store.last_resolved(c, job.name, entity, kind, feature)
+        before = self.alerts.last_resolved(c, job.name, entity, kind, feature)
         if before is None or before.resolved_by in (None, PLATFORM) or before.severity == "critical":
             return None
         if severity(score, 0.0) != "critical":
@@ -213,7 +220,7 @@ class Engine:
             before, state="open", resolved_ms=None, resolved_by=None, acknowledged_by=None, updated_ms=at,
             score=score, peak=peak, severity=severity(peak, 0.0), causes=causes,
         )  # fmt: skip
-        self.store.save_alert(c, alert, event="reopened", at_ms=at, who=PLATFORM, why=why)
+        self.alerts.save(c, alert, event="reopened", at_ms=at, who=PLATFORM, why=why)
         return Change("reopened", alert)
 
     def _update(self, c: Connection, alert: Alert, score: float, peak: float, at: int) -> Change:
@@ -221,7 +228,7 @@ class Engine:
         changed = replace(alert, updated_ms=at, score=score, peak=max(alert.peak, peak), severity=grade)
         event = "escalated" if grade != alert.severity and grade == "critical" else "updated"
         why = f"score {changed.peak:.2f}, open for {(at - alert.opened_ms) // 60000} min"
-        self.store.save_alert(c, changed, event=event, at_ms=at, who=PLATFORM, why=why)
+        self.alerts.save(c, changed, event=event, at_ms=at, who=PLATFORM, why=why)
         return Change(event, changed)
 
     # -- what is not there -----------------------------------------------------------------------------
@@ -240,7 +247,7 @@ class Engine:
                 changes.append(self._resolve(c, live.pop(key), last_ms, why))
         changes += self._settle(c, job, "absent", found.silent, live, last_ms, "samples arrive again")
         if gone:
-            self.store.forget(c, job.name, found.gone)
+            self.entities.delete(c, job.name, found.gone)
             state = state.select([name for name in state.entities if name not in gone])
         return without_series(state, found.gone_series), changes
 
@@ -287,16 +294,16 @@ class Engine:
         if replace(changed, updated_ms=alert.updated_ms) == alert:
             return None
         event = "escalated" if worse else "updated"
-        self.store.save_alert(c, changed, event=event, at_ms=at, who=PLATFORM, why=found.why)
+        self.alerts.save(c, changed, event=event, at_ms=at, who=PLATFORM, why=found.why)
         return Change(event, changed)
 
     def _resolve(self, c: Connection, alert: Alert, at: int, why: str) -> Change:
         done = replace(alert, state="resolved", resolved_ms=at, resolved_by=PLATFORM, updated_ms=at)
-        self.store.save_alert(c, done, event="resolved", at_ms=at, who=PLATFORM, why=why)
+        self.alerts.save(c, done, event="resolved", at_ms=at, who=PLATFORM, why=why)
         return Change("resolved", done)
 
     def _save_new(self, c: Connection, alert: Alert, at: int, why: str) -> Change | None:
-        new = self.store.save_alert(c, alert, event="opened", at_ms=at, who=PLATFORM, why=why)
+        new = self.alerts.save(c, alert, event="opened", at_ms=at, who=PLATFORM, why=why)
         return Change("opened", alert) if new else None
 
     def _note_entities(self, c: Connection, job: Job, scored: Scored, state: State, last_ms: int) -> None:
@@ -314,7 +321,7 @@ class Engine:
             }
             for entity, seen in Policy.last_seen(state).items()
         ]  # fmt: skip
-        self.store.save_cursors(c, job.name, rows)
+        self.entities.save(c, job.name, rows)
 
 
 def _telling_rows(step: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,7 +8,11 @@ from dataclasses import replace
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.announce import Announcer, Change
-from foreshock.store.store import Alert, Store
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
+from foreshock.entities.repository import EntityRepository
+from foreshock.scoring.checkpoint import CheckpointRepository
+from foreshock.store.store import Store
 from foreshock_models.errors import StateError, StoreError, allowed
 from foreshock_models.state import State
 
@@ -24,11 +28,13 @@ def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int,
         It is resolved already.
     """
     announcer = Announcer(store, url)
-    silences = announcer.in_force(store.alert(alert_id).updated_ms)
+    silences = announcer.in_force(AlertRepository(store).get(alert_id).updated_ms)
     with store.begin() as c:
         alert = _live(store, c, alert_id)
         done = replace(alert, state="acknowledged", acknowledged_by=who)
-        store.save_alert(c, done, event="acknowledged", at_ms=now_ms, who=who, why=why or "taken care of")
+        AlertRepository(store).save(
+            c, done, event="acknowledged", at_ms=now_ms, who=who, why=why or "taken care of"
+        )
         return announcer.announce(c, [Change("acknowledged", done)], silences, now_ms)[0].alert
 
 
@@ -57,7 +63,7 @@ class Ending:
         """Resolve a live alert."""
         at = max(self._now_ms, alert.updated_ms)
         done = replace(alert, state="resolved", resolved_by=self._who, resolved_ms=at, updated_ms=at)
-        self._store.save_alert(c, done, event="resolved", at_ms=self._now_ms, who=self._who, why=why)
+        AlertRepository(self._store).save(c, done, event="resolved", at_ms=self._now_ms, who=self._who, why=why)
         return self._announcer.announce(c, [Change("resolved", done)], self._silences, self._now_ms)[0].alert
 
 
@@ -74,25 +80,25 @@ def forget(
         The job has no such entity.
     """
     gone = list(entities)
-    known = [row["entity"] for row in store.entities(job)]
+    known = [row["entity"] for row in EntityRepository(store).of_job(job)]
     for entity in gone:
         if entity not in known:
             raise StoreError(f"no entity {entity!r} in the job {job!r}; {allowed(entity, known)}")
     ending = Ending(store, who, now_ms, url)
     with store.begin() as c:
-        scorer = store.scorer(job, c)
+        scorer = CheckpointRepository(store).get(job, c)
         if scorer is not None:
             model, policy = (_without(data, gone) for data in (scorer.model_state, scorer.policy_state))
             revised = replace(scorer, model_state=model, policy_state=policy, revision=scorer.revision + 1)
-            store.save_scorer(c, job, revised)
-        store.forget(c, job, gone)
-        live = [alert for alert in store.live_alerts(job, c).values() if alert.entity in gone]
+            CheckpointRepository(store).save(c, job, revised)
+        EntityRepository(store).delete(c, job, gone)
+        live = [alert for alert in AlertRepository(store).live(job, c).values() if alert.entity in gone]
         reason = why or "decommissioned"
         return [ending.end(c, alert, reason) for alert in live]
 
 
 def _live(store: Store, c: Connection, alert_id: str) -> Alert:
-    alert = store.alert(alert_id, c)
+    alert = AlertRepository(store).get(alert_id, c)
     if not alert.live:
         raise StateError(f"the alert {alert_id} is resolved already, by {alert.resolved_by or 'foreshock'}")
     return alert

@@ -16,7 +16,7 @@ from foreshock.api.errors import Problem
 from foreshock.api.fast_path.batching import Batcher
 from foreshock.api.receiving import Budget, Held
 from foreshock.api.replicas import Explainer, Scorer
-from foreshock.api.routes import api, run_json
+from foreshock.api.routes import api
 from foreshock.logs import get_logger
 from foreshock.settings import Settings
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
@@ -55,7 +55,7 @@ class Ingress:
         jobs: Mapping[str, Job],
         files: Mapping[str, Path],
     ) -> None:
-        from foreshock.runs.repository import StoredRuns
+        from foreshock.runs.repository import RunRepository
         from foreshock.store import open_store
 
         self.here = Scorer(settings.registry, settings.log_level)
@@ -71,7 +71,7 @@ class Ingress:
         self.files = dict(files)
         self.models = Registry(settings.registry)
         self.store = open_store(settings.store)
-        self.runs = StoredRuns(self.store)
+        self.runs = RunRepository(self.store)
 
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
@@ -116,7 +116,7 @@ class Ingress:
 
     async def _staged(self, name: str) -> tuple[Job, str | None]:
         """A job as its file says now; if that does not hold, as it is in force, and why."""
-        from foreshock.api.routers.jobs import ask_conductor
+        from foreshock.api.routers.jobs import ask_control_loop
         from foreshock.runtime.job_files import stage
 
         if name not in self.files:
@@ -124,12 +124,12 @@ class Ingress:
         try:
             return await asyncio.to_thread(stage, name, self.files[name]), None
         except ForeshockError as exc:
-            return await ask_conductor("job", name) or self.jobs[name], str(exc)
+            return await ask_control_loop("job", name) or self.jobs[name], str(exc)
 
     def run(self, run_id: str) -> dict[str, Any]:
         if "\0" in run_id:
             raise Problem(404, "no such run")
-        return run_json(self.runs.get(run_id))
+        return self.runs.get(run_id).as_json()
 
     async def metrics(self, utf8: bool = False) -> str:
         """Prometheus' text format; `utf8` as `scrape` has it."""

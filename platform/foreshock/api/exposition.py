@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import ALLOWUTF8, UNDERSCORES
 
 from foreshock.api.routers.forecasts import forecast_metrics
+from foreshock.notify.outbox import Outbox
 from foreshock.runs.model import Run
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.remote_write import METRICS, score_labels
@@ -21,7 +22,7 @@ from foreshock_pipelines.prometheus.labels import legacy_names
 
 __all__ = ["render", "scrape", "scrape_type"]
 
-ACTORS = ("conductor", "alerts")
+ACTORS = ("control_loop", "alerts")
 PATIENCE = 2.0
 
 
@@ -51,7 +52,7 @@ async def scrape(backend: Any, *, utf8: bool = False) -> str:
     answers = await asyncio.gather(*(_ask(name, "metrics") for name in ACTORS), _ask("alerts", "latest_scores"))
     *texts, latest = answers
     up = {name: text is not None for name, text in zip(ACTORS, texts, strict=True)}
-    waiting = await asyncio.to_thread(backend.store.undelivered)
+    waiting = await asyncio.to_thread(Outbox(backend.store).undelivered)
     runs = await asyncio.to_thread(backend.runs.recent, limit=200)
     now = datetime.now(UTC)
     forecasts = await asyncio.to_thread(forecast_metrics, backend.store, round(now.timestamp() * 1000))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from functools import cache
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from foreshock.api.bodies import checked, json_value, refuse_repeated_keys, sche
 from foreshock.api.document import Api
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.exposition import scrape_type
-from foreshock.api.fast_path.unwatched import SCORE
+from foreshock.api.fast_path.disconnects import SCORE
 from foreshock.api.receiving import content_type, receive_body
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routers.forecasts import add_predictions
@@ -27,7 +26,7 @@ from foreshock.api.routers.jobs import add_jobs
 from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
 
-__all__ = ["api", "run_json"]
+__all__ = ["api"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
@@ -187,11 +186,3 @@ async def _json(request: Request, model: type[B], limit: int) -> B:
 
 def _answer(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
-
-
-def run_json(run: Any) -> dict[str, Any]:
-    """A run as JSON values."""
-    times = {
-        k: t.astimezone(UTC).isoformat() if (t := getattr(run, k)) else None for k in ("due", "started", "ended")
-    }
-    return {k: getattr(run, k) for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")} | times

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table, tell
 from foreshock.cli.formats import moment, number, share
@@ -45,7 +46,7 @@ def alerts_list(
     from foreshock_pipelines.jobfile.times import parse_time
 
     since_ms = round(parse_time(since, _now()).timestamp() * 1000) if since else None
-    page = the_store().alerts(
+    page = AlertRepository(the_store()).list(
         job=job, entity=entity, state=state, kind=kind, severity=severity, since_ms=since_ms, before=before,
         limit=limit,
     )  # fmt: skip
@@ -72,8 +73,8 @@ def alerts_show(alert: AlertId, as_json: AsJson = False) -> None:
     from foreshock.settings import load_settings
 
     store = the_store()
-    found = store.alert(_id(store, alert))
-    lines = store.history(found.id)
+    found = AlertRepository(store).get(_id(store, alert))
+    lines = AlertRepository(store).history(found.id)
     if as_json:
         show_json({**alert_payload(found, found.state, load_settings().url), "history": lines})
         return
@@ -140,19 +141,19 @@ def alerts_silence(
     from foreshock.silences.matchers import Matcher
     from foreshock.silences.model import declare
     from foreshock.silences.reach import reach
-    from foreshock.silences.repository import StoredSilences
+    from foreshock.silences.repository import SilenceRepository
     from foreshock_models.errors import ConfigError
     from foreshock_pipelines.prometheus.labels import exported_labels
 
     store = the_store()
     matchers = list(match or ())
     if alert is not None:
-        about = store.alert(_id(store, alert))
+        about = AlertRepository(store).get(_id(store, alert))
         labels = {"job": about.job, **exported_labels(about.labels)}
         matchers += [str(Matcher(name, "=", value)) for name, value in labels.items()]
     if not matchers:
         raise ConfigError("say what to silence: the id of an alert, or --match instance=web-1")
-    made = StoredSilences(store).add(
+    made = SilenceRepository(store).add(
         declare(
             matchers, owner=by, reason=reason, now=_now(), start=start, end=end, duration=duration, rule=rule,
             timezone=timezone, exclude=exclude,
@@ -195,7 +196,7 @@ def alerts_feedback(
     if [false, true, exclude is not None, undo].count(True) != 1:
         raise ConfigError("say one of --false, --true, --exclude 14:00..15:30 or --undo")
     store = the_store()
-    found = store.alert(_id(store, alert))
+    found = AlertRepository(store).get(_id(store, alert))
     if undo:
         taken = feedback.undo(store, found.id, who=by, now_ms=_now_ms())
         say(f"{found.id}: {taken.verdict}, said by {taken.who}, is taken back")

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import app
 from foreshock.cli.console import say
 from foreshock.cli.formats import number, share
 from foreshock.cli.options import settings_for_ray
 from foreshock.cli.progress import stage_line
+from foreshock.scoring.checkpoint import CheckpointRepository
 
 if TYPE_CHECKING:
+    from foreshock.alerts.model import Alert
     from foreshock.runtime.start import Running
     from foreshock.settings import Settings
     from foreshock.store import Store
-    from foreshock.store.store import Alert
     from foreshock_pipelines.datasets.demo import Incident
     from foreshock_pipelines.datasets.windows import Windows
     from foreshock_pipelines.jobfile import Job
@@ -114,9 +116,11 @@ def _watch(store: Store, running: Running, job: Job, began: float) -> float | No
     said = None
     say(("alerts", "bold"))
     while True:
-        status = ray.get(running.conductor.status.remote())
+        status = ray.get(running.control_loop.status.remote())
         problem = status["jobs"][job.name]["problem"]
-        fresh = [a for a in reversed(store.alerts(job=job.name, limit=500).alerts) if a.id not in shown]
+        fresh = [
+            a for a in reversed(AlertRepository(store).list(job=job.name, limit=500).alerts) if a.id not in shown
+        ]
         for alert in fresh:
             shown.add(alert.id)
             if alert.kind == "anomaly" and first is None:
@@ -131,7 +135,7 @@ def _watch(store: Store, running: Running, job: Job, began: float) -> float | No
 
 
 def _caught_up(store: Store, job: Job, status: dict[str, Any]) -> bool:
-    known = store.scorer(job.name)
+    known = CheckpointRepository(store).get(job.name)
     now = datetime.fromisoformat(status["now"]).timestamp() * 1000
     return known is not None and known.scored_ms >= now - 2 * job.step_seconds * 1000 - 60_000
 
@@ -150,7 +154,7 @@ def _show_alert(alert: Alert) -> None:
 
 def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, hosts: int) -> None:
     """Compare the alerts with the incidents that were injected."""
-    alerts = store.alerts(job=job.name, kind="anomaly", limit=500).alerts
+    alerts = AlertRepository(store).list(job=job.name, kind="anomaly", limit=500).alerts
     found, named, explained = 0, 0, set()
     for incident in planted:
         hits = [a for a in alerts if _hits(a, incident)]
@@ -181,7 +185,7 @@ def _show_calls(settings: Settings, running: Running, windows: Windows, store: S
 
     from foreshock.alerts.payload import iso
 
-    alerts = store.alerts(job=job.name, kind="anomaly", limit=500).alerts
+    alerts = AlertRepository(store).list(job=job.name, kind="anomaly", limit=500).alerts
     entity = alerts[-1].entity if alerts else windows.entities[0]
     end = alerts[-1].opened_ms + 300_000 if alerts else windows.end_ms
     part = windows.select([entity]).between(end - 120 * 60_000, end)

@@ -71,12 +71,11 @@ def rollback(job: JobName) -> None:
 @runs.command("list")
 def runs_list(job: OptionalJob = None, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Runs, the newest first."""
-    from foreshock.api.routes import run_json
-    from foreshock.runs.repository import StoredRuns
+    from foreshock.runs.repository import RunRepository
 
-    found = StoredRuns(the_store()).recent(job=job, limit=limit)
+    found = RunRepository(the_store()).recent(job=job, limit=limit)
     if as_json:
-        show_json([run_json(run) for run in found])
+        show_json([run.as_json() for run in found])
         return
     rows = [(r.id, r.job, r.kind, r.state, moment(r.due), r.cause, r.error or "") for r in found]
     show_table(("id", "job", "kind", "state", "due (UTC)", "cause", "error"), rows)
@@ -85,12 +84,11 @@ def runs_list(job: OptionalJob = None, limit: Limit = 20, as_json: AsJson = Fals
 @runs.command("show")
 def runs_show(run: RunId) -> None:
     """State, log and result of a run, as JSON."""
-    from foreshock.api.routes import run_json
-    from foreshock.runs.repository import StoredRuns
+    from foreshock.runs.repository import RunRepository
     from foreshock.store.ids import find_id
 
     store = the_store()
-    show_json(run_json(StoredRuns(store).get(find_id(store, "run", run))))
+    show_json(RunRepository(store).get(find_id(store, "run", run)).as_json())
 
 
 @runs.command("cancel")
@@ -98,10 +96,10 @@ def runs_cancel(run: RunId) -> None:
     """Stop a run at its next step; nothing half-done is published."""
     from datetime import UTC, datetime
 
-    from foreshock.runs.repository import StoredRuns
+    from foreshock.runs.repository import RunRepository
     from foreshock.store.ids import find_id
 
     store = the_store()
     found = find_id(store, "run", run)
-    done = StoredRuns(store).update(found, state="cancelled", ended=datetime.now(UTC))
+    done = RunRepository(store).update(found, state="cancelled", ended=datetime.now(UTC))
     say(f"{found}: {done.state}")

@@ -21,10 +21,10 @@ def silences_list(
     over: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False, as_json: AsJson = False
 ) -> None:
     """Silences, in the order of their ends."""
-    from foreshock.silences.repository import StoredSilences
+    from foreshock.silences.repository import SilenceRepository
 
     now = round(time.time() * 1000)
-    found = [s.as_json(now) for s in StoredSilences(the_store()).since(0 if over else now)]
+    found = [s.as_json(now) for s in SilenceRepository(the_store()).since(0 if over else now)]
     if as_json:
         show_json(found)
         return
@@ -45,10 +45,10 @@ def silences_end(
     silence: Annotated[str, typer.Argument(help="Id of a silence, or its beginning.")], by: By
 ) -> None:
     """Let a silence end now; what it held back and still lasts is sent."""
-    from foreshock.silences.repository import StoredSilences
+    from foreshock.silences.repository import SilenceRepository
     from foreshock.store.ids import find_id
 
     store = the_store()
     found = find_id(store, "silence", silence)
-    ended = StoredSilences(store).end(found, round(time.time() * 1000), by)
+    ended = SilenceRepository(store).end(found, round(time.time() * 1000), by)
     say(f"{ended.id}: ended by {by}")

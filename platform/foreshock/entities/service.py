@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from foreshock.alerts.payload import iso
+from foreshock.alerts.repository import AlertRepository
+from foreshock.entities.repository import EntityRepository
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.store.store import Store
 from foreshock_models.policy import Policy, Step
 from foreshock_models.state import State
@@ -21,11 +24,11 @@ def entities(store: Store, job: str | None = None) -> list[dict[str, Any]]:
     last rows are; ``anomalous`` while an episode lasts, alert or not; else ``calm``.
     """
     found = []
-    for name in [job] if job is not None else store.scored_jobs():
-        scorer = store.scorer(name)
+    for name in [job] if job is not None else CheckpointRepository(store).jobs():
+        scorer = CheckpointRepository(store).get(name)
         standing = Policy.steps(State.from_bytes(scorer.policy_state)) if scorer else {}
-        absent = {key[0] for key in store.live_alerts(name) if key[1:] == ("absent", "")}
-        for row in store.entities(name):
+        absent = {key[0] for key in AlertRepository(store).live(name) if key[1:] == ("absent", "")}
+        for row in EntityRepository(store).of_job(name):
             entity = row["entity"]
             step = standing.get(entity, Step.CALM)
             found.append(

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["VERDICTS", "Feedback", "StoredFeedback"]
+__all__ = ["VERDICTS", "Feedback", "FeedbackRepository"]
 
 VERDICTS = ("false", "true", "exclude")
 
@@ -46,7 +46,7 @@ class Feedback:
     note: str = ""
 
 
-class StoredFeedback:
+class FeedbackRepository:
     """Feedback is never taken away, only undone."""
 
     def __init__(self, store: Store) -> None:

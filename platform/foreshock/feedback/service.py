@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy.engine import Connection
 
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import Ending
-from foreshock.feedback.repository import VERDICTS, Feedback, StoredFeedback
+from foreshock.feedback.repository import VERDICTS, Feedback, FeedbackRepository
 from foreshock.logs import get_logger
-from foreshock.silences.repository import StoredSilences
-from foreshock.store.store import Alert, ScorerState, Store
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
+from foreshock.silences.repository import SilenceRepository
+from foreshock.store.store import Store
 from foreshock_models.errors import ConfigError, StateError, allowed
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job
@@ -69,12 +72,12 @@ def give(
         raise ConfigError("say which rows are not to be learnt from, as in 14:00..15:30")
     if interval is not None and interval[1] < interval[0]:
         raise ConfigError("the interval ends before it starts")
-    kept = StoredFeedback(store)
-    job = store.alert(alert_id).job
+    kept = FeedbackRepository(store)
+    job = AlertRepository(store).get(alert_id).job
     ending = Ending(store, who, now_ms, url)
     with store.begin() as c:
-        scorer = store.scorer(job, c)  # first the scorer, then its alerts: as a pass does
-        alert = store.alert(alert_id, c)
+        scorer = CheckpointRepository(store).get(job, c)  # first the scorer, then its alerts: as a pass does
+        alert = AlertRepository(store).get(alert_id, c)
         before = [f for f in kept.of_alert(alert_id, c) if f.undone_ms is None and f.verdict != "exclude"]
         if verdict != "exclude" and before:
             raise StateError(f"{alert_id} was called {before[-1].verdict} by {before[-1].who}; undo that first")
@@ -85,10 +88,14 @@ def give(
         if verdict == "false" and alert.kind == "anomaly" and scorer is not None:
             by = _raise_for(kept, registry, alert, scorer.version, c)
             model = _raised(scorer, alert.entity, by)
-            store.save_scorer(c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1))
+            CheckpointRepository(store).save(
+                c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1)
+            )
             feedback = replace(feedback, shift=by)
         kept.add(c, feedback)
-        store.note(alert.id, f"feedback {verdict}", who=who, why=meaning(feedback), at_ms=now_ms, c=c)
+        AlertRepository(store).add_history(
+            alert.id, f"feedback {verdict}", who=who, why=meaning(feedback), at_ms=now_ms, c=c
+        )
         if verdict == "false" and alert.live:
             ending.end(c, alert, note or "a false alarm")
     return feedback
@@ -131,28 +138,30 @@ def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
     StateError
         Nothing is in force.
     """
-    kept = StoredFeedback(store)
-    job = store.alert(alert_id).job
+    kept = FeedbackRepository(store)
+    job = AlertRepository(store).get(alert_id).job
     with store.begin() as c:
-        scorer = store.scorer(job, c)
-        store.alert(alert_id, c)  # locks it
+        scorer = CheckpointRepository(store).get(job, c)
+        AlertRepository(store).get(alert_id, c)  # locks it
         given = [f for f in kept.of_alert(alert_id, c) if f.undone_ms is None]
         if not given:
             raise StateError(f"no feedback on {alert_id} is in force")
         last = given[-1]
         if last.shift and scorer is not None:
             model = _raised(scorer, last.entity, -last.shift)
-            store.save_scorer(c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1))
+            CheckpointRepository(store).save(
+                c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1)
+            )
         kept.undo(c, last.id, now_ms)
         why = f"{last.verdict} by {last.who} is taken back"
-        store.note(alert_id, "feedback undone", who=who, why=why, at_ms=now_ms, c=c)
+        AlertRepository(store).add_history(alert_id, "feedback undone", who=who, why=why, at_ms=now_ms, c=c)
     return replace(last, undone_ms=now_ms)
 
 
 def tolerances(store: Store, job: str, since_ms: int = 0) -> dict[str, float]:
     """How far false alarms have raised the line of each entity, in its spreads: for a model that is new."""
     found: dict[str, float] = {}
-    for given in StoredFeedback(store).in_force(job, "false"):
+    for given in FeedbackRepository(store).in_force(job, "false"):
         if given.shift and given.at_ms >= since_ms:
             found[given.entity] = found.get(given.entity, 0.0) + given.shift
     return found
@@ -168,11 +177,11 @@ def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclus
     """
     from foreshock_pipelines.training.exclusions import Exclusion
 
-    kept = StoredFeedback(store)
+    kept = FeedbackRepository(store)
     given = kept.in_force(job.name, "exclude") + (kept.in_force(job.name, "true") if confirmed else [])
     found = [Exclusion(f.entity, f.start_ms, f.end_ms) for f in given]
     now = round(time.time() * 1000)
-    for silence in StoredSilences(store).since(0):
+    for silence in SilenceRepository(store).since(0):
         if silence.exclude and (problem := silence.problem()) is not None:
             log.error("silence is unusable: its rows are learnt from", silence=silence.id, why=problem)
         elif silence.exclude:
@@ -183,13 +192,13 @@ def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclus
 def confirmed(store: Store, job: str) -> Intervals:
     """Anomalies that people confirmed, as labels: entity to first and last time of each."""
     found: dict[str, list[tuple[datetime, datetime]]] = {}
-    for given in StoredFeedback(store).in_force(job, "true"):
+    for given in FeedbackRepository(store).in_force(job, "true"):
         interval = tuple(datetime.fromtimestamp(ms / 1000, UTC) for ms in (given.start_ms, given.end_ms))
         found.setdefault(given.entity, []).append((interval[0], interval[1]))
     return found
 
 
-def _raise_for(kept: StoredFeedback, registry: Registry, alert: Alert, version: str, c: Connection) -> float:
+def _raise_for(kept: FeedbackRepository, registry: Registry, alert: Alert, version: str, c: Connection) -> float:
     """How far to raise the line for an alert, less what was done since it: that was of other false alarms."""
     packed = registry.get(alert.job, version).manifest["model"]["calibration"]
     needed = _calibrator(packed).tolerance(alert.peak)
@@ -198,7 +207,7 @@ def _raise_for(kept: StoredFeedback, registry: Registry, alert: Alert, version: 
     return max(needed - since, 0.0)
 
 
-def _raised(scorer: ScorerState, entity: str, by: float) -> State:
+def _raised(scorer: Checkpoint, entity: str, by: float) -> State:
     """Where calibration stands, with the line of an entity so much higher."""
     from foreshock_models.calibration.calibrator import Calibrator
 

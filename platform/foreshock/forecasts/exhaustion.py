@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foreshock.alerts.findings import Finding
-from foreshock.alerts.pipeline import Change, Engine
+from foreshock.alerts.pipeline import AlertPipeline, Change
+from foreshock.alerts.repository import AlertRepository
 from foreshock.forecasts.repository import SeriesForecast
 from foreshock_models.forecasters import TimeToExhaustion
 from foreshock_pipelines.jobfile import Job, format_duration
@@ -17,7 +18,9 @@ SOON = 0.25
 """Critical: the median lies within this share of the time that the job file looks ahead."""
 
 
-def take_forecasts(engine: Engine, job: Job, forecasts: Sequence[SeriesForecast], now_ms: int) -> list[Change]:
+def take_forecasts(
+    engine: AlertPipeline, job: Job, forecasts: Sequence[SeriesForecast], now_ms: int
+) -> list[Change]:
     """Open, update and resolve the predicted alerts of a job, in one transaction with what is to be sent.
 
     A series that could not be forecast this time, for its samples are late or few, keeps its alert as it is: that
@@ -26,7 +29,7 @@ def take_forecasts(engine: Engine, job: Job, forecasts: Sequence[SeriesForecast]
     at = max((one.start_ms for one in forecasts if not one.skipped), default=now_ms)
     findings = predicted(job, forecasts)
     unknown = {(one.entity, one.feature) for one in forecasts if one.skipped}
-    for alert in engine.store.live_alerts(job.name).values():
+    for alert in AlertRepository(engine.store).live(job.name).values():
         if alert.kind == KIND and (alert.entity, alert.feature) in unknown:
             why = "could not be forecast this time"
             findings.append(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["SeriesForecast", "StoredForecasts"]
+__all__ = ["ForecastRepository", "SeriesForecast"]
 
 ROWS = np.dtype("<f8")
 
@@ -71,7 +71,7 @@ class SeriesForecast:
         return float("inf") if seconds is None else self.start_ms + 1000 * seconds
 
 
-class StoredForecasts:
+class ForecastRepository:
     """Forecasts of jobs; a new one of a job takes the place of the one before."""
 
     def __init__(self, store: Store) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.forecasts.exhaustion import take_forecasts
-from foreshock.forecasts.repository import SeriesForecast, StoredForecasts
+from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
 from foreshock.runs.work import Task
 from foreshock.store import Store
 from foreshock_models.errors import WriteError
@@ -54,8 +54,8 @@ def keep(store: Store, job: Job, report: ForecastReport, url: str) -> list[Any]:
     """Save a forecast as the latest of its job, and let its alerts follow; gives what changed of those."""
     now_ms = round(time.time() * 1000)
     forecasts = rows_of(report)
-    StoredForecasts(store).replace(job.name, forecasts)
-    return take_forecasts(Engine(store, url), job, forecasts, now_ms)
+    ForecastRepository(store).replace(job.name, forecasts)
+    return take_forecasts(AlertPipeline(store, url), job, forecasts, now_ms)
 
 
 def write_back(job: Job, report: ForecastReport) -> str:

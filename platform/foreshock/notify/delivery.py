@@ -18,6 +18,7 @@ from foreshock.alerts.announce import EVERY
 from foreshock.logs import get_logger
 from foreshock.notify import Notifier, Sender, make_notifier, notifier_ids
 from foreshock.notify.dispatcher import Dispatcher
+from foreshock.notify.outbox import Outbox
 from foreshock.notify.queue import NotifierQueue, Payload
 from foreshock.notify.repeat import alerts_to_repeat
 from foreshock.store.store import Store
@@ -72,6 +73,7 @@ class Deliverer:
         deadline: float = DEADLINE,
     ) -> None:
         self.store = store
+        self.outbox = Outbox(store)
         self.url = url
         self.make = make
         self.dispatcher = Dispatcher(deadline)
@@ -117,12 +119,12 @@ class Deliverer:
         -------
         How many notifications were delivered since the last call.
         """
-        for name in self.store.waiting():
+        for name in self.outbox.waiting():
             try:
                 self._address(name, now_ms)
             except ForeshockError as exc:  # what cannot be addressed holds up no other job
                 log.warning("not addressed to its notifiers", to=name, error=str(exc))
-        waiting = set(self.store.waiting())
+        waiting = set(self.outbox.waiting())
         with self._lock:
             for name in [name for name, queue in self.queues.items() if queue.retired and name not in waiting]:
                 del self.queues[name]
@@ -139,19 +141,19 @@ class Deliverer:
             if not known:
                 self._drop(name, now_ms)
             return
-        for item in self.store.unsent(name):
+        for item in self.outbox.unsent(name):
             with self.store.begin() as c:
                 for receiver in receivers:
-                    self.store.post(c, _key(item.key, receiver), receiver, item.payload, item.due_ms)
-                self.store.settle(c, item.seq, now_ms)
+                    self.outbox.post(c, _key(item.key, receiver), receiver, item.payload, item.due_ms)
+                self.outbox.settle(c, item.seq, now_ms)
 
     def _drop(self, name: str, now_ms: int) -> None:
         """Drop what is for a notifier, or a job, that is gone."""
-        for item in self.store.unsent(name):
+        for item in self.outbox.unsent(name):
             if now_ms - item.due_ms > GONE_AFTER_MS:
                 log.warning("notifier is gone", notifier=name, alert=item.payload.get("id"))
                 with self.store.begin() as c:
-                    self.store.settle(c, item.seq, now_ms, "the notifier is gone")
+                    self.outbox.settle(c, item.seq, now_ms, "the notifier is gone")
 
     def _queue(self, job: str, name: str, config: NotifierConfig) -> NotifierQueue:
         counts = _Counts(self._count, job, config.type)

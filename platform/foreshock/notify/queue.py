@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from foreshock.alerts.announce import LAPSES
+from foreshock.alerts.repository import AlertRepository
 from foreshock.logs import get_logger
 from foreshock.notify import Failure, Sender, pause_ms
-from foreshock.store.store import Delivery, Store
+from foreshock.notify.outbox import Delivery, Outbox
+from foreshock.store.store import Store
 
 __all__ = ["Counts", "NotifierQueue", "Payload"]
 
@@ -56,6 +58,8 @@ class NotifierQueue:
         self.name = name
         self.sender = sender
         self.store = store
+        self.alerts = AlertRepository(store)
+        self.outbox = Outbox(store)
         self.counts = counts
         self.retired = False
         self._delivered = 0
@@ -93,9 +97,9 @@ class NotifierQueue:
         """Send what is due; False if there is more, or the receiver is to be left alone."""
         until = time.monotonic() + TURN_SECONDS
         after = 0
-        while page := self.store.due(self.name, now_ms, after=after):
+        while page := self.outbox.due(self.name, now_ms, after=after):
             after = page[-1].seq
-            held = {_subject(key) for key in self.store.postponed(self.name, now_ms)}
+            held = {_subject(key) for key in self.outbox.postponed(self.name, now_ms)}
             for batch in _batches(page, self.sender.batch):
                 if time.monotonic() > until or not self._send(batch, held, now_ms):
                     return False
@@ -128,7 +132,7 @@ class NotifierQueue:
     def _sent(self, items: Sequence[Delivery], now_ms: int) -> None:
         with self.store.begin() as c:
             for item in items:
-                self.store.settle(c, item.seq, now_ms)
+                self.outbox.settle(c, item.seq, now_ms)
                 if item.attempts:
                     why = f"to {self.name}, after {item.attempts} failed attempts"
                     self._note(c, item, "delivered", why, now_ms)
@@ -141,11 +145,11 @@ class NotifierQueue:
         given_up = failure.refused and item.attempts + 1 >= GIVE_UP_AFTER
         with self.store.begin() as c:
             if given_up:
-                self.store.settle(c, item.seq, now_ms, failure.reason)
+                self.outbox.settle(c, item.seq, now_ms, failure.reason)
                 self._note(c, item, "undelivered", f"to {self.name}, given up: {failure.reason}", now_ms)
             else:
                 due_ms = now_ms + pause_ms(item.attempts) if alone else item.due_ms
-                self.store.not_sent(c, item.seq, failure.reason, due_ms)
+                self.outbox.not_sent(c, item.seq, failure.reason, due_ms)
                 if item.attempts == 0:
                     why = f"to {self.name}: {failure.reason}; it is tried again"
                     self._note(c, item, "undelivered", why, now_ms)
@@ -159,7 +163,7 @@ class NotifierQueue:
 
     def _note(self, c: Any, item: Delivery, event: str, why: str, now_ms: int) -> None:
         if item.payload.get("event") != LAPSES:  # that is about a silence, and no alert
-            self.store.note(_subject(item.key), event, who="foreshock", why=why, at_ms=now_ms, c=c)
+            self.alerts.add_history(_subject(item.key), event, who="foreshock", why=why, at_ms=now_ms, c=c)
 
     # -- what is sent again ----------------------------------------------------------------------------
     def _repeats(self, now_ms: int) -> bool:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from foreshock.alerts.payload import alert_payload
+from foreshock.alerts.repository import AlertRepository
 from foreshock.silences.index import SilenceIndex
-from foreshock.silences.repository import StoredSilences
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store.store import Store
 
 __all__ = ["REPEATED", "alerts_to_repeat"]
@@ -23,9 +24,9 @@ def alerts_to_repeat(store: Store, job: str, url: str, now_ms: int) -> list[dict
 
     Live ones that a silence holds back are not among them: at the receiver they end by themselves.
     """
-    silences = SilenceIndex(StoredSilences(store).since(now_ms))
+    silences = SilenceIndex(SilenceRepository(store).since(now_ms))
     return [
         alert_payload(alert, REPEATED, url)
-        for alert in store.announced_alerts(job, now_ms - RESOLVED_FOR_MS)
+        for alert in AlertRepository(store).announced(job, now_ms - RESOLVED_FOR_MS)
         if not alert.live or (alert.silenced_by is None and silences.holding(alert, now_ms) is None)
     ]

@@ -20,7 +20,7 @@ REST = timedelta(days=1)
 
 
 class DriftWatch:
-    """Measures each job once an hour, one measurement at a time per job.
+    """ControlLoopMetrics each job once an hour, one measurement at a time per job.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from typing import Any
 
 from foreshock.logs import set_up_logging
 from foreshock.runs.model import ACTIVE, Run
-from foreshock.runs.repository import StoredRuns
+from foreshock.runs.repository import RunRepository
 from foreshock.runs.work import WORK, Task, promotion_for
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError, ForeshockError, allowed
@@ -54,7 +54,7 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
     """
     set_up_logging()
     store = open_store(store_url)
-    runs = StoredRuns(store)
+    runs = RunRepository(store)
     run = runs.update(run_id, state="running", beat=_now())
     if run.state not in ACTIVE:
         store.close()
@@ -92,7 +92,7 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         store.close()
 
 
-def _watch(runs: StoredRuns, run_id: str, over: threading.Event) -> None:
+def _watch(runs: RunRepository, run_id: str, over: threading.Event) -> None:
     """Give signs of life, and interrupt the run when it is cancelled."""
     beats = 0.0
     while not over.wait(LOOK_EVERY):

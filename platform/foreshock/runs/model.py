@@ -1,10 +1,10 @@
-"""Runs of jobs: what was started, why, and what came of it."""
+"""Runs of jobs as records: kind, state, cause and result."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from foreshock_models.errors import StoreError, allowed
@@ -37,6 +37,12 @@ class Run:
     error: str | None = None
     log: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, for the HTTP API and the command line."""
+        times = {"due": self.due, "started": self.started, "ended": self.ended}
+        plain = {k: getattr(self, k) for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")}
+        return plain | {name: at.astimezone(UTC).isoformat() if at else None for name, at in times.items()}
 
 
 class Runs(Protocol):

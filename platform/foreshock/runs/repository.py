@@ -13,12 +13,12 @@ from foreshock.store import tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import StoreError
 
-__all__ = ["StoredRuns"]
+__all__ = ["RunRepository"]
 
 TIMES = ("due", "started", "ended", "beat")
 
 
-class StoredRuns:
+class RunRepository:
     """The `Runs` protocol on the store. That two runs of a kind cannot be active is a rule of the table."""
 
     def __init__(self, store: Store) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALERTS",
-    "CONDUCTOR",
+    "CONTROL_LOOP",
     "NAMESPACE",
     "alert_actor",
     "end_actor",
@@ -25,7 +25,7 @@ __all__ = [
 
 NAMESPACE = "foreshock"
 ALERTS = "alerts"
-CONDUCTOR = "conductor"
+CONTROL_LOOP = "control_loop"
 
 
 def worker_name(job: str) -> str:
@@ -39,9 +39,9 @@ def alert_actor(
     """The running alert actor, or a new one."""
 
     def keeper() -> type:
-        from foreshock.runtime.alert_actor import AlertKeeper
+        from foreshock.runtime.alert_actor import AlertActor
 
-        return AlertKeeper
+        return AlertActor
 
     return _found_or_made(ALERTS, keeper, store_url, url, list(jobs), log_level, keep)
 

@@ -11,25 +11,26 @@ from typing import Any
 from prometheus_client import generate_latest
 
 from foreshock.alerts.payload import alert_payload
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
 from foreshock.logs import get_logger, set_up_logging
 from foreshock.notify.delivery import Deliverer
-from foreshock.runtime.maintenance import Upkeep
+from foreshock.runtime.maintenance import Maintenance
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.write_queue import Block
 from foreshock.store.retention import Retention
-from foreshock.store.store import ScorerState, open_patiently
+from foreshock.store.store import open_patiently
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 
-__all__ = ["AlertKeeper"]
+__all__ = ["AlertActor"]
 
 EVERY = 0.5
 """Seconds between two looks at the outbox."""
 
 
-class AlertKeeper:
+class AlertActor:
     """Takes scored passes, writes what they mean, and delivers it from the outbox in threads of their own."""
 
     def __init__(
@@ -43,17 +44,17 @@ class AlertKeeper:
         set_up_logging(log_level)
         self.log = get_logger("alerts")
         self.store = open_patiently(store_url)
-        self.engine = Engine(self.store, url)
+        self.engine = AlertPipeline(self.store, url)
         self.deliverer = Deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
-        self.upkeep = Upkeep(self.engine, keep or Retention())
+        self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
         self._stop = threading.Event()
-        for name, action in (("delivery", self._deliver), ("upkeep", self._look_after)):
+        for name, action in (("delivery", self._deliver), ("maintenance", self._look_after)):
             threading.Thread(target=self._again_and_again, args=(name, action), name=name, daemon=True).start()
 
-    def take(
+    def apply(
         self,
         job: Job,
         scored: Scored,
@@ -62,9 +63,9 @@ class AlertKeeper:
         latest: Latest | None = None,
         unwritten: Sequence[Block] = (),
     ) -> list[dict[str, Any]] | None:
-        """See `Engine.take`; gives the alerts that changed as JSON values."""
+        """See `AlertPipeline.apply`; gives the alerts that changed as JSON values."""
         self.watch(job)
-        changes = self.engine.take(job, scored, now_ms, revision, unwritten)
+        changes = self.engine.apply(job, scored, now_ms, revision, unwritten)
         if changes is None:
             return None
         self.passed[job.name] = _now_ms()
@@ -72,9 +73,9 @@ class AlertKeeper:
             self.latest[job.name] = latest
         return [alert_payload(c.alert, c.event, self.engine.url) for c in changes if c.event != "updated"]
 
-    def scorer(self, job: str) -> ScorerState | None:
+    def scorer(self, job: str) -> Checkpoint | None:
         """Where scoring of a job stands."""
-        return self.store.scorer(job)
+        return CheckpointRepository(self.store).get(job)
 
     def tolerances(self, job: str, since_ms: int) -> dict[str, float]:
         """See `foreshock.feedback.service.tolerances`."""
@@ -101,7 +102,7 @@ class AlertKeeper:
         self.deliverer.run(_now_ms(), wait=0)
 
     def _look_after(self) -> None:
-        self.upkeep.run(dict(self.jobs), self.passed, _now_ms())
+        self.maintenance.run(dict(self.jobs), self.passed, _now_ms())
 
     def _again_and_again(self, name: str, action: Callable[[], None]) -> None:
         said = ""

@@ -16,11 +16,19 @@ from foreshock.logs import get_logger, set_up_logging
 from foreshock.runs.drift import DriftWatch, measure_on_ray
 from foreshock.runs.execution import launch
 from foreshock.runs.model import Run
-from foreshock.runs.repository import StoredRuns
+from foreshock.runs.repository import RunRepository
 from foreshock.runs.scheduler import Scheduler
-from foreshock.runtime.actors import ALERTS, CONDUCTOR, NAMESPACE, alert_actor, end_actor, score_worker, worker_name
+from foreshock.runtime.actors import (
+    ALERTS,
+    CONTROL_LOOP,
+    NAMESPACE,
+    alert_actor,
+    end_actor,
+    score_worker,
+    worker_name,
+)
 from foreshock.runtime.job_files import JobFiles
-from foreshock.runtime.metrics import Measures
+from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.report import PassReport
 from foreshock.store.retention import Retention
 from foreshock.store.store import open_patiently
@@ -28,7 +36,7 @@ from foreshock_models.errors import ForeshockError, SourceError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["Conductor", "Plan", "Replay", "start_conductor"]
+__all__ = ["ControlLoop", "Plan", "Replay", "start_control_loop"]
 
 TICK = 0.5
 PASS_LIMIT = 600.0
@@ -69,12 +77,12 @@ class Plan:
     own_cluster: bool = False
 
 
-class Conductor:
+class ControlLoop:
     """Holds no state of its own: schedules served are in the store, scoring goes on from the store."""
 
     def __init__(self, plan: Plan) -> None:
         set_up_logging(plan.log_level)
-        self.log = get_logger("conductor")
+        self.log = get_logger("control_loop")
         self.plan = plan
         self.jobs = dict(plan.jobs)
         self.clock: Clock = SystemClock()
@@ -82,13 +90,16 @@ class Conductor:
             self.clock = ReplayClock(plan.replay.start, plan.replay.end, plan.replay.speed)
         self.store = open_patiently(plan.store_url)
         self.registry = Registry(plan.registry)
-        self.measures = Measures()
+        self.measured = ControlLoopMetrics()
         for name in self.jobs:
-            self.measures.watch(name)
-        self.files = JobFiles(plan.files, self.registry, self.measures.reloaded)
+            self.measured.watch(name)
+        self.files = JobFiles(plan.files, self.registry, self.measured.reloaded)
         self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level, plan.keep)
         self.scheduler = Scheduler(
-            StoredRuns(self.store), self._launch, self.clock, lambda job: self.registry.champion(job.name) is None
+            RunRepository(self.store),
+            self._launch,
+            self.clock,
+            lambda job: self.registry.champion(job.name) is None,
         )
         self.workers: dict[str, Any] = {}
         self.passes: dict[str, tuple[Any, float]] = {}
@@ -97,7 +108,7 @@ class Conductor:
         self.problems: dict[str, str] = {}
         self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
         self._tidied = time.monotonic()
-        self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="control_loop", daemon=True)
         self._thread.start()
 
     # -- asked from outside ----------------------------------------------------------------------------
@@ -135,7 +146,7 @@ class Conductor:
 
     def metrics(self) -> str:
         """What was measured, in Prometheus' text format."""
-        return self.measures.exposition(self.clock.now())
+        return self.measured.exposition(self.clock.now())
 
     def pid(self) -> int:
         return os.getpid()
@@ -170,7 +181,7 @@ class Conductor:
         if job.name not in self.reports or self.registry.champion(job.name) is None:
             return  # at a start, scoring comes first
         reason = self.drift.look(job, self.clock.now())
-        self.measures.drifted(job.name, self.drift.found.get(job.name, {}))
+        self.measured.drifted(job.name, self.drift.found.get(job.name, {}))
         if reason is not None and self.start_run(job.name, "train", reason) is not None:
             self.log.info("training, for the inputs have drifted", job=job.name, reason=reason)
 
@@ -223,12 +234,12 @@ class Conductor:
 
         try:
             self.reports[job] = ray.get(reference)
-            self.measures.passed(self.reports[job])
+            self.measured.passed(self.reports[job])
             if self.problems.pop(job, None):
                 self.log.info("scoring again", job=job)
         except ray.exceptions.RayError as exc:
             cause = getattr(exc, "cause", None) or exc
-            self.measures.failed(job, source=isinstance(cause, SourceError))
+            self.measured.failed(job, source=isinstance(cause, SourceError))
             text = str(cause) if isinstance(cause, ForeshockError) else f"{type(cause).__name__}: {cause}"
             if self.problems.get(job) != text:
                 self.log.warning("scoring failed; the gap is scored later", job=job, error=text)
@@ -244,23 +255,23 @@ class Conductor:
             self.alerts.watch.remote(job)
 
 
-def start_conductor(plan: Plan) -> Any:
-    """A new conductor; one that runs already is replaced.
+def start_control_loop(plan: Plan) -> Any:
+    """A new control_loop; one that runs already is replaced.
 
     The processes that it needs are asked for here, not one by the other: each takes seconds to come up.
     """
     import ray
 
-    for name in [CONDUCTOR, ALERTS, *map(worker_name, plan.jobs)]:
+    for name in [CONTROL_LOOP, ALERTS, *map(worker_name, plan.jobs)]:
         end_actor(name)
     jobs = list(plan.jobs.values())
     alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep)
     for job in jobs:
         if Registry(plan.registry).champion(job.name) is not None:
             score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level)
-    remote = ray.remote(Conductor)
+    remote = ray.remote(ControlLoop)
     return remote.options(
-        name=CONDUCTOR, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0
+        name=CONTROL_LOOP, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0
     ).remote(plan)
 
 

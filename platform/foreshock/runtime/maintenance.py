@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.logs import get_logger
 from foreshock.store.retention import Retention, tidy
 from foreshock_pipelines.jobfile import Job
 
-__all__ = ["Upkeep"]
+__all__ = ["Maintenance"]
 
 log = get_logger("alerts")
 EVERY_MS = 5_000
@@ -20,10 +20,10 @@ DAY_MS = 86_400_000
 
 
 @dataclass
-class Upkeep:
+class Maintenance:
     """Call `run` often; it does what is due."""
 
-    engine: Engine
+    engine: AlertPipeline
     keep: Retention = field(default_factory=Retention)
     _next: int = 0
     _tidied: int = 0

@@ -1,4 +1,4 @@
-"""What the conductor measures of scoring, for ``/metrics``; counters begin anew with it, as Prometheus expects."""
+"""Metrics of the control loop; its counters begin at zero when it restarts, as Prometheus expects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, genera
 
 from foreshock.scoring.report import PassReport, WriteStats
 
-__all__ = ["Measures"]
+__all__ = ["ControlLoopMetrics"]
 
 
-class Measures:
+class ControlLoopMetrics:
     """Counters and gauges of all jobs, in a registry of their own."""
 
     def __init__(self) -> None:

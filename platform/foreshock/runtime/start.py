@@ -9,7 +9,7 @@ from typing import Any
 
 from foreshock.api.app import serve_application
 from foreshock.runtime.cluster import ray_cluster
-from foreshock.runtime.control_loop import Plan, Replay, start_conductor
+from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
 from foreshock.settings import Settings
 from foreshock_pipelines.jobfile import Job
 
@@ -18,12 +18,12 @@ __all__ = ["Running", "bring_up", "ray_cluster"]
 
 @dataclass(frozen=True)
 class Running:
-    """What was brought up: the API's URL and token, and the conductor, if scoring runs."""
+    """What was brought up: the API's URL and token, and the control loop, if scoring runs."""
 
     url: str
     token: str
     new_token: bool
-    conductor: Any = None
+    control_loop: Any = None
 
 
 def bring_up(
@@ -36,12 +36,12 @@ def bring_up(
     own_cluster: bool = False,
 ) -> Running:
     """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
-    conductor = None
+    control_loop = None
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
             jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
             settings.retention, own_cluster,
         )  # fmt: skip
-        conductor = start_conductor(plan)
+        control_loop = start_control_loop(plan)
     token, new = serve_application(settings, jobs, files, behind_proxy=own_cluster)
-    return Running(settings.url, token, new, conductor)
+    return Running(settings.url, token, new, control_loop)

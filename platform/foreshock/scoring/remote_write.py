@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from foreshock.logs import get_logger
 from foreshock.scoring.report import WriteStats
-from foreshock.scoring.write_queue import Block, StoredBlocks, WaitingBlock
+from foreshock.scoring.write_queue import Block, WaitingBlock, WriteQueue
 from foreshock.store.store import open_patiently
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.windows import entity_labels
@@ -140,7 +140,7 @@ class ScoreWriter:
 
     def _run(self) -> None:
         store = open_patiently(self._store_url)
-        blocks = StoredBlocks(store)
+        blocks = WriteQueue(store)
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             self._wake.clear()
@@ -156,7 +156,7 @@ class ScoreWriter:
                 pause = min(pause * 2, LONGEST_PAUSE)
         store.close()
 
-    def _next(self, blocks: StoredBlocks) -> bool:
+    def _next(self, blocks: WriteQueue) -> bool:
         """Write one block; False if there is none.
 
         Raises
@@ -185,7 +185,7 @@ class ScoreWriter:
         self._count(written=done.samples, refused=done.refused)
         self._say(f"{done.refused} samples refused: {done.reason}" if done.refused else "")
 
-    def _drop(self, blocks: StoredBlocks) -> None:
+    def _drop(self, blocks: WriteQueue) -> None:
         """What has waited too long."""
         dropped = blocks.drop(self.job, round((time.time() - self.config.retain.total_seconds()) * 1000))
         if dropped:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from foreshock.logs import get_logger, set_up_logging
+from foreshock.scoring.checkpoint import Checkpoint
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.remote_write import ScoreWriter, blocks_of
 from foreshock.scoring.report import PassReport
-from foreshock.store.store import ScorerState
 from foreshock_models.policy import Policy
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job
@@ -22,7 +22,6 @@ from foreshock_pipelines.scoring.shards import Shards
 from foreshock_pipelines.sources import Source, open_source
 
 if TYPE_CHECKING:
-    from foreshock.store.store import ScorerState
     from foreshock_models.detectors import Detector
 
 __all__ = ["ScoreWorker"]
@@ -90,7 +89,7 @@ class ScoreWorker:
         report = PassReport(job.name, self.version, 0, trained_ms=self.trained_ms)
         beside = job.write is not None and job.write.features
         while True:
-            known: ScorerState | None = ray.get(self.alerts.scorer.remote(job.name))
+            known: Checkpoint | None = ray.get(self.alerts.scorer.remote(job.name))
             since = self._since(known, until, start_ms, step_ms)
             span = next(spans(since, until, job.step_seconds), None)
             if span is None:
@@ -106,7 +105,7 @@ class ScoreWorker:
             blocks = blocks_of(job, scored, self.detector.name, features=beside) if job.write is not None else []
             plain = replace(scored, usual=None, members={})
             revision = known.revision if known else 0
-            changes = ray.get(self.alerts.take.remote(job, plain, now_ms, revision, latest, blocks))
+            changes = ray.get(self.alerts.apply.remote(job, plain, now_ms, revision, latest, blocks))
             if changes is None:
                 continue  # somebody gave feedback or forgot an entity meanwhile, or these rows were taken already
             if self.writer is not None:
@@ -117,13 +116,13 @@ class ScoreWorker:
         write = self.writer.stats if self.writer is not None else None
         return replace(report, seconds=time.perf_counter() - began, write=write)
 
-    def _since(self, known: ScorerState | None, until: int, start_ms: int | None, step_ms: int) -> int:
+    def _since(self, known: Checkpoint | None, until: int, start_ms: int | None, step_ms: int) -> int:
         """From when to score."""
         if known is None:
             return start_ms if start_ms is not None else until - step_ms
         return max(known.scored_ms, until - round(self.job.history.total_seconds() * 1000))
 
-    def _state(self, known: ScorerState) -> State | None:
+    def _state(self, known: Checkpoint) -> State | None:
         """Where calibration stands.
 
         That of another version says nothing about this one's raw scores; what people called false alarms holds.
@@ -149,6 +148,6 @@ class ScoreWorker:
             self.log.info("scoring with a new champion", job=self.job.name, version=champion)
 
 
-def _cursors(known: ScorerState) -> dict[str, int]:
+def _cursors(known: Checkpoint) -> dict[str, int]:
     """Where each entity stands: the time of its last row with a sample, ms since the epoch."""
     return Policy.last_seen(State.from_bytes(known.policy_state))

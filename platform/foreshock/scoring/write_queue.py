@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["Block", "StoredBlocks", "WaitingBlock"]
+__all__ = ["Block", "WaitingBlock", "WriteQueue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class WaitingBlock:
     block: Block
 
 
-class StoredBlocks:
+class WriteQueue:
     """Blocks of jobs, in the order in which they were posted."""
 
     def __init__(self, store: Store) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import re2
 
+from foreshock.alerts.model import Alert
 from foreshock.silences.matchers import pattern_options
 from foreshock.silences.model import Silence, labels_of
-from foreshock.store.store import Alert
 
 __all__ = ["SilenceIndex"]
 

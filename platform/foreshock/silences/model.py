@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from foreshock.alerts.model import Alert
 from foreshock.silences.matchers import Matcher, excerpt, parse_matcher
 from foreshock.silences.recurrence import begins
-from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import parse_duration
 from foreshock_pipelines.jobfile.cron import parse_timezone

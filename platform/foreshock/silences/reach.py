@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from foreshock.alerts.model import KINDS, SEVERITIES
+from foreshock.alerts.repository import AlertRepository
+from foreshock.entities.repository import EntityRepository
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.silences.model import ALERT_NAMES, Silence
-from foreshock.store.store import KINDS, SEVERITIES, Store
+from foreshock.store.store import Store
 from foreshock_models.errors import DataError, RegistryError
 from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.registry import Registry
@@ -41,13 +45,13 @@ class Reach:
 def reach(store: Store, registry: Registry, silence: Silence) -> Reach:
     """Hold a silence against all entities and live alerts, whatever the time."""
     entities = known = alerts = 0
-    for job in store.scored_jobs():
+    for job in CheckpointRepository(store).jobs():
         manifest = _manifest(registry, job)
         about = _may_match(silence, manifest)
         for labels in _entities(store, job, manifest):
             known += 1
             entities += about and _holds(silence, labels)
-        alerts += sum(silence.matches(alert) for alert in store.live_alerts(job).values())
+        alerts += sum(silence.matches(alert) for alert in AlertRepository(store).live(job).values())
     return Reach(entities, known, alerts)
 
 
@@ -68,7 +72,7 @@ def _entities(store: Store, job: str, manifest: dict[str, Any]) -> Iterator[dict
     """Labels of the entities of a job, with its name."""
     from foreshock_pipelines.datasets.windows import entity_labels
 
-    for row in store.entities(job):
+    for row in EntityRepository(store).of_job(job):
         try:
             labels = exported_labels(entity_labels(row["entity"], manifest.get("entity", ())))
         except DataError:  # the job's labels were others, or its model is gone

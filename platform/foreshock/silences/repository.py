@@ -14,12 +14,12 @@ from foreshock.store import tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError, StoreError
 
-__all__ = ["MOST_IN_FORCE", "StoredSilences"]
+__all__ = ["MOST_IN_FORCE", "SilenceRepository"]
 
 MOST_IN_FORCE = 10_000
 
 
-class StoredSilences:
+class SilenceRepository:
     """Silences are never taken away, only ended: what one held back, or took out of training, stays known."""
 
     def __init__(self, store: Store) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.notify.delivery import Deliverer
 from foreshock.store import open_store
 from foreshock.store.tables import metadata
@@ -56,13 +56,13 @@ def job() -> Job:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def engine_anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def engine_anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlertPipeline]:
     """An engine on an empty store, on SQLite and on PostgreSQL."""
     url = f"sqlite:///{tmp_path}/store.db"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
     store = open_store(url)
-    yield Engine(store, "http://foreshock")
+    yield AlertPipeline(store, "http://foreshock")
     with store.begin() as c:
         for table in metadata.sorted_tables:
             c.execute(sa.delete(table))
@@ -70,14 +70,14 @@ def engine_anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Iterator[AlertPipeline]:
     store = open_store(f"sqlite:///{tmp_path}/store.db")
-    yield Engine(store, "http://foreshock")
+    yield AlertPipeline(store, "http://foreshock")
     store.close()
 
 
 @pytest.fixture
-def receiver(engine: Engine, job: Job) -> tuple[Receiver, Deliverer]:
+def receiver(engine: AlertPipeline, job: Job) -> tuple[Receiver, Deliverer]:
     receiver = Receiver()
     return receiver, Deliverer(engine.store, [job], make=lambda _: receiver)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
+from foreshock.entities.repository import EntityRepository
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 
@@ -13,38 +15,38 @@ NAN = float("nan")
 Rows = Callable[..., Scored]
 
 
-def events(engine: Engine, job: Job, rows: Scored) -> list[tuple[str, str]]:
+def events(engine: AlertPipeline, job: Job, rows: Scored) -> list[tuple[str, str]]:
     now = int(rows.panel.timestamps.max())
-    return [(c.event, c.alert.feature) for c in engine.take(job, rows, now) or [] if c.event != "updated"]
+    return [(c.event, c.alert.feature) for c in engine.apply(job, rows, now) or [] if c.event != "updated"]
 
 
 def test_a_series_that_vanishes_while_others_go_on_is_absent_within_the_limit_and_a_step(
-    engine: Engine, job: Job, scored: Rows
+    engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     assert events(engine, job, scored({"a": [0.1]})) == []
     for minute in range(1, 6):
         assert events(engine, job, scored({"a": [0.1]}, first=minute, missing="memory")) == []
     assert events(engine, job, scored({"a": [0.1]}, first=6, missing="memory")) == [("opened", "memory")]
-    (alert,) = engine.store.alerts().alerts
+    (alert,) = AlertRepository(engine.store).list().alerts
     assert (alert.kind, alert.entity, alert.opened_ms) == ("absent", "a", 2 * STEP)
     assert alert.summary == "a (node) has sent no memory for 6 min"
 
 
-def test_a_series_that_is_back_resolves_its_alert(engine: Engine, job: Job, scored: Rows) -> None:
+def test_a_series_that_is_back_resolves_its_alert(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     events(engine, job, scored({"a": [0.1]}))
     events(engine, job, scored({"a": [0.1] * 6}, first=1, missing="memory"))
     assert events(engine, job, scored({"a": [0.1]}, first=7)) == [("resolved", "memory")]
 
 
 def test_an_entity_that_dies_is_one_alert_though_its_series_are_several(
-    engine: Engine, job: Job, scored: Rows
+    engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     assert events(engine, job, scored({"a": [0.1] * 8, "b": [NAN] * 8}, first=1)) == [("opened", "")]
 
 
 def test_the_alert_of_a_series_becomes_that_of_its_entity_when_all_of_it_is_gone(
-    engine: Engine, job: Job, scored: Rows
+    engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     events(engine, job, scored({"a": [0.1]}))
     events(engine, job, scored({"a": [0.1] * 6}, first=1, missing="memory"))
@@ -52,19 +54,19 @@ def test_the_alert_of_a_series_becomes_that_of_its_entity_when_all_of_it_is_gone
     assert found == [("resolved", "memory"), ("opened", "")]
 
 
-def test_a_series_that_is_gone_for_long_is_forgotten(engine: Engine, job: Job, scored: Rows) -> None:
+def test_a_series_that_is_gone_for_long_is_forgotten(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     events(engine, job, scored({"a": [0.1]}))
     events(engine, job, scored({"a": [0.1] * 6}, first=1, missing="memory"))
     assert events(engine, job, scored({"a": [0.1] * 60}, first=7, missing="memory")) == [("resolved", "memory")]
     assert events(engine, job, scored({"a": [0.1] * 10}, first=67, missing="memory")) == []
 
 
-def test_an_entity_ages_out_though_absence_is_never_to_alert(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_entity_ages_out_though_absence_is_never_to_alert(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     quiet = job.model_copy(update={"alerts": job.alerts.model_copy(update={"absent_after": None})})
     events(engine, quiet, scored({"a": [0.1], "b": [0.1]}))
     assert events(engine, quiet, scored({"a": [0.1] * 70}, first=1)) == []
-    assert [row["entity"] for row in engine.store.entities(job.name)] == ["a"]
+    assert [row["entity"] for row in EntityRepository(engine.store).of_job(job.name)] == ["a"]
 
 
-def test_a_series_that_never_was_there_is_not_missed(engine: Engine, job: Job, scored: Rows) -> None:
+def test_a_series_that_never_was_there_is_not_missed(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [0.1] * 20}, missing="memory")) == []

@@ -20,9 +20,11 @@ import pytest
 from tests.servers import servers
 from tests.servers.servers import free_port
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
 from foreshock.runtime.actors import NAMESPACE, alert_actor, score_worker
-from foreshock.runtime.control_loop import Plan, Replay, start_conductor
+from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.store import open_store
 from foreshock_models.policy import Policy, rows_processed
 from foreshock_models.state import State
@@ -80,16 +82,16 @@ def job(trained: Any, port: int) -> Job:
 
 def expected_alerts(job: Job, trained: Any, folder: Path, replay: Replay) -> dict[str, int]:
     """Alerts of an undisturbed run in this process: id to opening time."""
-    engine = Engine(open_store(f"sqlite:///{folder}/undisturbed.db"))
+    engine = AlertPipeline(open_store(f"sqlite:///{folder}/undisturbed.db"))
     detector, model = Registry(trained.registry).load(job.name)
     source = open_source(job)
     since = round(replay.start.timestamp() * 1000)
     state: State | None = None
     for span in spans(since, round(replay.end.timestamp() * 1000), job.step_seconds):
         scored = score_pass(detector, model.version, source, job, span, state)
-        engine.take(job, scored, span[1])
+        engine.apply(job, scored, span[1])
         state = scored.state
-    return {a.id: a.opened_ms for a in engine.store.alerts(limit=500).alerts}
+    return {a.id: a.opened_ms for a in AlertRepository(engine.store).list(limit=500).alerts}
 
 
 def test_every_alert_arrives_though_the_actor_is_killed_before_it_sends(
@@ -103,13 +105,13 @@ def test_every_alert_arrives_though_the_actor_is_killed_before_it_sends(
     scored = score_pass(detector, model.version, open_source(job), job, (end - 180 * 60_000, end))
     actor = alert_actor(url, "http://foreshock", [job])
     try:
-        opened = ray.get(actor.take.remote(job, scored, end))  # the receiver is down: nothing can be sent yet
+        opened = ray.get(actor.apply.remote(job, scored, end))  # the receiver is down: nothing can be sent yet
         assert opened
         os.kill(ray.get(actor.pid.remote()), signal.SIGKILL)
         with receiver(port) as got:
             until(lambda: {p["id"] for p in got} >= {p["id"] for p in opened})
         store = open_store(url)
-        assert {a.id for a in store.alerts(limit=500).alerts} == {p["id"] for p in opened}
+        assert {a.id for a in AlertRepository(store).list(limit=500).alerts} == {p["id"] for p in opened}
         store.close()
     finally:
         ray.kill(actor)
@@ -129,18 +131,18 @@ def test_a_pass_that_a_worker_sent_before_it_died_is_not_taken_again_from_its_su
         ray.get(worker.run.remote(first, first - 30 * 60_000))
         known = ray.get(actor.scorer.remote(job.name))  # the successor reads,
         ray.get(worker.run.remote(second))  # and only then arrives what the one before it sent
-        taken = store.scorer(job.name)
+        taken = CheckpointRepository(store).get(job.name)
         span = (known.scored_ms + 60_000, third)
         cursors = Policy.last_seen(State.from_bytes(known.policy_state))
         state = State.from_bytes(known.model_state)
         scored = score_pass(detector, model.version, open_source(job), job, span, state, cursors)
-        assert ray.get(actor.take.remote(job, scored, third, known.revision)) is None
-        assert store.scorer(job.name) == taken
+        assert ray.get(actor.apply.remote(job, scored, third, known.revision)) is None
+        assert CheckpointRepository(store).get(job.name) == taken
         report = ray.get(worker.run.remote(third))
         assert (report.scored_ms, report.rows) == (third, 10 * len(trained.windows.entities))
         panel = trained.windows.between(first - 29 * 60_000, third).to_panel()
         there = ~np.isnan(panel.values).all(axis=1)
-        rows = rows_processed(State.from_bytes(store.scorer(job.name).policy_state))
+        rows = rows_processed(State.from_bytes(CheckpointRepository(store).get(job.name).policy_state))
         assert rows == {entity: int(there[at].sum()) for entity, at in panel}
     finally:
         ray.kill(worker)
@@ -172,7 +174,7 @@ def test_scores_of_a_worker_that_died_while_their_receiver_was_down_are_written_
                 return {one["metric"]["instance"]: int(one["value"][1]) for one in found}
 
             store = open_store(url)
-            rows = rows_processed(State.from_bytes(store.scorer(job.name).policy_state))
+            rows = rows_processed(State.from_bytes(CheckpointRepository(store).get(job.name).policy_state))
             store.close()
             assert report.scored_ms == end
             until(lambda: written() == {entity: n for entity, n in rows.items() if n})
@@ -193,20 +195,20 @@ def test_a_scoring_worker_killed_in_the_middle_loses_no_row_and_no_alert(
     url = f"sqlite:///{tmp_path}/store.db"
     store = open_store(url)
     with receiver(port) as got:
-        conductor = start_conductor(Plan({job.name: job}, url, str(trained.registry), replay=replay))
+        control_loop = start_control_loop(Plan({job.name: job}, url, str(trained.registry), replay=replay))
         try:
             for _ in range(3):
-                before = store.scorer(job.name)
-                until(lambda before=before: store.scorer(job.name) != before)
+                before = CheckpointRepository(store).get(job.name)
+                until(lambda before=before: CheckpointRepository(store).get(job.name) != before)
                 worker = ray.get_actor(f"score-{job.name}", namespace=NAMESPACE)
                 os.kill(ray.get(worker.pid.remote()), signal.SIGKILL)
-            os.kill(ray.get(conductor.pid.remote()), signal.SIGKILL)
+            os.kill(ray.get(control_loop.pid.remote()), signal.SIGKILL)
             last = round(end.timestamp() * 1000)
-            until(lambda: (s := store.scorer(job.name)) is not None and s.scored_ms >= last, 120)
-            assert {a.id: a.opened_ms for a in store.alerts(limit=500).alerts} == expected
+            until(lambda: (s := CheckpointRepository(store).get(job.name)) is not None and s.scored_ms >= last, 120)
+            assert {a.id: a.opened_ms for a in AlertRepository(store).list(limit=500).alerts} == expected
             until(lambda: {p["id"] for p in got} == set(expected))
         finally:
-            ray.kill(conductor)
+            ray.kill(control_loop)
             for name in ("alerts", f"score-{job.name}"):
                 ray.kill(ray.get_actor(name, namespace=NAMESPACE))
             store.close()

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
 from foreshock.notify.delivery import Deliverer
+from foreshock.notify.outbox import Outbox
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 
@@ -16,125 +18,133 @@ STEP = 60_000
 Rows = Callable[..., Scored]
 
 
-def events(engine: Engine, job: Job, rows: Scored) -> list[str]:
+def events(engine: AlertPipeline, job: Job, rows: Scored) -> list[str]:
     now = int(rows.panel.timestamps.max())
-    return [change.event for change in engine.take(job, rows, now)]
+    return [change.event for change in engine.apply(job, rows, now)]
 
 
-def test_an_alert_opens_when_n_of_m_rows_are_anomalous(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_alert_opens_when_n_of_m_rows_are_anomalous(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [0.1, 1.2, 0.2, 1.3]})) == ["opened"]
-    (alert,) = engine.store.alerts().alerts
+    (alert,) = AlertRepository(engine.store).list().alerts
     assert (alert.entity, alert.state, alert.opened_ms) == ("a", "open", 4 * STEP)
     assert alert.summary == "a (node) is anomalous, score 1.30: cpu 90%: 0.97, usual 0.4 (0.3 to 0.5)"
 
 
-def test_votes_of_earlier_passes_count(engine: Engine, job: Job, scored: Rows) -> None:
+def test_votes_of_earlier_passes_count(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [1.2]})) == []
     assert events(engine, job, scored({"a": [1.2]}, first=1)) == ["opened"]
 
 
-def test_a_repeated_pass_changes_nothing(engine: Engine, job: Job, scored: Rows) -> None:
+def test_a_repeated_pass_changes_nothing(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     rows = scored({"a": [1.2, 1.3]})
     assert events(engine, job, rows) == ["opened"]
     assert events(engine, job, rows) == []
-    assert len(engine.store.unsent()) == 1
+    assert len(Outbox(engine.store).unsent()) == 1
 
 
-def test_an_alert_resolves_after_a_quiet_time_and_says_why(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_alert_resolves_after_a_quiet_time_and_says_why(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [1.2, 1.3, 0.1, 0.1, 0.1, 0.1]})) == ["opened", "resolved"]
-    (alert,) = engine.store.alerts().alerts
+    (alert,) = AlertRepository(engine.store).list().alerts
     assert alert.state == "resolved"
-    assert [line["event"] for line in engine.store.history(alert.id)] == ["opened", "pending", "resolved"]
+    assert [line["event"] for line in AlertRepository(engine.store).history(alert.id)] == [
+        "opened",
+        "pending",
+        "resolved",
+    ]
 
 
-def test_an_anomaly_that_comes_back_soon_reopens_its_alert(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_anomaly_that_comes_back_soon_reopens_its_alert(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     quiet = [0.1] * 3
     assert events(engine, job, scored({"a": [1.2, 1.3, *quiet, 1.2, 1.3]})) == ["opened", "resolved", "reopened"]
-    assert len(engine.store.alerts().alerts) == 1
+    assert len(AlertRepository(engine.store).list().alerts) == 1
 
 
-def test_an_anomaly_that_comes_back_later_is_a_new_alert(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_anomaly_that_comes_back_later_is_a_new_alert(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [1.2, 1.3, *[0.1] * 9, 1.2, 1.3]})) == ["opened", "resolved", "opened"]
 
 
-def test_a_high_score_makes_the_alert_critical(engine: Engine, job: Job, scored: Rows) -> None:
+def test_a_high_score_makes_the_alert_critical(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [1.2, 1.3]})) == ["opened"]
     assert events(engine, job, scored({"a": [2.5]}, first=2)) == ["escalated"]
-    assert engine.store.alerts().alerts[0].severity == "critical"
+    assert AlertRepository(engine.store).list().alerts[0].severity == "critical"
 
 
-def test_rows_that_the_policy_does_not_permit_raise_no_alert(engine: Engine, job: Job, scored: Rows) -> None:
+def test_rows_that_the_policy_does_not_permit_raise_no_alert(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [1.2, 1.3]}, permitted=np.zeros(2, bool))) == []
 
 
 def test_an_entity_that_falls_silent_raises_an_absent_alert_which_resolves(
-    engine: Engine, job: Job, scored: Rows
+    engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     nan = float("nan")
     assert events(engine, job, scored({"a": [0.1, 0.1], "b": [0.1, 0.1]})) == []
     assert events(engine, job, scored({"a": [0.1] * 5, "b": [nan] * 5}, first=2)) == []
     assert events(engine, job, scored({"a": [0.1], "b": [nan]}, first=7)) == ["opened"]
-    (alert,) = engine.store.alerts().alerts
+    (alert,) = AlertRepository(engine.store).list().alerts
     assert (alert.kind, alert.entity) == ("absent", "b")
     assert events(engine, job, scored({"a": [0.1], "b": [0.1]}, first=8)) == ["resolved"]
 
 
-def test_an_entity_that_left_the_source_altogether_is_noticed(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_entity_that_left_the_source_altogether_is_noticed(
+    engine: AlertPipeline, job: Job, scored: Rows
+) -> None:
     assert events(engine, job, scored({"a": [0.1], "b": [0.1]})) == []
     assert events(engine, job, scored({"a": [0.1] * 7}, first=1)) == ["opened"]
 
 
-def test_an_entity_that_is_gone_for_long_is_forgotten(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_entity_that_is_gone_for_long_is_forgotten(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     events(engine, job, scored({"a": [0.1] * 10}, first=1))
     assert events(engine, job, scored({"a": [0.1] * 60}, first=11)) == ["resolved"]
     assert events(engine, job, scored({"a": [0.1] * 10}, first=71)) == []
 
 
-def test_an_entity_that_never_sent_anything_is_not_absent(engine: Engine, job: Job, scored: Rows) -> None:
+def test_an_entity_that_never_sent_anything_is_not_absent(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [0.1] * 20, "b": [float("nan")] * 20})) == []
 
 
-def test_a_new_normal_is_said_once(engine: Engine, job: Job, scored: Rows) -> None:
+def test_a_new_normal_is_said_once(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     rows = scored({"a": [0.1, 0.1]})
     rows = Scored(**{**vars(rows), "new_normal": (("a", STEP),)})
     assert events(engine, job, rows) == ["opened"]
-    assert engine.store.alerts().alerts[0].kind == "notice"
+    assert AlertRepository(engine.store).list().alerts[0].kind == "notice"
 
 
-def test_an_alert_found_after_an_outage_is_marked_late(engine: Engine, job: Job, scored: Rows) -> None:
-    engine.take(job, scored({"a": [1.2, 1.3]}), now_ms=60 * STEP)
-    assert engine.store.alerts().alerts[0].late
+def test_an_alert_found_after_an_outage_is_marked_late(engine: AlertPipeline, job: Job, scored: Rows) -> None:
+    engine.apply(job, scored({"a": [1.2, 1.3]}), now_ms=60 * STEP)
+    assert AlertRepository(engine.store).list().alerts[0].late
 
 
 # -- delivery -------------------------------------------------------------------------------------------------
 def test_what_was_posted_is_delivered_once(
-    engine: Engine, job: Job, scored: Rows, receiver: tuple[Any, Deliverer]
+    engine: AlertPipeline, job: Job, scored: Rows, receiver: tuple[Any, Deliverer]
 ) -> None:
     to, deliverer = receiver
-    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
     assert [deliverer.run(3 * STEP), deliverer.run(4 * STEP)] == [1, 0]
     assert to.got[0]["event"] == "opened"
     assert to.got[0]["url"] == f"http://foreshock/ai/anomalies/{to.got[0]['id']}"
 
 
 def test_a_receiver_that_was_down_gets_everything_in_order(
-    engine: Engine, job: Job, scored: Rows, receiver: tuple[Any, Deliverer]
+    engine: AlertPipeline, job: Job, scored: Rows, receiver: tuple[Any, Deliverer]
 ) -> None:
     to, deliverer = receiver
     to.down = True
-    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
     deliverer.run(2 * STEP)
-    engine.take(job, scored({"a": [0.1] * 4}, first=2), 6 * STEP)
+    engine.apply(job, scored({"a": [0.1] * 4}, first=2), 6 * STEP)
     to.down = False
     assert deliverer.run(2 * STEP) == 0, "the pause after a failure holds back what came later"
     deliverer.run(60 * STEP)
     assert [p["event"] for p in to.got] == ["opened", "resolved"]
 
 
-def test_notifications_of_a_notifier_that_is_gone_do_not_pile_up(engine: Engine, job: Job, scored: Rows) -> None:
-    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+def test_notifications_of_a_notifier_that_is_gone_do_not_pile_up(
+    engine: AlertPipeline, job: Job, scored: Rows
+) -> None:
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
     Deliverer(engine.store, []).run(3 * STEP)
-    assert engine.store.undelivered() == 1, "its job may be about to be made known"
+    assert Outbox(engine.store).undelivered() == 1, "its job may be about to be made known"
     Deliverer(engine.store, []).run(20 * STEP)
-    assert engine.store.undelivered() == 0
+    assert Outbox(engine.store).undelivered() == 0

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.model import Alert
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
 from foreshock.feedback.service import confirmed, exclusions, give, tolerances, undo
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence
-from foreshock.silences.repository import StoredSilences
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store import open_store
-from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError, StateError
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
@@ -32,7 +34,7 @@ HOUR, DAY = 3_600_000, 86_400_000
 class Night:
     """Three hours of the small fleet with its incidents, played again and again, a day later each time."""
 
-    def __init__(self, trained: Any, engine: Engine) -> None:
+    def __init__(self, trained: Any, engine: AlertPipeline) -> None:
         self.job = trained.job
         self.engine = engine
         self.registry = Registry(trained.registry)
@@ -48,15 +50,17 @@ class Night:
         p, later = self.panel, self.days * DAY
         self.days += 1
         panel = Panel(p.values, p.offsets, p.entities, p.features, p.timestamps + later, p.step)
-        known = self.engine.store.scorer(self.job.name)
+        known = CheckpointRepository(self.engine.store).get(self.job.name)
         state = State.from_bytes(known.model_state) if known else None
         scored = score_panel(
             self.detector, self.model.version, panel, alert_policy(self.job), since=self.first + later, state=state
         )
-        changes = self.engine.take(self.job, scored, int(panel.timestamps.max()), known.revision if known else 0)
+        changes = self.engine.apply(self.job, scored, int(panel.timestamps.max()), known.revision if known else 0)
         opened = {c.alert.id for c in changes or [] if c.event in ("opened", "reopened")}
         found: dict[str, list[Alert]] = {}
-        for alert in map(self.engine.store.alert, sorted(opened)):  # as they are at the end of the pass
+        for alert in map(
+            AlertRepository(self.engine.store).get, sorted(opened)
+        ):  # as they are at the end of the pass
             if alert.kind == "anomaly":
                 found.setdefault(alert.entity, []).append(alert)
         return found
@@ -65,7 +69,7 @@ class Night:
 @pytest.fixture
 def night(trained: Any, tmp_path: Path) -> Iterator[Night]:
     store = open_store(f"sqlite:///{tmp_path}/store.db")
-    yield Night(trained, Engine(store))
+    yield Night(trained, AlertPipeline(store))
     store.close()
 
 
@@ -81,7 +85,7 @@ def test_a_false_alarm_no_longer_alerts_when_the_same_pattern_comes_again(
     entity = alarms[0].entity
     assert entity in night.play(), "without feedback the pattern alerts again"
     assert [a.version for a in alarms] == [night.model.version] * len(alarms)
-    for alert in night.engine.store.alerts(entity=entity, kind="anomaly").alerts:
+    for alert in AlertRepository(night.engine.store).list(entity=entity, kind="anomaly").alerts:
         give(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=alert.updated_ms + 1)
     assert entity not in night.play()
     assert entity not in night.play()
@@ -106,14 +110,14 @@ def test_a_false_alarm_that_is_undone_alerts_again(night: Night, alarms: list[Al
     for entity, line in _lines(night).items():
         np.testing.assert_allclose(line, before[entity], atol=1e-9)
     assert alarms[0].entity in night.play()
-    events = [line["event"] for line in night.engine.store.history(alarms[0].id)]
+    events = [line["event"] for line in AlertRepository(night.engine.store).history(alarms[0].id)]
     assert [event for event in events if event.startswith("feedback")] == ["feedback false", "feedback undone"]
 
 
 def test_two_false_alarms_of_one_pattern_raise_the_line_once(night: Night, alarms: list[Alert]) -> None:
     entity = alarms[0].entity
     night.play()
-    found = night.engine.store.alerts(entity=entity, kind="anomaly").alerts
+    found = AlertRepository(night.engine.store).list(entity=entity, kind="anomaly").alerts
     now = max(a.updated_ms for a in found) + DAY
     given = [give(night.engine.store, night.registry, a.id, "false", who="anna", now_ms=now) for a in found]
     assert len(given) >= 2
@@ -125,7 +129,7 @@ def test_two_false_alarms_of_one_pattern_raise_the_line_once(night: Night, alarm
 def test_a_live_alert_that_is_called_false_is_resolved(night: Night) -> None:
     alert = _live(night)
     give(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=5, note="a backup")
-    now = night.engine.store.alert(alert.id)
+    now = AlertRepository(night.engine.store).get(alert.id)
     assert (now.state, now.resolved_by) == ("resolved", "anna")
 
 
@@ -167,7 +171,7 @@ def test_excluded_rows_leave_the_training_data(night: Night, alarms: list[Alert]
 def test_rows_of_a_silence_declared_afterwards_leave_the_training_data(night: Night) -> None:
     store = night.engine.store
     entity = night.panel.entities[1]
-    StoredSilences(store).add(
+    SilenceRepository(store).add(
         Silence(
             "s-1", (parse_matcher(f"instance={entity}"),), night.first, night.first + HOUR, "anna", "moved", 0,
             exclude=True,
@@ -185,7 +189,7 @@ def _left_out(night: Night) -> set[str]:
 
 def _lines(night: Night) -> dict[str, np.ndarray]:
     """What calibration remembers of each entity."""
-    scorer = night.engine.store.scorer(night.job.name)
+    scorer = CheckpointRepository(night.engine.store).get(night.job.name)
     assert scorer is not None
     state = State.from_bytes(scorer.model_state)
     return dict(zip(state.entities, state.arrays["calibration"], strict=True))
@@ -193,9 +197,9 @@ def _lines(night: Night) -> dict[str, np.ndarray]:
 
 def _live(night: Night) -> Alert:
     night.play()
-    alert = night.engine.store.alerts(kind="anomaly").alerts[0]
+    alert = AlertRepository(night.engine.store).list(kind="anomaly").alerts[0]
     with night.engine.store.begin() as c:  # as if it had not ended yet
-        night.engine.store.save_alert(
+        AlertRepository(night.engine.store).save(
             c, replace(alert, state="open", resolved_ms=None), event="reopened", at_ms=0, who="test", why="test"
         )
-    return night.engine.store.alert(alert.id)
+    return AlertRepository(night.engine.store).get(alert.id)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foreshock.alerts.model import Alert
 from foreshock.silences.index import SilenceIndex
 from foreshock.silences.matchers import Matcher, parse_matcher
 from foreshock.silences.model import Silence
-from foreshock.store.store import Alert
 
 ALERT = Alert(
     id="a", job="node", entity="web-1", labels={"instance": "web-1"}, kind="anomaly", state="open",

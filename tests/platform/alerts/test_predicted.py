@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
 from foreshock.forecasts.exhaustion import take_forecasts
 from foreshock.forecasts.repository import SeriesForecast
+from foreshock.notify.outbox import Outbox
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import Job, parse_job
 
@@ -28,8 +30,8 @@ def disks() -> Job:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return Engine(open_store(f"sqlite:///{tmp_path}/store.db"))
+def engine(tmp_path: Path) -> AlertPipeline:
+    return AlertPipeline(open_store(f"sqlite:///{tmp_path}/store.db"))
 
 
 def fills(probability: float, *, hours: float | None = 20, at: int = 0, entity: str = "host-7") -> SeriesForecast:
@@ -43,48 +45,50 @@ def fills(probability: float, *, hours: float | None = 20, at: int = 0, entity: 
     )
 
 
-def events(engine: Engine, job: Job, *forecasts: SeriesForecast) -> list[str]:
+def events(engine: AlertPipeline, job: Job, *forecasts: SeriesForecast) -> list[str]:
     return [change.event for change in take_forecasts(engine, job, forecasts, forecasts[0].made_ms)]
 
 
-def test_it_opens_only_from_the_line_on(engine: Engine, disks: Job) -> None:
+def test_it_opens_only_from_the_line_on(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.69)) == []
     assert events(engine, disks, fills(0.7, at=1)) == ["opened"]
-    (alert,) = engine.store.alerts(kind="predicted").alerts
+    (alert,) = AlertRepository(engine.store).list(kind="predicted").alerts
     assert (alert.entity, alert.feature, alert.state, alert.severity) == ("host-7", "disk", "open", "warning")
     assert alert.summary == ("disk of host-7 reaches 0.95 in 20 h (80%: 15–> 96 h); 70% likely within 1d (disks)")
-    (posted,) = engine.store.unsent()
+    (posted,) = Outbox(engine.store).unsent()
     assert posted.payload["kind"] == "predicted"
     assert posted.payload["event"] == "opened"
 
 
-def test_the_next_forecast_updates_it_and_makes_no_second_one(engine: Engine, disks: Job) -> None:
+def test_the_next_forecast_updates_it_and_makes_no_second_one(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.8)) == ["opened"]
     events(engine, disks, fills(0.9, at=1, hours=19))
-    (alert,) = engine.store.alerts().alerts
+    (alert,) = AlertRepository(engine.store).list().alerts
     assert "19 h" in alert.summary
-    assert len(engine.store.unsent()) == 1
+    assert len(Outbox(engine.store).unsent()) == 1
 
 
-def test_it_becomes_critical_when_little_time_is_left(engine: Engine, disks: Job) -> None:
+def test_it_becomes_critical_when_little_time_is_left(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.8)) == ["opened"]
     assert events(engine, disks, fills(0.97, at=15, hours=5)) == ["escalated"]
 
 
-def test_it_resolves_when_it_no_longer_holds_and_opens_again_when_it_does(engine: Engine, disks: Job) -> None:
+def test_it_resolves_when_it_no_longer_holds_and_opens_again_when_it_does(
+    engine: AlertPipeline, disks: Job
+) -> None:
     assert events(engine, disks, fills(0.8)) == ["opened"]
     assert events(engine, disks, fills(0.1, at=1, hours=None)) == ["resolved"]
     assert events(engine, disks, fills(0.8, at=2)) == ["opened"]
-    assert len(engine.store.alerts().alerts) == 2
+    assert len(AlertRepository(engine.store).list().alerts) == 2
 
 
-def test_a_series_that_could_not_be_forecast_keeps_its_alert(engine: Engine, disks: Job) -> None:
+def test_a_series_that_could_not_be_forecast_keeps_its_alert(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.8), fills(0.1, entity="b")) == ["opened"]
     silent = SeriesForecast("disks", "host-7", "disk", HOUR, skipped="no sample in the last 4 h")
     assert "resolved" not in events(engine, disks, silent, fills(0.1, at=1, entity="b"))
-    assert engine.store.alerts(state="live").alerts[0].entity == "host-7"
+    assert AlertRepository(engine.store).list(state="live").alerts[0].entity == "host-7"
 
 
-def test_an_entity_that_is_gone_takes_its_alert_with_it(engine: Engine, disks: Job) -> None:
+def test_an_entity_that_is_gone_takes_its_alert_with_it(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.8), fills(0.1, entity="b")) == ["opened"]
     assert events(engine, disks, fills(0.1, at=1, entity="b")) == ["resolved"]

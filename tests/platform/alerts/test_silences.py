@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from foreshock.alerts.model import Alert
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence, check_silence
-from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError
 
 BERLIN = ZoneInfo("Europe/Berlin")

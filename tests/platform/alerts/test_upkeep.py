@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import resolve
 from foreshock.notify.delivery import Deliverer
-from foreshock.runtime.maintenance import Upkeep
+from foreshock.runtime.maintenance import Maintenance
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence
-from foreshock.silences.repository import StoredSilences
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store.retention import Retention
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
@@ -22,65 +23,67 @@ Rows = Callable[..., Scored]
 To = tuple[Any, Deliverer]
 
 
-def silence(engine: Engine, end: int) -> Silence:
-    return StoredSilences(engine.store).add(
+def silence(engine: AlertPipeline, end: int) -> Silence:
+    return SilenceRepository(engine.store).add(
         Silence("s-1", (parse_matcher("instance=a"),), 0, end * STEP, "anna", "disk swap", 0)
     )
 
 
 def test_a_silence_ends_on_time_though_scoring_stands_still(
-    engine: Engine, job: Job, scored: Rows, receiver: To
+    engine: AlertPipeline, job: Job, scored: Rows, receiver: To
 ) -> None:
     silence(engine, end=10)
-    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
-    upkeep = Upkeep(engine)
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    maintenance = Maintenance(engine)
     for minute in (9, 11):
-        upkeep.run({job.name: job}, {job.name: 2 * STEP}, minute * STEP)
+        maintenance.run({job.name: job}, {job.name: 2 * STEP}, minute * STEP)
         receiver[1].run(minute * STEP)
         assert receiver[0].events.count("opened") == (minute > 10)
 
 
 def test_while_passes_come_silences_follow_the_time_of_their_rows(
-    engine: Engine, job: Job, scored: Rows, receiver: To
+    engine: AlertPipeline, job: Job, scored: Rows, receiver: To
 ) -> None:
     """An outage is caught up: rows of minute 2 are scored at minute 100."""
     silence(engine, end=10)
-    engine.take(job, scored({"a": [1.2, 1.3]}), 100 * STEP)
-    Upkeep(engine).run({job.name: job}, {job.name: 100 * STEP}, 100 * STEP)
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 100 * STEP)
+    Maintenance(engine).run({job.name: job}, {job.name: 100 * STEP}, 100 * STEP)
     receiver[1].run(100 * STEP)
     assert receiver[0].events == []
 
 
-def test_an_owner_is_reminded_once_before_a_silence_lapses(engine: Engine, job: Job, receiver: To) -> None:
+def test_an_owner_is_reminded_once_before_a_silence_lapses(engine: AlertPipeline, job: Job, receiver: To) -> None:
     silence(engine, end=100)
-    upkeep = Upkeep(engine)
+    maintenance = Maintenance(engine)
     told = []
     for minute in (50, 89, 90, 91, 99, 101):
-        upkeep.run({job.name: job}, {}, minute * STEP)
+        maintenance.run({job.name: job}, {}, minute * STEP)
         receiver[1].run(minute * STEP)
         told.append(len(receiver[0].events))
     assert told == [0, 0, 1, 1, 1, 1]
     assert receiver[0].events == ["lapses"]
 
 
-def test_what_is_old_goes_once_a_day(engine: Engine, job: Job, scored: Rows) -> None:
-    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
-    (alert,) = engine.store.alerts().alerts
+def test_what_is_old_goes_once_a_day(engine: AlertPipeline, job: Job, scored: Rows) -> None:
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    (alert,) = AlertRepository(engine.store).list().alerts
     resolve(engine.store, alert.id, who="anna", why="", now_ms=3 * STEP)
-    upkeep = Upkeep(engine, Retention(alerts=timedelta(days=1)))
+    maintenance = Maintenance(engine, Retention(alerts=timedelta(days=1)))
     day = 24 * 60
-    upkeep.run({}, {}, 2 * STEP)
-    upkeep.run({}, {}, 3 * STEP)  # nothing is left to do: not again for a day
-    assert len(engine.store.alerts().alerts) == 1
-    engine.take(job, scored({"a": [0.1]}, first=day + 4), (day + 4) * STEP)
-    upkeep.run({}, {}, (day + 4) * STEP)
-    assert engine.store.alerts().alerts == []
-    assert engine.store.history(alert.id) == []
+    maintenance.run({}, {}, 2 * STEP)
+    maintenance.run({}, {}, 3 * STEP)  # nothing is left to do: not again for a day
+    assert len(AlertRepository(engine.store).list().alerts) == 1
+    engine.apply(job, scored({"a": [0.1]}, first=day + 4), (day + 4) * STEP)
+    maintenance.run({}, {}, (day + 4) * STEP)
+    assert AlertRepository(engine.store).list().alerts == []
+    assert AlertRepository(engine.store).history(alert.id) == []
 
 
-def test_alerts_of_a_replayed_past_are_not_old_when_they_are_made(engine: Engine, job: Job, scored: Rows) -> None:
-    engine.take(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
-    (alert,) = engine.store.alerts().alerts
+def test_alerts_of_a_replayed_past_are_not_old_when_they_are_made(
+    engine: AlertPipeline, job: Job, scored: Rows
+) -> None:
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    (alert,) = AlertRepository(engine.store).list().alerts
     resolve(engine.store, alert.id, who="anna", why="", now_ms=3 * STEP)
-    Upkeep(engine, Retention(alerts=timedelta(days=1))).run({}, {}, 100 * 24 * 60 * STEP)
-    assert len(engine.store.alerts().alerts) == 1
+    Maintenance(engine, Retention(alerts=timedelta(days=1))).run({}, {}, 100 * 24 * 60 * STEP)
+    assert len(AlertRepository(engine.store).list().alerts) == 1

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.alerts.pipeline import Engine
+from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.alerts.repository import AlertRepository
 from foreshock.entities.service import entities
 from foreshock.store import open_store
 from foreshock_models.kernels.compiled.calibration import WARM_UP_ROWS
@@ -20,7 +21,7 @@ from foreshock_pipelines.scoring.rows import score_panel
 def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_calibration_holds(
     trained: Any, tmp_path: Path
 ) -> None:
-    engine = Engine(open_store(f"sqlite:///{tmp_path}/store.db"))
+    engine = AlertPipeline(open_store(f"sqlite:///{tmp_path}/store.db"))
     detector, model = Registry(trained.registry).load("small")
     incident = min(trained.incidents, key=lambda i: i.start)
     windows = trained.windows.select([incident.entity])
@@ -38,11 +39,11 @@ def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_ca
         since = None if state is None else int(new.timestamps[began + 20])
         scored = score_panel(detector, model.version, rows, alert_policy(trained.job), since=since, state=state)
         assert np.isfinite(scored.score).all()
-        engine.take(trained.job, scored, int(rows.timestamps[-1]))
+        engine.apply(trained.job, scored, int(rows.timestamps[-1]))
         (listed,) = entities(engine.store, "small")
         assert listed["warming"] is (state is None)
         state = scored.state
-    (alert, *_) = reversed(engine.store.alerts(entity="host-99", kind="anomaly").alerts)
+    (alert, *_) = reversed(AlertRepository(engine.store).list(entity="host-99", kind="anomaly").alerts)
     assert alert.warming
     assert alert.summary.endswith("(still warming up)")
     engine.store.close()

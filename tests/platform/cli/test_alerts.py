@@ -12,10 +12,13 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import _load_commands, app
-from foreshock.silences.repository import StoredSilences
+from foreshock.entities.repository import EntityRepository
+from foreshock.scoring.checkpoint import CheckpointRepository
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store import open_store
-from foreshock.store.store import Alert
 
 NOW = round(time.time() * 1000)
 
@@ -31,9 +34,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         causes=[],
     )  # fmt: skip
     with store.begin() as c:
-        store.save_alert(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
+        AlertRepository(store).save(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
         row = {"entity": "web-1", "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": True}
-        store.save_cursors(c, "node", [row])
+        EntityRepository(store).save(c, "node", [row])
     store.close()
     return tmp_path
 
@@ -83,12 +86,12 @@ def test_an_alert_is_silenced_by_its_id_and_the_silence_ended(home: Path) -> Non
 
 def test_a_silence_by_id_matches_an_alert_whose_entity_has_a_label_called_job(home: Path) -> None:
     store = open_store(f"sqlite:///{home}/foreshock.db")
-    alert = replace(store.alert("id-1"), id="id-2", entity="web", labels={"job": "web"})
+    alert = replace(AlertRepository(store).get("id-1"), id="id-2", entity="web", labels={"job": "web"})
     with store.begin() as c:
-        store.save_alert(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
+        AlertRepository(store).save(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
     made = json.loads(ok("alerts", "silence", "id-2", "--for", "2h", "--reason", "disk swap", "--json"))
     assert made["matchers"] == ['job="node"', 'exported_job="web"']
-    assert StoredSilences(store).get(made["id"]).matches(alert)
+    assert SilenceRepository(store).get(made["id"]).matches(alert)
     store.close()
 
 
@@ -123,11 +126,11 @@ def test_a_mistake_is_named(home: Path, words: tuple[str, ...], says: str) -> No
 
 def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
     store = open_store(f"sqlite:///{home}/foreshock.db")
-    from foreshock.store.store import ScorerState
+    from foreshock.store.store import Checkpoint
     from foreshock_models.state import State
 
     with store.begin() as c:
-        store.save_scorer(c, "node", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))
+        CheckpointRepository(store).save(c, "node", Checkpoint("v1", NOW, State().to_bytes(), State().to_bytes()))
     store.close()
     (entity,) = json.loads(ok("entities", "list", "--json"))
     assert (entity["entity"], entity["state"], entity["warming"]) == ("web-1", "calm", True)
@@ -136,14 +139,14 @@ def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
 
 
 def test_a_silence_says_how_much_it_matches_or_that_it_matches_nothing(home: Path) -> None:
-    from foreshock.store.store import ScorerState
+    from foreshock.store.store import Checkpoint
     from foreshock_models.state import State
 
     silence = ("alerts", "silence", "--for", "1h", "--reason", "x")
     assert "no entity is known yet" in ok(*silence, "--match", "instance=web-2")
     store = open_store(f"sqlite:///{home}/foreshock.db")
     with store.begin() as c:
-        store.save_scorer(c, "node", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))
+        CheckpointRepository(store).save(c, "node", Checkpoint("v1", NOW, State().to_bytes(), State().to_bytes()))
     store.close()
     assert "it matches none of the 1 entities known now" in ok(*silence, "--match", "instance=web-2")
     assert "1 live alert at present" in ok(*silence, "id-")

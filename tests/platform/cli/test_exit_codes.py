@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import structlog
 
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import run as run_command
 from foreshock.cli.files import make_room, writing
 from foreshock.store import open_store
-from foreshock.store.store import Alert
 from foreshock_models.errors import ConfigError
 
 NOW = 1_772_000_000_000
@@ -32,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             severity="warning", opened_ms=NOW, updated_ms=NOW, score=1.4, peak=1.6, summary="x", causes=[],
         )  # fmt: skip
         with store.begin() as c:
-            store.save_alert(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
+            AlertRepository(store).save(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
     store.close()
     return tmp_path
 
@@ -99,7 +100,7 @@ def test_what_stdout_cannot_encode_is_written_as_an_escape(home: Path) -> None:
     command = [sys.executable, "-m", "foreshock", "alerts", "show", "ab12cd"]
     store = open_store(f"sqlite:///{home}/foreshock.db")
     with store.begin() as c:
-        store.note("ab12cd", "noted", who="jürgen", why="– 磁盘", at_ms=NOW, c=c)
+        AlertRepository(store).add_history("ab12cd", "noted", who="jürgen", why="– 磁盘", at_ms=NOW, c=c)
     store.close()
     done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
     assert rb"j\xfcrgen" in done.stdout

@@ -17,13 +17,16 @@ from pathlib import Path
 
 import pytest
 
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
+from foreshock.entities.repository import EntityRepository
 from foreshock.runs.model import Run
-from foreshock.runs.repository import StoredRuns
+from foreshock.runs.repository import RunRepository
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.silences.matchers import Matcher
 from foreshock.silences.model import Silence
-from foreshock.silences.repository import StoredSilences
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store import open_store
-from foreshock.store.store import Alert, ScorerState
 from foreshock_models.state import State
 
 ROOT = Path(__file__).parents[3]
@@ -54,20 +57,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 summary=f"{entity} (node) is anomalous, score 1.40: cpu 97%: 0.93, usual 0.31", causes=causes,
                 version="20260301T020000123-ab12",
             )  # fmt: skip
-            store.save_alert(
+            AlertRepository(store).save(
                 c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5 rows scored at least 1"
             )
-            store.note(alert.id, "feedback true", who=HOSTILE, why=HOSTILE, at_ms=NOW, c=c)
+            AlertRepository(store).add_history(alert.id, "feedback true", who=HOSTILE, why=HOSTILE, at_ms=NOW, c=c)
         row = {"first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": True}
-        store.save_cursors(c, "node", [{"entity": entity, **row} for entity in (HOST, HOSTILE)])
-        store.save_scorer(c, "node", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))
+        EntityRepository(store).save(c, "node", [{"entity": entity, **row} for entity in (HOST, HOSTILE)])
+        CheckpointRepository(store).save(c, "node", Checkpoint("v1", NOW, State().to_bytes(), State().to_bytes()))
     matchers = tuple(Matcher("instance", "=~", value) for value in (HOST, "web-[0-9]+", "db-[0-9]+"))
-    silences = StoredSilences(store)
+    silences = SilenceRepository(store)
     silences.add(Silence("5111aaaa0000", matchers, NOW - 1000, NOW + 10**9, HOSTILE[:128], HOSTILE, NOW))
     silences.add(Silence("5222bbbb0000", matchers, NOW, NOW + 10**9, "anna", "backup", NOW, "FREQ=DAILY", 60.0))
-    run = StoredRuns(store).begin("node", "train", datetime.now(UTC), now=datetime.now(UTC), cause="schedule")
+    run = RunRepository(store).begin("node", "train", datetime.now(UTC), now=datetime.now(UTC), cause="schedule")
     assert isinstance(run, Run)
-    StoredRuns(store).update(run.id, state="failed", error=f"{HOST}: {HOSTILE}", ended=datetime.now(UTC))
+    RunRepository(store).update(run.id, state="failed", error=f"{HOST}: {HOSTILE}", ended=datetime.now(UTC))
     store.close()
     return home
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from foreshock.alerts.announce import EVERY
 from foreshock.notify.delivery import Deliverer
+from foreshock.notify.outbox import Outbox
 from foreshock.store import Store
 from foreshock_models.errors import NotificationRefused
 from foreshock_pipelines.jobfile import Job, NotifierConfig, parse_job
@@ -55,7 +56,9 @@ def post(store: Store, job: str, *keys: str) -> None:
         for key in keys:
             subject, event = key.split("/")
             payload = {"id": subject, "event": event, "job": job}
-            store.post(c, f"{job}-{subject}/{event}", f"{job}/{EVERY}", {**payload, "id": f"{job}-{subject}"}, 1)
+            Outbox(store).post(
+                c, f"{job}-{subject}/{event}", f"{job}/{EVERY}", {**payload, "id": f"{job}-{subject}"}, 1
+            )
 
 
 def deliverer(store: Store, jobs: list[Job], **notifiers: Any) -> Deliverer:

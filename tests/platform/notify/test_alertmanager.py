@@ -16,16 +16,17 @@ import pytest
 from tests.servers import servers
 
 from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
+from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import resolve
 from foreshock.notify import alertmanager
 from foreshock.notify.alertmanager import VALID_FOR, Alertmanager, as_alertmanager
 from foreshock.notify.delivery import Deliverer
 from foreshock.silences.index import SilenceIndex
 from foreshock.silences.model import declare
-from foreshock.silences.repository import StoredSilences
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store import Store
-from foreshock.store.store import Alert
 from foreshock_pipelines.jobfile import Job, NotifierConfig, parse_job
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -138,7 +139,7 @@ def job(url: str) -> Job:
 
 def announce(store: Store, event: str, changed: Alert) -> None:
     with store.begin() as c:
-        store.save_alert(c, changed, event=event, at_ms=changed.updated_ms, who="foreshock", why="test")
+        AlertRepository(store).save(c, changed, event=event, at_ms=changed.updated_ms, who="foreshock", why="test")
         Announcer(store).announce(c, [Change(event, changed)], SilenceIndex(), now_ms())
 
 
@@ -233,12 +234,12 @@ def test_a_silenced_alert_is_not_sent_again_and_is_back_when_its_silence_ends(
         to = deliverer(store, url, clock)
         to.run(clock.ms)
         made = declare(["instance=web-1"], owner="anna", reason="x", now=datetime.now(UTC), duration="1h")
-        StoredSilences(store).add(made)
+        SilenceRepository(store).add(made)
         until(lambda: firing(url) == {})
         clock.ahead += 61
         to.run(clock.ms)
         assert firing(url) == {}
-        StoredSilences(store).end(made.id, now_ms(), "anna")
+        SilenceRepository(store).end(made.id, now_ms(), "anna")
         clock.ahead += 61
         to.run(clock.ms + 1000)
         assert set(firing(url)) == {"a-1 warning"}
@@ -248,7 +249,7 @@ def test_a_silenced_alert_is_not_sent_again_and_is_back_when_its_silence_ends(
 def test_what_is_not_announced_is_not_sent_again(store: Store, tmp_path: Path) -> None:
     held = alert(announced=False, silenced_by="s-1")
     with store.begin() as c:
-        store.save_alert(c, held, event="opened", at_ms=held.updated_ms, who="foreshock", why="test")
+        AlertRepository(store).save(c, held, event="opened", at_ms=held.updated_ms, who="foreshock", why="test")
     with servers.alertmanager(tmp_path) as url:
         deliverer(store, url).run(now_ms())
         assert firing(url) == {}

@@ -8,6 +8,7 @@ from tests.platform.notify.recorder import LATER, Recorder, deliverer, fails, jo
 
 from foreshock.alerts.announce import EVERY
 from foreshock.notify.delivery import Deliverer
+from foreshock.notify.outbox import Outbox
 from foreshock.store import Store
 from foreshock_models.errors import NotifyError
 from foreshock_pipelines.jobfile import NotifierConfig
@@ -52,7 +53,7 @@ def test_two_processes_side_by_side_send_the_same_keys_and_leave_nothing(store: 
         thread.start()
     for thread in threads:
         thread.join()
-    assert store.undelivered() == 0
+    assert Outbox(store).undelivered() == 0
     assert set(sent) == {f"j-a{n}-opened" for n in range(30)}
 
 
@@ -64,7 +65,7 @@ def test_the_longest_names_fit_into_the_store(store_anywhere: Store) -> None:
     to = Deliverer(store, [made], make=lambda _: told)
     with store.begin() as c:
         payload = {"id": "s" * 12, "event": "lapses", "job": name}
-        store.post(c, f"{'s' * 12}/lapses/{name}", f"{name}/{EVERY}", payload, 1)
+        Outbox(store).post(c, f"{'s' * 12}/lapses/{name}", f"{name}/{EVERY}", payload, 1)
     assert to.run(LATER) == 1
     assert to.run(2 * LATER) == 0
     assert told.got == [f"{'s' * 12} lapses"]

@@ -10,6 +10,7 @@ import pytest
 from tests.platform.notify.recorder import LATER, Recorder, deliverer, failing, job, post, until
 
 from foreshock.notify.delivery import Deliverer
+from foreshock.notify.outbox import Outbox
 from foreshock.store import Store
 
 
@@ -62,7 +63,7 @@ def test_more_notifiers_hang_than_there_are_threads_and_others_are_served(store:
         assert to.run(LATER, wait=20) == 1
     finally:
         free.set()
-    until(lambda: to.run(LATER) == 0 and store.undelivered() == 0)
+    until(lambda: to.run(LATER) == 0 and Outbox(store).undelivered() == 0)
 
 
 def test_a_notifier_that_hangs_is_followed_by_its_new_configuration(store: Store) -> None:

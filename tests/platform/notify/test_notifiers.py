@@ -12,6 +12,7 @@ from tests.servers.faulty import Faulty
 from foreshock.alerts.announce import EVERY
 from foreshock.notify import check_notifier, make_notifier, notifier_ids
 from foreshock.notify.delivery import Deliverer
+from foreshock.notify.outbox import Outbox
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import NotifierConfig, parse_job
@@ -80,10 +81,10 @@ def test_a_broken_plugin_stops_no_other_notifier(
     with store.begin() as c:
         for job in jobs:
             payload = {"id": "a", "event": "opened", "updated": "x", "job": job.name}
-            store.post(c, f"{job.name}/opened", f"{job.name}/{EVERY}", payload, 1)
+            Outbox(store).post(c, f"{job.name}/opened", f"{job.name}/{EVERY}", payload, 1)
     assert to.run(10_000) == 2
     assert len(sys.modules["plugin_good"].SENT) == len(server.bodies) == 1
-    assert store.undelivered() == 1
+    assert Outbox(store).undelivered() == 1
     store.close()
 
 

@@ -18,7 +18,9 @@ from tests.platform.notify.recorder import (
     until,
 )
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.notify import queue
+from foreshock.notify.outbox import Outbox
 from foreshock.store import Store
 from foreshock.store import tables as t
 from foreshock_models.errors import NotificationRefused
@@ -29,7 +31,7 @@ def test_order_is_kept_for_each_notifier(store: Store) -> None:
     to = deliverer(store, [job("j", "http://one", "http://two")], one=one, two=two)
     keys = [f"a{n}/{event}" for n in range(120) for event in ("opened", "resolved")]
     post(store, "j", *keys)
-    until(lambda: to.run(LATER) == 0 and store.undelivered() == 0)
+    until(lambda: to.run(LATER) == 0 and Outbox(store).undelivered() == 0)
     assert one.got == two.got == [f"j-{key.replace('/', ' ')}" for key in keys]
 
 
@@ -67,7 +69,7 @@ def test_what_is_refused_for_hours_is_given_up_and_said(store: Store) -> None:
     to.run(3 * LATER)
     assert to_.got == ["j-a resolved"]
     assert counted(to, "j", "dropped") == 1
-    assert "given up: HTTP 413" in store.history("j-a")[1]["why"]
+    assert "given up: HTTP 413" in AlertRepository(store).history("j-a")[1]["why"]
 
 
 def test_a_fault_over_one_notification_does_not_hold_up_others_for_ever(store: Store) -> None:

@@ -8,7 +8,9 @@ import pytest
 import sqlalchemy as sa
 from tests.platform.notify.recorder import LATER, Recorder, Wordless, counted, deliverer, failing, fails, job, post
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.notify.delivery import Deliverer
+from foreshock.notify.outbox import Outbox
 from foreshock.notify.sender import LONGEST_PAUSE
 from foreshock.store import Store
 from foreshock.store import tables as t
@@ -35,7 +37,7 @@ def test_whatever_a_notifier_raises_the_others_get_their_alerts(store: Store, er
     assert (counted(to, "j", "failed"), failing(to, "j"), failing(to, "k")) == (1, 1, 0)
     bad.before = lambda _: None
     assert to.run(2 * LATER) == 1, "it is tried again"
-    assert (store.undelivered(), failing(to, "j")) == (0, 0)
+    assert (Outbox(store).undelivered(), failing(to, "j")) == (0, 0)
 
 
 def test_a_notifier_that_cannot_be_made_is_made_later(store: Store) -> None:
@@ -74,7 +76,7 @@ def test_a_failure_and_the_delivery_after_it_are_in_the_history_of_the_alert(sto
     to.run(LATER)
     bad.before = lambda _: None
     to.run(2 * LATER)
-    events = [(line["event"], line["why"]) for line in store.history("j-a")]
+    events = [(line["event"], line["why"]) for line in AlertRepository(store).history("j-a")]
     assert [event for event, _ in events] == ["undelivered", "delivered"]
     assert "down" in events[0][1]
     assert "after 1 failed attempts" in events[1][1]
@@ -101,7 +103,7 @@ def test_a_secret_of_a_notifier_is_neither_logged_nor_stored(
     out = capsys.readouterr()
     with store.begin() as c:
         stored = c.execute(sa.select(t.outbox.c.error).where(t.outbox.c.sent_ms.is_(None))).scalar_one()
-    told = out.out + out.err + stored + str(store.history("j-a"))
+    told = out.out + out.err + stored + str(AlertRepository(store).history("j-a"))
     assert "cannot post to" in told
     for secret in ("hunter2", "opensesame", "services"):
         assert secret not in told

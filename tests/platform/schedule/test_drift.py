@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from foreshock.runs.drift import DriftWatch
-from foreshock.runtime.metrics import Measures
+from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock_models.errors import SourceUnavailable
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.drift import drift
@@ -73,6 +73,6 @@ def test_what_is_measured_of_a_real_model_is_a_metric(trained: Any) -> None:
         watch.look(trained.job, NOW)
         pool.shutdown(wait=True)
         watch.look(trained.job, NOW)
-    measures = Measures()
+    measures = ControlLoopMetrics()
     measures.drifted("small", watch.found["small"])
     assert 'foreshock_input_drift{feature="cpu",job="small"}' in measures.exposition(NOW)

@@ -8,7 +8,7 @@ from typing import Any
 from foreshock.runs.work import WORK, Task
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence
-from foreshock.silences.repository import StoredSilences
+from foreshock.silences.repository import SilenceRepository
 from foreshock.store import open_store
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.sources import open_source
@@ -24,7 +24,7 @@ def test_a_scheduled_training_leaves_out_the_rows_of_a_silence_declared_afterwar
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     panel = open_source(trained.job).read(trained.windows.start, trained.windows.end).to_panel()
     entity, end = panel.entities[0], int(panel.timestamps.max())
-    StoredSilences(store).add(
+    SilenceRepository(store).add(
         Silence(
             "s-1", (parse_matcher(f"instance={entity}"),), end - 4 * HOUR, end - HOUR, "anna", "moved", end,
             exclude=True,

@@ -14,7 +14,7 @@ import pytest
 
 from foreshock.runs.execution import execute, launch
 from foreshock.runs.model import Run
-from foreshock.runs.repository import StoredRuns
+from foreshock.runs.repository import RunRepository
 from foreshock.store import open_store
 from foreshock_pipelines.registry import Registry
 
@@ -25,13 +25,13 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def runs(url: str) -> Iterator[StoredRuns]:
+def runs(url: str) -> Iterator[RunRepository]:
     store = open_store(url)
-    yield StoredRuns(store)
+    yield RunRepository(store)
     store.close()
 
 
-def begin(runs: StoredRuns, kind: str = "train") -> Run:
+def begin(runs: RunRepository, kind: str = "train") -> Run:
     now = datetime.now(UTC)
     run = runs.begin("small", kind, now, now=now, cause="test")
     assert run is not None
@@ -39,7 +39,7 @@ def begin(runs: StoredRuns, kind: str = "train") -> Run:
 
 
 def test_a_run_leaves_state_log_and_result_in_the_store(
-    runs: StoredRuns, url: str, trained: Any, tmp_path: Path
+    runs: RunRepository, url: str, trained: Any, tmp_path: Path
 ) -> None:
     run = begin(runs)
     execute(run.id, "train", trained.job, url, str(tmp_path / "models"))
@@ -49,7 +49,7 @@ def test_a_run_leaves_state_log_and_result_in_the_store(
     assert done.result["version"] == Registry(tmp_path / "models").champion("small")
 
 
-def test_an_unknown_kind_fails_and_says_which_there_are(runs: StoredRuns, url: str, trained: Any) -> None:
+def test_an_unknown_kind_fails_and_says_which_there_are(runs: RunRepository, url: str, trained: Any) -> None:
     run = begin(runs, "trian")
     execute(run.id, "trian", trained.job, url, str(trained.registry))
     failed = runs.get(run.id)
@@ -58,7 +58,7 @@ def test_an_unknown_kind_fails_and_says_which_there_are(runs: StoredRuns, url: s
 
 
 def test_a_run_that_was_cancelled_before_it_began_does_nothing(
-    runs: StoredRuns, url: str, trained: Any, tmp_path: Path
+    runs: RunRepository, url: str, trained: Any, tmp_path: Path
 ) -> None:
     run = begin(runs)
     runs.update(run.id, state="cancelled")
@@ -69,7 +69,7 @@ def test_a_run_that_was_cancelled_before_it_began_does_nothing(
 @pytest.mark.ray
 @pytest.mark.slow
 def test_cancelling_stops_a_run_in_the_middle_with_the_tasks_that_it_started(
-    ray_cluster: None, runs: StoredRuns, url: str, trained: Any, tmp_path: Path
+    ray_cluster: None, runs: RunRepository, url: str, trained: Any, tmp_path: Path
 ) -> None:
     import ray
 

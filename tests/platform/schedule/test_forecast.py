@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock.forecasts.repository import StoredForecasts
+from foreshock.alerts.repository import AlertRepository
+from foreshock.forecasts.repository import ForecastRepository
 from foreshock.runs.work import WORK, Task
 from foreshock.store import open_store
 from foreshock_pipelines.datasets.windows import Windows
@@ -49,10 +50,10 @@ def test_a_run_keeps_its_forecast_and_opens_what_will_run_out_once(task: Task) -
     result = WORK["forecast"](task)
     assert (result["series"], result["horizon_hours"], result["methods"]) == (2, 12.0, {"arima": 2})
     assert [one.split(":")[0] for one in result["alerts"]] == ["opened"]
-    kept = StoredForecasts(task.store).find("disks")
+    kept = ForecastRepository(task.store).find("disks")
     assert [(one.entity, one.rows.shape) for one in kept] == [("a", (12, 3)), ("b", (12, 3))]
     WORK["forecast"](task)
-    (alert,) = task.store.alerts(kind="predicted").alerts
+    (alert,) = AlertRepository(task.store).list(kind="predicted").alerts
     assert (alert.entity, alert.feature, alert.state) == ("a", "disk", "open")
 
 
@@ -62,4 +63,4 @@ def test_a_receiver_that_is_down_fails_no_run(task: Task) -> None:
     job = task.job.model_copy(update={"write": WriteConfig(url="http://127.0.0.1:1/api/v1/write")})
     result = WORK["forecast"](Task(job, task.registry, task.store, task.note))
     assert result["written"].startswith("not written: http://127.0.0.1:1/api/v1/write")
-    assert len(StoredForecasts(task.store).find("disks")) == 2
+    assert len(ForecastRepository(task.store).find("disks")) == 2

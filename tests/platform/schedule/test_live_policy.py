@@ -1,4 +1,4 @@
-"""A running conductor takes up a changed job file, and keeps the old one when the new one does not hold."""
+"""A running control_loop takes up a changed job file, and keeps the old one when the new one does not hold."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.runtime.actors import NAMESPACE
-from foreshock.runtime.control_loop import Plan, Replay, start_conductor
+from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
+from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.store import open_store
 from foreshock_pipelines.jobfile import load_job
 
@@ -44,16 +46,16 @@ def test_a_changed_policy_is_in_force_without_training_and_a_broken_one_never(
 
     replay = Replay(end - timedelta(hours=3), end, every=120)
     job = load_job(file)
-    conductor = start_conductor(
+    control_loop = start_control_loop(
         Plan({job.name: job}, url, str(trained.registry), files={job.name: file}, replay=replay)
     )
 
     def status() -> dict[str, Any]:
-        found: dict[str, Any] = ray.get(conductor.status.remote())["jobs"]["small"]
+        found: dict[str, Any] = ray.get(control_loop.status.remote())["jobs"]["small"]
         return found
 
     try:
-        until(lambda: store.scorer("small") is not None)
+        until(lambda: CheckpointRepository(store).get("small") is not None)
         # what always runs keeps no core from training, on which it would wait for ever where there are few
         until(lambda: ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"])
         model = status()["model"]
@@ -61,16 +63,16 @@ def test_a_changed_policy_is_in_force_without_training_and_a_broken_one_never(
         until(lambda: status()["refused"] is not None)
         assert "6 of 5 can never happen" in status()["refused"]
         assert status()["policy"]["alerts"]["for"] == "3 of 5"
-        before = store.scorer("small")
-        until(lambda: store.scorer("small") != before)  # it goes on under the old policy
-        assert store.alerts(kind="anomaly").alerts == []
+        before = CheckpointRepository(store).get("small")
+        until(lambda: CheckpointRepository(store).get("small") != before)  # it goes on under the old policy
+        assert AlertRepository(store).list(kind="anomaly").alerts == []
         file.write_text(text.replace("min_deviation: 1e12", "min_deviation: 0") + "alerts: {for: 2 of 3}\n")
         until(lambda: status()["policy"]["alerts"]["for"] == "2 of 3")
         assert status()["refused"] is None
-        until(lambda: store.alerts(kind="anomaly").alerts, 120)
+        until(lambda: AlertRepository(store).list(kind="anomaly").alerts, 120)
         assert status()["model"] == model
     finally:
-        ray.kill(conductor)
+        ray.kill(control_loop)
         for name in ("alerts", "score-small"):
             ray.kill(ray.get_actor(name, namespace=NAMESPACE))
         store.close()

@@ -14,7 +14,7 @@ import pytest
 from tests.servers import servers
 
 from foreshock.scoring.remote_write import ScoreWriter, blocks_of, series_of
-from foreshock.scoring.write_queue import Block, StoredBlocks
+from foreshock.scoring.write_queue import Block, WriteQueue
 from foreshock.store import open_store
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
@@ -68,7 +68,7 @@ class Written:
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite:///{folder}/store.db"
         self.store = open_store(self.url)
-        self.blocks = StoredBlocks(self.store)
+        self.blocks = WriteQueue(self.store)
         self.writers: list[ScoreWriter] = []
 
     def put(self, rows: Scored, *, features: bool = True, age: float = 0.0) -> None:

@@ -13,12 +13,16 @@ import pytest
 from fastapi import FastAPI, Request
 
 from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
 from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routes import _json
+from foreshock.entities.repository import EntityRepository
+from foreshock.notify.outbox import Outbox
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.silences.index import SilenceIndex
 from foreshock.store import Store, open_store
-from foreshock.store.store import Alert, ScorerState
 from foreshock_models.errors import ForeshockError
 from foreshock_models.state import State
 from foreshock_pipelines.registry import Registry
@@ -91,13 +95,13 @@ def opened(here: Here, entity: str, **more: Any) -> Alert:
     }  # fmt: skip
     made = Alert(**fields)
     with here.store.begin() as c:
-        here.store.save_alert(c, made, event="opened", at_ms=NOW, who="foreshock", why="test")
+        AlertRepository(here.store).save(c, made, event="opened", at_ms=NOW, who="foreshock", why="test")
         Announcer(here.store).announce(c, [Change("opened", made)], SilenceIndex(), NOW)
     return made
 
 
 def posted(here: Here) -> list[str]:
-    return [item.payload["event"] for item in here.store.unsent()]
+    return [item.payload["event"] for item in Outbox(here.store).unsent()]
 
 
 def test_an_alert_is_acknowledged_and_resolved_and_receivers_will_hear_of_it(
@@ -144,13 +148,13 @@ def test_alerts_are_filtered_and_paged(api: Client, here: Here) -> None:
 
 def test_a_false_alarm_raises_the_line_and_can_be_undone(api: Client, here: Here, alert: Alert) -> None:
     detector, model = here.models.load("small")
-    state = ScorerState(model.version, NOW, detector.state_.to_bytes(), State().to_bytes())
+    state = Checkpoint(model.version, NOW, detector.state_.to_bytes(), State().to_bytes())
     with here.store.begin() as c:
-        here.store.save_scorer(c, "small", state)
+        CheckpointRepository(here.store).save(c, "small", state)
     body = api.post(f"/ai/anomalies/{alert.id}/feedback", json={"who": "anna", "verdict": "false"}).json()
     assert body["means"] == "the line of its entity is raised"
     assert (body["state"], body["feedback"][0]["verdict"]) == ("resolved", "false")
-    after = here.store.scorer("small")
+    after = CheckpointRepository(here.store).get("small")
     assert after is not None
     assert (after.revision, after.model_state == state.model_state) == (1, False)
     response = api.post(f"/ai/anomalies/{alert.id}/feedback", json={"who": "anna", "verdict": "true"})
@@ -238,10 +242,12 @@ def test_a_silence_that_matches_nothing_that_is_known_is_made_and_says_so(api: C
     assert nothing.status_code == 201
     assert nothing.json()["matches"]["note"] == "no entity is known yet: it holds back what matches later"
     with here.store.begin() as c:
-        here.store.save_scorer(c, "small", ScorerState("v1", NOW, State().to_bytes(), State().to_bytes()))
+        CheckpointRepository(here.store).save(
+            c, "small", Checkpoint("v1", NOW, State().to_bytes(), State().to_bytes())
+        )
         names = ("host-01", "host-02")
         rows = [{"entity": e, "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": False} for e in names]
-        here.store.save_cursors(c, "small", rows)
+        EntityRepository(here.store).save(c, "small", rows)
 
     def matches(*matchers: str) -> dict[str, Any]:
         made: dict[str, Any] = api.post("/ai/silences", json={**body, "matchers": matchers}).json()["matches"]
@@ -256,9 +262,11 @@ def test_a_silence_that_matches_nothing_that_is_known_is_made_and_says_so(api: C
 def test_entities_are_listed_and_forgotten(api: Client, here: Here, alert: Alert) -> None:
     state = State(("host-01",), {"policy": _table()})
     with here.store.begin() as c:
-        here.store.save_scorer(c, "small", ScorerState("v1", NOW, State().to_bytes(), state.to_bytes()))
+        CheckpointRepository(here.store).save(
+            c, "small", Checkpoint("v1", NOW, State().to_bytes(), state.to_bytes())
+        )
         row = {"entity": "host-01", "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": True}
-        here.store.save_cursors(c, "small", [row])
+        EntityRepository(here.store).save(c, "small", [row])
     (found,) = api.get("/ai/entities").json()
     assert (found["entity"], found["state"], found["warming"]) == ("host-01", "pending", True)
     body = api.delete("/ai/entities", params={"job": "small", "entity": "host-01", "who": "anna"}).json()

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from foreshock.api.exposition import render, scrape_type
 from foreshock.runs.model import Run
-from foreshock.runtime.metrics import Measures
+from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.report import PassReport, WriteStats
 from foreshock_pipelines.jobfile import Job
@@ -59,7 +59,7 @@ def test_of_each_kind_of_run_the_newest_is_shown() -> None:
 
 
 def test_passes_are_counted_and_their_lag_is_of_the_moment_when_it_is_asked_for() -> None:
-    measures = Measures()
+    measures = ControlLoopMetrics()
     measures.watch("node")
     report = PassReport(
         "node", "v1", MS - 60_000, rows=20, late=3, stages={"score": 0.5}, trained_ms=MS - 3_600_000
@@ -81,7 +81,7 @@ def test_passes_are_counted_and_their_lag_is_of_the_moment_when_it_is_asked_for(
 
 
 def test_what_a_worker_wrote_is_counted_on_after_it_began_anew() -> None:
-    measures = Measures()
+    measures = ControlLoopMetrics()
 
     def report(**stats: int) -> PassReport:
         return PassReport("node", "v1", MS, write=WriteStats(**stats))

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from foreshock.api.errors import Problem, problem_response
 from foreshock.api.routers.forecasts import add_predictions, forecast_metrics
-from foreshock.forecasts.repository import SeriesForecast, StoredForecasts
+from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
 from foreshock.store import Store, open_store
 
 HOUR = 3_600_000
@@ -59,7 +59,7 @@ def series(entity: str, feature: str, hours_left: float | None = None, *, rule: 
 @pytest.fixture
 def backend(tmp_path: Path) -> Backend:
     store = open_store(f"sqlite:///{tmp_path}/store.db")
-    StoredForecasts(store).replace(
+    ForecastRepository(store).replace(
         "node",
         [
             series("a", "cpu", rule=False), series("a", "disk", 20.0), series("b", "disk", 5.0),

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import acknowledge
-from foreshock.scoring.write_queue import StoredBlocks
+from foreshock.notify.outbox import Outbox
+from foreshock.scoring.write_queue import WriteQueue
 from foreshock.store import Store, open_store
 from foreshock.store import tables as t
 from foreshock.store.retention import Retention, tidy
@@ -103,32 +105,32 @@ def reads_a_whole_table(plan: str) -> bool:
 
 
 QUESTIONS: dict[str, Callable[[Store], Any]] = {
-    "next page": lambda s: s.alerts(before=N // 2),
-    "of a job": lambda s: s.alerts(job="job-1"),
-    "of an entity": lambda s: s.alerts(entity="host-77"),
-    "of an entity of a job": lambda s: s.alerts(job="job-77", entity="host-77"),
-    "live": lambda s: s.alerts(state="live"),
-    "live of a job": lambda s: s.live_alerts("job-0"),
-    "resolved of a job": lambda s: s.alerts(job="job-1", state="resolved"),
-    "open": lambda s: s.alerts(state="open"),
-    "of a kind": lambda s: s.alerts(kind="absent"),
-    "of a rare kind": lambda s: s.alerts(kind="predicted"),
-    "critical": lambda s: s.alerts(severity="critical"),
-    "changed lately": lambda s: s.alerts(since_ms=(N - 10) * 1000),
-    "changed lately, of a job": lambda s: s.alerts(job="job-1", since_ms=(N - 10) * 1000),
-    "one": lambda s: s.alert("id-17"),
-    "history": lambda s: s.history("id-17"),
+    "next page": lambda s: AlertRepository(s).list(before=N // 2),
+    "of a job": lambda s: AlertRepository(s).list(job="job-1"),
+    "of an entity": lambda s: AlertRepository(s).list(entity="host-77"),
+    "of an entity of a job": lambda s: AlertRepository(s).list(job="job-77", entity="host-77"),
+    "live": lambda s: AlertRepository(s).list(state="live"),
+    "live of a job": lambda s: AlertRepository(s).live("job-0"),
+    "resolved of a job": lambda s: AlertRepository(s).list(job="job-1", state="resolved"),
+    "open": lambda s: AlertRepository(s).list(state="open"),
+    "of a kind": lambda s: AlertRepository(s).list(kind="absent"),
+    "of a rare kind": lambda s: AlertRepository(s).list(kind="predicted"),
+    "critical": lambda s: AlertRepository(s).list(severity="critical"),
+    "changed lately": lambda s: AlertRepository(s).list(since_ms=(N - 10) * 1000),
+    "changed lately, of a job": lambda s: AlertRepository(s).list(job="job-1", since_ms=(N - 10) * 1000),
+    "one": lambda s: AlertRepository(s).get("id-17"),
+    "history": lambda s: AlertRepository(s).history("id-17"),
     "acknowledge": lambda s: acknowledge(s, "id-1000", who="anna", why="", now_ms=1),
-    "unsent": lambda s: s.unsent(),
-    "unsent of one": lambda s: s.unsent("job-0/*"),
-    "who waits": lambda s: s.waiting(),
-    "due for one": lambda s: s.due("job-0/*", N),
-    "due later for one": lambda s: s.postponed("job-0/*", 0),
-    "what receivers know of": lambda s: list(s.announced_alerts("job-0", (N - 10) * 1000)),
-    "first to be written": lambda s: StoredBlocks(s).first("job-1"),
-    "to be written": lambda s: StoredBlocks(s).waiting("job-1"),
-    "waited too long": lambda s: StoredBlocks(s).drop("job-1", 0),
-    "written": lambda s: StoredBlocks(s).done(17),
+    "unsent": lambda s: Outbox(s).unsent(),
+    "unsent of one": lambda s: Outbox(s).unsent("job-0/*"),
+    "who waits": lambda s: Outbox(s).waiting(),
+    "due for one": lambda s: Outbox(s).due("job-0/*", N),
+    "due later for one": lambda s: Outbox(s).postponed("job-0/*", 0),
+    "what receivers know of": lambda s: list(AlertRepository(s).announced("job-0", (N - 10) * 1000)),
+    "first to be written": lambda s: WriteQueue(s).first("job-1"),
+    "to be written": lambda s: WriteQueue(s).waiting("job-1"),
+    "waited too long": lambda s: WriteQueue(s).drop("job-1", 0),
+    "written": lambda s: WriteQueue(s).done(17),
     "what is old": lambda s: tidy(s, Retention(timedelta(days=36500)), 0),
 }
 
@@ -143,7 +145,7 @@ def test_no_question_reads_a_whole_table(store: Store, question: str) -> None:
 
 
 def test_the_newest_are_read_in_the_order_of_the_table(store: Store) -> None:
-    (plan,) = plans(store, lambda: store.alerts())
+    (plan,) = plans(store, lambda: AlertRepository(store).list())
     assert "alerts_pkey" in plan or plan == "SCAN alerts"  # of SQLite: by rowid, up to the limit
     assert "Sort" not in plan and "TEMP B-TREE" not in plan
 
@@ -163,4 +165,4 @@ def test_old_rows_go_in_batches_and_live_ones_stay(store: Store) -> None:
     assert counts["resolved"] == pytest.approx(N / 2, rel=0.02)
     assert lines == pytest.approx(N, rel=0.02)
     assert sent == pytest.approx(N / 2, rel=0.02)
-    assert len(store.unsent(limit=1000)) >= N // 1000
+    assert len(Outbox(store).unsent(limit=1000)) >= N // 1000

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from foreshock.runs.repository import StoredRuns
+from foreshock.alerts.model import Alert
+from foreshock.alerts.repository import AlertRepository
+from foreshock.notify.outbox import Outbox
+from foreshock.runs.repository import RunRepository
+from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.store import Store, open_store
-from foreshock.store.store import Alert, ScorerState
 from foreshock.store.tables import metadata
 from foreshock_models.errors import StoreError
 
@@ -45,19 +48,21 @@ def alert(n: int = 1, **changes: object) -> Alert:
 def save(store: Store, *alerts: Alert) -> None:
     with store.begin() as c:
         for each in alerts:
-            assert store.save_alert(c, each, event="opened", at_ms=each.opened_ms, who="foreshock", why="test")
+            assert AlertRepository(store).save(
+                c, each, event="opened", at_ms=each.opened_ms, who="foreshock", why="test"
+            )
 
 
 def test_an_alert_is_read_back_as_it_was_written(store: Store) -> None:
     save(store, alert())
-    assert replace(store.alert("id-1"), seq=0) == alert()
+    assert replace(AlertRepository(store).get("id-1"), seq=0) == alert()
 
 
 def test_an_alert_is_opened_once_however_often_its_pass_is_repeated(store: Store) -> None:
     save(store, alert())
     with store.begin() as c:
-        assert not store.save_alert(c, alert(), event="opened", at_ms=1, who="foreshock", why="again")
-    assert [line["event"] for line in store.history("id-1")] == ["opened"]
+        assert not AlertRepository(store).save(c, alert(), event="opened", at_ms=1, who="foreshock", why="again")
+    assert [line["event"] for line in AlertRepository(store).history("id-1")] == ["opened"]
 
 
 def test_pages_go_through_all_alerts_once_the_newest_first(store: Store) -> None:
@@ -65,7 +70,7 @@ def test_pages_go_through_all_alerts_once_the_newest_first(store: Store) -> None
     seen: list[str] = []
     before = None
     while True:
-        page = store.alerts(limit=3, before=before)
+        page = AlertRepository(store).list(limit=3, before=before)
         seen += [a.id for a in page.alerts]
         if page.next is None:
             break
@@ -75,53 +80,53 @@ def test_pages_go_through_all_alerts_once_the_newest_first(store: Store) -> None
 
 def test_alerts_are_filtered_by_entity_and_state(store: Store) -> None:
     save(store, *(alert(n, state="resolved" if n % 2 else "open") for n in range(1, 7)))
-    assert {a.id for a in store.alerts(entity="host-0").alerts} == {"id-3", "id-6"}
-    assert {a.id for a in store.alerts(state="live").alerts} == {"id-2", "id-4", "id-6"}
+    assert {a.id for a in AlertRepository(store).list(entity="host-0").alerts} == {"id-3", "id-6"}
+    assert {a.id for a in AlertRepository(store).list(state="live").alerts} == {"id-2", "id-4", "id-6"}
 
 
 def test_an_unknown_state_is_refused_with_the_nearest_word(store: Store) -> None:
     with pytest.raises(StoreError, match="did you mean 'resolved'"):
-        store.alerts(state="resolvd")
+        AlertRepository(store).list(state="resolvd")
 
 
 def test_an_unknown_alert_is_an_error_that_says_where_to_look(store: Store) -> None:
     with pytest.raises(StoreError, match="foreshock alerts list"):
-        store.alert("nope")
+        AlertRepository(store).get("nope")
 
 
 def test_nothing_of_a_transaction_that_fails_is_kept(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.begin() as c:
-        store.save_alert(c, alert(), event="opened", at_ms=1, who="foreshock", why="test")
-        store.post(c, "key", "node/log", {"id": "id-1"}, 0)
+        AlertRepository(store).save(c, alert(), event="opened", at_ms=1, who="foreshock", why="test")
+        Outbox(store).post(c, "key", "node/log", {"id": "id-1"}, 0)
         raise ZeroDivisionError
-    assert store.alerts().alerts == []
-    assert store.unsent() == []
+    assert AlertRepository(store).list().alerts == []
+    assert Outbox(store).unsent() == []
 
 
 def test_the_state_of_a_scorer_is_restored_bit_for_bit(store: Store) -> None:
-    state = ScorerState("v1", 123, b"\x00\xffmodel", b"policy")
+    state = Checkpoint("v1", 123, b"\x00\xffmodel", b"policy")
     for each in (state, replace(state, scored_ms=456)):
         with store.begin() as c:
-            store.save_scorer(c, "node", each)
-    assert store.scorer("node") == replace(state, scored_ms=456)
+            CheckpointRepository(store).save(c, "node", each)
+    assert CheckpointRepository(store).get("node") == replace(state, scored_ms=456)
 
 
 def test_something_is_posted_once_for_each_key(store: Store) -> None:
     for _ in range(2):
         with store.begin() as c:
-            store.post(c, "key", "node/log", {"id": "id-1"}, 0)
-    assert len(store.unsent()) == 1
+            Outbox(store).post(c, "key", "node/log", {"id": "id-1"}, 0)
+    assert len(Outbox(store).unsent()) == 1
 
 
 def test_two_runs_of_a_kind_are_never_active_at_once(store: Store) -> None:
-    runs = StoredRuns(store)
+    runs = RunRepository(store)
     with ThreadPoolExecutor(4) as pool:
         begun = list(pool.map(lambda _: runs.begin("node", "train", NOW, now=NOW, cause="test"), range(8)))
     assert sum(run is not None for run in begun) == 1
 
 
 def test_a_run_that_ended_stays_as_it_is(store: Store) -> None:
-    runs = StoredRuns(store)
+    runs = RunRepository(store)
     run = runs.begin("node", "train", NOW, now=NOW, cause="test")
     assert run is not None
     runs.update(run.id, state="cancelled", ended=NOW)
@@ -130,7 +135,7 @@ def test_a_run_that_ended_stays_as_it_is(store: Store) -> None:
 
 
 def test_served_times_only_move_forward(store: Store) -> None:
-    runs = StoredRuns(store)
+    runs = RunRepository(store)
     for due in (NOW, NOW - timedelta(hours=1)):
         run = runs.begin("node", "train", due, now=NOW, cause="test")
         assert run is not None
@@ -148,7 +153,7 @@ def test_opening_a_store_twice_migrates_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     with ThreadPoolExecutor(3) as pool:
         stores = list(pool.map(open_store, [url] * 3))
-    assert all(s.alerts().alerts == [] for s in stores)
+    assert all(AlertRepository(s).list().alerts == [] for s in stores)
     for s in stores:
         s.close()
 

@@ -12,17 +12,18 @@ from pydantic import Field, ValidationInfo, field_validator
 from starlette.concurrency import run_in_threadpool
 
 from foreshock.alerts import service as life
+from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload, iso
+from foreshock.alerts.repository import AlertRepository
 from foreshock.api.schemas import Body, body_schema
 from foreshock.entities.service import entities
 from foreshock.feedback import service as feedback
-from foreshock.feedback.repository import StoredFeedback
+from foreshock.feedback.repository import FeedbackRepository
 from foreshock.silences.matchers import LONGEST
 from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, declare
 from foreshock.silences.reach import reach
 from foreshock.silences.recurrence import LONGEST_RULE
-from foreshock.silences.repository import StoredSilences
-from foreshock.store.store import Alert
+from foreshock.silences.repository import SilenceRepository
 
 __all__ = ["add_alerts"]
 
@@ -107,7 +108,7 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
     ) -> dict[str, Any]:
         """Alerts, the newest first."""
         here = backend()
-        page = here.store.alerts(
+        page = AlertRepository(here.store).list(
             job=job, entity=entity, state=state, kind=kind, severity=severity,
             since_ms=_ms(since) if since is not None else None, before=before, limit=limit,
         )  # fmt: skip
@@ -116,7 +117,7 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/anomalies/{alert}", tags=["alerts"])
     def anomaly(request: Request, alert: Id) -> dict[str, Any]:
         """One alert with its history, and what people said of it."""
-        return _whole(backend(), backend().store.alert(alert))
+        return _whole(backend(), AlertRepository(backend().store).get(alert))
 
 
 def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
@@ -144,7 +145,7 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
                 here.store, here.models, alert, body.verdict, who=body.who, now_ms=_now_ms(), interval=interval,
                 note=body.why, url=here.url,
             )  # fmt: skip
-            return {"means": feedback.meaning(given), **_whole(here, here.store.alert(alert))}
+            return {"means": feedback.meaning(given), **_whole(here, AlertRepository(here.store).get(alert))}
 
         return await run_in_threadpool(act)
 
@@ -153,7 +154,7 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
         """Take back what was said last of it; 409 if nothing is in force."""
         here = backend()
         feedback.undo(here.store, alert, who=who, now_ms=_now_ms())
-        return _whole(here, here.store.alert(alert))
+        return _whole(here, AlertRepository(here.store).get(alert))
 
 
 def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
@@ -163,12 +164,12 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
     ) -> list[dict[str, Any]]:
         """Silences, in the order of their ends."""
         now = _now_ms()
-        return [s.as_json(now) for s in StoredSilences(backend().store).since(0 if over else now)]
+        return [s.as_json(now) for s in SilenceRepository(backend().store).since(0 if over else now)]
 
     @app.get("/ai/silences/{silence}", tags=["silences"])
     def silence(request: Request, silence: Id) -> dict[str, Any]:
         """One silence."""
-        return StoredSilences(backend().store).get(silence).as_json(_now_ms())
+        return SilenceRepository(backend().store).get(silence).as_json(_now_ms())
 
     @app.post("/ai/silences", tags=["silences"], status_code=201, openapi_extra=body_schema(SilenceBody))
     async def add(request: Request) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
 
         def act() -> dict[str, Any]:
             made = declare(**body.model_dump(), now=datetime.now(UTC))
-            added = StoredSilences(here.store).add(made)
+            added = SilenceRepository(here.store).add(made)
             return {**added.as_json(_now_ms()), "matches": reach(here.store, here.models, added).as_json()}
 
         return await run_in_threadpool(act)
@@ -190,7 +191,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         who: WhoQuery,
     ) -> dict[str, Any]:
         """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
-        return StoredSilences(backend().store).end(silence, _now_ms(), who).as_json(_now_ms())
+        return SilenceRepository(backend().store).end(silence, _now_ms(), who).as_json(_now_ms())
 
 
 def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
@@ -219,14 +220,15 @@ async def _do(here: Any, act: Callable[..., Alert], alert: str, **more: Any) -> 
 
 def _whole(here: Any, alert: Alert) -> dict[str, Any]:
     lines = [
-        {"at": iso(h["at_ms"]), **{k: h[k] for k in ("event", "who", "why")}} for h in here.store.history(alert.id)
+        {"at": iso(h["at_ms"]), **{k: h[k] for k in ("event", "who", "why")}}
+        for h in AlertRepository(here.store).history(alert.id)
     ]
     said = [
         {
             "verdict": f.verdict, "start": iso(f.start_ms), "end": iso(f.end_ms), "who": f.who, "at": iso(f.at_ms),
             "undone": iso(f.undone_ms) if f.undone_ms is not None else None, "note": f.note,
         }
-        for f in StoredFeedback(here.store).of_alert(alert.id)
+        for f in FeedbackRepository(here.store).of_alert(alert.id)
     ]  # fmt: skip
     return {**alert_payload(alert, alert.state, here.url), "history": lines, "feedback": said}
 

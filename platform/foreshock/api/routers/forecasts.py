@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from foreshock.alerts.payload import iso
 from foreshock.api.errors import Problem
-from foreshock.forecasts.repository import SeriesForecast, StoredForecasts
+from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
 from foreshock.store import Store
 from foreshock_models.errors import allowed
 from foreshock_pipelines.jobfile import Job, format_duration, parse_duration
@@ -84,7 +84,7 @@ def predictions(
         if not separator:
             raise Problem(422, "after: give `next` of the page before as it was")
         cursor = (first, second)
-    found = StoredForecasts(store).find(job, entity=entity, feature=feature, after=cursor, limit=limit + 1)
+    found = ForecastRepository(store).find(job, entity=entity, feature=feature, after=cursor, limit=limit + 1)
     if not found and cursor is None:
         raise Problem(404, _nothing(store, jobs, job, entity, feature))
     page, more = found[:limit], len(found) > limit
@@ -106,8 +106,8 @@ def exhaustion(
     store: Store, jobs: Mapping[str, Job], job: str, entity: str | None = None, feature: str | None = None
 ) -> dict[str, Any]:
     """What runs out, first things first, as JSON values; times count from now."""
-    found = StoredForecasts(store).find(job, entity=entity, feature=feature, exhaustible=True)
-    if not found and not StoredForecasts(store).find(job, entity=entity, feature=feature, limit=1):
+    found = ForecastRepository(store).find(job, entity=entity, feature=feature, exhaustible=True)
+    if not found and not ForecastRepository(store).find(job, entity=entity, feature=feature, limit=1):
         raise Problem(404, _nothing(store, jobs, job, entity, feature))
     now_ms = round(time.time() * 1000)
     found.sort(key=lambda one: (_order(one, "seconds"), _order(one, "lower"), one.entity))
@@ -133,7 +133,7 @@ def forecast_metrics(store: Store, now_ms: int) -> list[GaugeMetricFamily]:
     likely = GaugeMetricFamily(
         "foreshock_exhaustion_probability", "Of reaching the limit within the time of the job file.", labels=labels
     )
-    for one in StoredForecasts(store).find():
+    for one in ForecastRepository(store).find():
         key = [one.job, one.entity, one.feature]
         for horizon in GAUGES:
             row = one.at(now_ms + round(horizon.total_seconds() * 1000))
@@ -210,7 +210,7 @@ def _duration(horizon: str | None) -> timedelta | None:
 
 
 def _nothing(store: Store, jobs: Mapping[str, Job], job: str, entity: str | None, feature: str | None) -> str:
-    stored = StoredForecasts(store)
+    stored = ForecastRepository(store)
     known = stored.entities(job)
     if not known:
         if job not in jobs:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-__all__ = ["add_jobs", "ask_conductor"]
+__all__ = ["add_jobs", "ask_control_loop"]
 
 PATIENCE = 5.0
 
@@ -19,21 +19,21 @@ def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/jobs", tags=["jobs"])
     async def jobs(request: Request) -> dict[str, Any]:
         """Jobs: model, last scored time, the policy in force, and why a changed job file is not (`refused`)."""
-        found = await ask_conductor("status")
+        found = await ask_control_loop("status")
         if found is None:
-            alone = {"problem": "only the HTTP API runs here, or the conductor does not answer", "refused": None}
+            alone = {"problem": "only the HTTP API runs here, or the control loop does not answer", "refused": None}
             return {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
         return found
 
 
-async def ask_conductor(method: str, *args: Any) -> Any:
-    """What the conductor answers; None if it does not, or none runs."""
+async def ask_control_loop(method: str, *args: Any) -> Any:
+    """What the control loop answers; None if it does not, or none runs."""
     import ray
 
-    from foreshock.runtime.actors import CONDUCTOR, NAMESPACE
+    from foreshock.runtime.actors import CONTROL_LOOP, NAMESPACE
 
     try:
-        actor = ray.get_actor(CONDUCTOR, namespace=NAMESPACE)
+        actor = ray.get_actor(CONTROL_LOOP, namespace=NAMESPACE)
         return await asyncio.wait_for(getattr(actor, method).remote(*args), PATIENCE)
     except (ValueError, TimeoutError, ray.exceptions.RayError):
         return None

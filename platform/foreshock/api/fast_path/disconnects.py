@@ -9,14 +9,14 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["SCORE", "Unwatched", "middlewares"]
+__all__ = ["SCORE", "WithoutDisconnectWatch", "middlewares"]
 
 SCORE = "/ai/score"
 SAYS_SO = (b"x-request-disconnect-disabled", b"?1")
 """The header that Serve looks for."""
 
 
-class Unwatched:
+class WithoutDisconnectWatch:
     """Says of each request for scores, on its way to Serve, that its client need not be watched."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,4 +30,4 @@ class Unwatched:
 
 def middlewares() -> list[Middleware]:
     """What Serve puts in front of its own (``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``)."""
-    return [Middleware(Unwatched)]
+    return [Middleware(WithoutDisconnectWatch)]

@@ -9,7 +9,7 @@ import pytest
 from ray.serve._private.http_util import parse_disconnect_disabled_header, validate_http_proxy_callback_return
 from starlette.types import Receive, Scope, Send
 
-from foreshock.api.fast_path.unwatched import SCORE, middlewares
+from foreshock.api.fast_path.disconnects import SCORE, middlewares
 
 
 @pytest.mark.parametrize(("path", "unwatched"), [(SCORE, True), ("/ai/explain", False), ("/noop/", False)])
