@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.jobs.backtest import BacktestReport
+    from foreshock_pipelines.backtesting.report import BacktestReport
 
 __all__ = ["render"]
 

@@ -16,7 +16,7 @@ from foreshock.cli.options import AsJson, ConfigPath, positive_duration, setting
 from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.jobs.backtest import BacktestReport
+    from foreshock_pipelines.backtesting.report import BacktestReport
 
 SHOWN = 50
 """Alerts of a policy that are listed."""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from foreshock_pipelines.jobs.backtest import BacktestReport, Outcome
+    from foreshock_pipelines.backtesting.outcome import Outcome
+    from foreshock_pipelines.backtesting.report import BacktestReport
 
 HEAT = ("#F2F5F7", "#C9DDEC", "#F3D08A", style.RED)
 EDGES = (0.0, 0.7, 1.0, 2.0, 1e9)

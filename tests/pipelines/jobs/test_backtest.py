@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from foreshock_models.errors import ConfigError, DataError, NotEnoughData
+from foreshock_pipelines.backtesting.report import BacktestReport
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job, load_job
-from foreshock_pipelines.jobs.backtest import BacktestReport, backtest
+from foreshock_pipelines.jobs.backtest import backtest
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pytest
 
 from foreshock import plot
 from foreshock_models.errors import DataError
-from foreshock_pipelines.jobs.backtest import BacktestReport, Outcome, ReplayedAlert
+from foreshock_pipelines.backtesting.outcome import Outcome, ReplayedAlert
+from foreshock_pipelines.backtesting.report import BacktestReport
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
