@@ -22,7 +22,14 @@ from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.base import Model, shown
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.detectors import Detectors, normal_form
-from foreshock_pipelines.jobfile.durations import LARGEST, Amount, Duration, format_duration, parse_duration
+from foreshock_pipelines.jobfile.durations import (
+    LARGEST,
+    Amount,
+    Duration,
+    Timeout,
+    format_duration,
+    parse_duration,
+)
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.http_config import HttpConfig
 from foreshock_pipelines.jobfile.source import SourceConfig
@@ -165,6 +172,7 @@ class NotifierConfig(HttpConfig):
         str | None,
         PlainSerializer(partial(shown_url, path=False), return_type=str, when_used="json-unless-none"),
     ] = Field(None, max_length=2048)
+    timeout: Timeout = Field(parse_duration("10s"), description="limit of one request")
 
     @model_validator(mode="after")
     def _url_of_http(self) -> Self:

@@ -33,7 +33,8 @@ class Dispatcher:
     Parameters
     ----------
     deadline
-        Seconds after which one call of a notifier counts as hanging: it keeps its own queue alone.
+        Seconds after which one call of a notifier counts as hanging, if its `timeout` asks for no more: it keeps
+        its own queue alone.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -102,7 +103,9 @@ class Dispatcher:
     def _look_after(self) -> None:
         """Note, and say once, which notifiers hang."""
         for name, turn in self._turns.items():
-            hangs = not turn.done and turn.queue.sender.busy_seconds > self.deadline
+            sender = turn.queue.sender
+            limit = max(self.deadline, 2 * sender.config.timeout.total_seconds())
+            hangs = not turn.done and sender.busy_seconds > limit
             if hangs and not turn.hangs:
                 log.error("notifier hangs; what is for it waits until it returns", notifier=name)
                 turn.queue.counts.count("failed")

@@ -15,7 +15,6 @@ from foreshock_pipelines.jobfile import NotifierConfig
 
 __all__ = ["JsonPoster"]
 
-TIMEOUT = 10.0
 ABOUT_THE_RECEIVER = {401, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429, 451}
 """Client errors that say nothing about the notification: address, credentials, limits of requests."""
 
@@ -32,6 +31,7 @@ class JsonPoster:
     def __init__(self, config: NotifierConfig, path: str = "", *, path_is_secret: bool = True) -> None:
         self.url = _url(config, path)
         self.type = config.type
+        self.timeout = config.timeout.total_seconds()
         self.client = HttpClient(config, path_is_secret=path_is_secret)
 
     def post(self, body: Any, headers: Mapping[str, str] | None = None) -> None:
@@ -47,7 +47,7 @@ class JsonPoster:
         content = _json(body)
         try:
             self.client.request(
-                "POST", self.url, body=content, timeout=TIMEOUT, status_only=True,
+                "POST", self.url, body=content, timeout=self.timeout, status_only=True,
                 headers={"Content-Type": "application/json", **(headers or {})},
             )  # fmt: skip
         except HttpError as exc:

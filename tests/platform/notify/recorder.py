@@ -46,7 +46,9 @@ def fails(error: BaseException) -> Callable[[dict[str, Any]], None]:
 def job(name: str, *urls: str, **more: Any) -> Job:
     made: Job = parse_job(
         f"name: {name}\nsource: {{prometheus: 'http://x:9090'}}\nqueries: {{x: up}}\nentity: [instance]\n"
-    ).model_copy(update={"notify": [NotifierConfig(type="webhook", url=url, **more) for url in urls]})
+    ).model_copy(
+        update={"notify": [NotifierConfig(type="webhook", url=url, timeout="100ms", **more) for url in urls]}
+    )
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from tests.servers.faulty import Faulty, Reply
 
-from foreshock.notify import make_notifier, posting
+from foreshock.notify import make_notifier
 from foreshock.notify.posting import JsonPoster
 from foreshock_models.errors import ConfigError, NotificationRefused, NotifyError
 from foreshock_pipelines.jobfile import NotifierConfig
@@ -51,6 +52,21 @@ def test_nothing_else_is_delivered(faulty: Start, kind: str, status: int) -> Non
 def test_a_refusal_is_about_this_notification(faulty: Start, kind: str, status: int) -> None:
     with pytest.raises(NotificationRefused, match=f"HTTP {status}: too long"):
         send(kind, faulty(Reply(status, b"too long")).url)
+
+
+def slow(handler: BaseHTTPRequestHandler) -> None:
+    """Answer after a second."""
+    time.sleep(1)
+    with contextlib.suppress(OSError):
+        handler.send_response(200)
+        handler.end_headers()
+
+
+def test_a_receiver_has_the_time_that_the_job_file_gives_it(faulty: Start) -> None:
+    server = faulty(Reply(act=slow))
+    with pytest.raises(NotifyError, match=r"timed out|too long"):
+        send("webhook", server.url, timeout="300ms")
+    send("webhook", server.url, timeout="5s")
 
 
 @KINDS
@@ -109,12 +125,9 @@ def dripping(handler: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize("act", [endless, dripping])
-def test_a_receiver_that_takes_it_and_talks_on_has_taken_it(
-    faulty: Start, act: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(posting, "TIMEOUT", 0.5)
+def test_a_receiver_that_takes_it_and_talks_on_has_taken_it(faulty: Start, act: Any) -> None:
     began = time.monotonic()
-    send("webhook", faulty(Reply(act=act)).url)
+    send("webhook", faulty(Reply(act=act)).url, timeout="500ms")
     assert time.monotonic() - began < 5
 
 
