@@ -21,6 +21,7 @@ from foreshock.logs import get_logger
 from foreshock.settings import Settings
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.promotion.policy import ALWAYS
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["APPLICATION", "Ingress", "serve_application"]
@@ -108,7 +109,10 @@ class Ingress:
             raise Problem(404, f"no job {name!r} here; {allowed(name, self.jobs)}")
         job, refused = await self._staged(name)
         now = datetime.now(UTC)
-        run = await asyncio.to_thread(self.runs.begin, name, "train", now, now=now, cause="http")
+        # a person asks for it: the model serves at once
+        run = await asyncio.to_thread(
+            self.runs.begin, name, "train", now, now=now, cause="http", promotion=ALWAYS.name
+        )
         if run is None:
             raise Problem(409, f"a training run of {name!r} is under way already; see foreshock runs list")
         launch(run, job, self.settings.store, self.settings.registry)

@@ -11,10 +11,11 @@ from typing import Any
 from foreshock.logs import set_up_logging
 from foreshock.runs.model import ACTIVE, Run
 from foreshock.runs.repository import RunRepository
-from foreshock.runs.work import WORK, Task, promotion_for
+from foreshock.runs.work import WORK, Task
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError, ForeshockError, allowed
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.promotion.policy import find_policy
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["execute", "launch"]
@@ -77,7 +78,8 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         work = WORK.get(kind)
         if work is None:
             raise ConfigError(f"runs of the kind {kind!r} cannot be executed; {allowed(kind, WORK)}")
-        result = work(Task(job, Registry(registry), store, note, promotion=promotion_for(run.cause)))
+        promotion = None if run.promotion is None else find_policy(run.promotion)
+        result = work(Task(job, Registry(registry), store, note, promotion))
         end("succeeded", result=result)
         return result
     except ForeshockError as exc:

@@ -22,7 +22,7 @@ class Run:
     """One run of a job.
 
     ``due`` is the time that the schedule wanted; ``cause`` says who or what started it; ``beat`` is its last
-    sign of life; ``log`` its last lines.
+    sign of life; ``log`` its last lines; ``promotion`` the name of its promotion policy, None for that of its kind.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Run:
     error: str | None = None
     log: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+    promotion: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, for the HTTP API and the command line."""
@@ -48,7 +49,9 @@ class Run:
 class Runs(Protocol):
     """Where runs are kept."""
 
-    def begin(self, job: str, kind: str, due: datetime, *, now: datetime, cause: str) -> Run | None:
+    def begin(
+        self, job: str, kind: str, due: datetime, *, now: datetime, cause: str, promotion: str | None = None
+    ) -> Run | None:
         """Note a new run as queued; None if one of its kind is active for that job already."""
 
     def update(self, run_id: str, **changes: Any) -> Run:
@@ -74,10 +77,14 @@ class MemoryRuns:
         self._runs: dict[str, Run] = {}
         self._due: dict[tuple[str, str], datetime] = {}
 
-    def begin(self, job: str, kind: str, due: datetime, *, now: datetime, cause: str) -> Run | None:
+    def begin(
+        self, job: str, kind: str, due: datetime, *, now: datetime, cause: str, promotion: str | None = None
+    ) -> Run | None:
         if any(run.job == job and run.kind == kind for run in self.active()):
             return None
-        run = Run(uuid.uuid4().hex[:12], job, kind, "queued", due, cause, started=now, beat=now)
+        run = Run(
+            uuid.uuid4().hex[:12], job, kind, "queued", due, cause, started=now, beat=now, promotion=promotion
+        )
         self._runs[run.id] = run
         self._due[job, kind] = max(due, self._due.get((job, kind), due))
         return run

@@ -16,6 +16,7 @@ from foreshock_models.errors import StoreError
 __all__ = ["RunRepository"]
 
 TIMES = ("due", "started", "ended", "beat")
+PLAIN = ("id", "job", "kind", "state", "cause", "error", "log", "result", "promotion")
 
 
 class RunRepository:
@@ -24,8 +25,12 @@ class RunRepository:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def begin(self, job: str, kind: str, due: datetime, *, now: datetime, cause: str) -> Run | None:
-        run = Run(uuid.uuid4().hex[:12], job, kind, "queued", due, cause, started=now, beat=now)
+    def begin(
+        self, job: str, kind: str, due: datetime, *, now: datetime, cause: str, promotion: str | None = None
+    ) -> Run | None:
+        run = Run(
+            uuid.uuid4().hex[:12], job, kind, "queued", due, cause, started=now, beat=now, promotion=promotion
+        )
         insert = self.store.insert(t.runs).values(**_row(run), active=f"{job}/{kind}")
         served = self.store.insert(t.served).values(job=job, kind=kind, due_ms=_ms(due))
         with self.store.begin() as c:
@@ -78,12 +83,12 @@ class RunRepository:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    plain = {k: getattr(run, k) for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")}
+    plain = {k: getattr(run, k) for k in PLAIN}
     return {**plain, **{f"{k}_ms": _ms(v) if (v := getattr(run, k)) else None for k in TIMES}}
 
 
 def _run(row: Any) -> Run:
-    fields: dict[str, Any] = {k: row[k] for k in ("id", "job", "kind", "state", "cause", "error", "log", "result")}
+    fields: dict[str, Any] = {k: row[k] for k in PLAIN}
     fields.update({k: None if (ms := row[f"{k}_ms"]) is None else _time(ms) for k in TIMES})
     return Run(**fields)
 

@@ -93,7 +93,9 @@ class Scheduler:
             self.runs.update(run.id, state="failed", ended=now, error=error)
             if run.job not in jobs or run.cause.startswith(AGAIN):
                 continue
-            again = self.runs.begin(run.job, run.kind, run.due, now=now, cause=f"{AGAIN} {run.id}")
+            again = self.runs.begin(
+                run.job, run.kind, run.due, now=now, cause=f"{AGAIN} {run.id}", promotion=run.promotion
+            )
             if again is not None:
                 self.launch(again)
                 started.append(again)

@@ -8,37 +8,28 @@ from typing import Any
 
 from foreshock.store import Store
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.promotion.policy import ALWAYS, IF_BETTER, IF_NOT_WORSE, PromotionPolicy
+from foreshock_pipelines.promotion.policy import IF_BETTER, IF_NOT_WORSE, PromotionPolicy
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["WORK", "Task", "Work", "promotion_for"]
-
-
-REQUESTED = "http"
-"""Cause of a run that a person asked for."""
+__all__ = ["WORK", "Task", "Work"]
 
 
 @dataclass(frozen=True)
 class Task:
     """What a run works with: its job, the models, the store, and `note`, which takes a line for its log.
 
-    ``promotion``: when the model that is trained becomes the champion.
+    ``promotion``: when the model that is trained becomes the champion; None: as the schedule has it.
     """
 
     job: Job
     registry: Registry
     store: Store
     note: Callable[[str], None]
-    promotion: PromotionPolicy = IF_NOT_WORSE
+    promotion: PromotionPolicy | None = None
 
 
 Work = Callable[[Task], dict[str, Any]]
 """Does a run; gives its result as JSON values."""
-
-
-def promotion_for(cause: str) -> PromotionPolicy:
-    """Return the promotion policy of a training: a person's serves at once, others must not be worse."""
-    return ALWAYS if cause == REQUESTED else IF_NOT_WORSE
 
 
 def _train(task: Task) -> dict[str, Any]:
@@ -48,7 +39,7 @@ def _train(task: Task) -> dict[str, Any]:
 
     job, store = task.job, task.store
     return train(
-        job, task.registry, promotion=task.promotion, labels=known_anomalies(store, job),
+        job, task.registry, promotion=task.promotion or IF_NOT_WORSE, labels=known_anomalies(store, job),
         exclude=exclusions(store, job, confirmed=False), progress=task.note,
     ).as_dict()  # fmt: skip
 
@@ -63,8 +54,8 @@ def _tune(task: Task) -> dict[str, Any]:
     return tune(
         job, task.registry, labels=known_anomalies(store, job), strict=False,
         exclude=exclusions(store, job, confirmed=False),
-        time=job.auto.time if job.auto else None, promotion=IF_BETTER, storage=load_settings().home / "tune",
-        progress=task.note,
+        time=job.auto.time if job.auto else None, promotion=task.promotion or IF_BETTER,
+        storage=load_settings().home / "tune", progress=task.note,
     ).as_dict()  # fmt: skip
 
 

@@ -142,6 +142,7 @@ runs = Table(
     Column("state", String(16), nullable=False),
     Column("due_ms", BigInteger, nullable=False),
     Column("cause", String(128), nullable=False),
+    Column("promotion", String(32), comment="promotion policy of a training; null: that of its kind"),
     Column("started_ms", BigInteger),
     Column("ended_ms", BigInteger),
     Column("beat_ms", BigInteger),

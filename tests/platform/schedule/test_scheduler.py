@@ -109,6 +109,14 @@ def test_a_run_that_died_is_begun_anew_once(nightly: Platform) -> None:
     assert nightly.runs.get(again.id).state == "failed"
 
 
+def test_a_run_in_place_of_a_dead_one_keeps_its_promotion_policy(nightly: Platform) -> None:
+    now = nightly.clock.now()
+    run = nightly.runs.begin("node", "train", now, now=now, cause="http", promotion="always")
+    assert run is not None
+    (again,) = nightly.after(seconds=SILENT_AFTER.total_seconds() + 1)
+    assert (again.cause, again.promotion) == (f"in place of {run.id}", "always")
+
+
 def test_a_run_that_has_ended_is_never_changed(nightly: Platform) -> None:
     (run,) = nightly.after(hours=15)
     nightly.finish(run, "cancelled")
