@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "ReplayClock", "SystemClock"]
+__all__ = ["Clock", "ReplayClock", "SystemClock", "iso"]
 
 
 class Clock(Protocol):
@@ -73,3 +73,7 @@ class ReplayClock:
                     self._real = time.monotonic()
                 return
         SystemClock().sleep(seconds, stop)
+
+
+def iso(ms: int, precision: str = "seconds") -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec=precision).replace("+00:00", "Z")

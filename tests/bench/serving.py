@@ -21,8 +21,8 @@ from tests.bench.load import Answers, load
 from tests.servers.servers import free_port, running
 
 from foreshock.api.app import serve_application
-from foreshock.runtime.start import ray_cluster
 from foreshock.settings import load_settings
+from foreshock.up import ray_cluster
 from foreshock_models.detectors import Detector
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import load_job

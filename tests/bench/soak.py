@@ -20,10 +20,10 @@ from tests.bench.processes import Usage, usage
 from tests.servers.servers import free_port
 
 from foreshock.runtime.control_loop import Replay
-from foreshock.runtime.start import bring_up, ray_cluster
 from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.settings import load_settings
 from foreshock.store import open_store
+from foreshock.up import bring_up, ray_cluster
 from foreshock_pipelines.jobfile import load_job
 from foreshock_pipelines.jobs.train import train
 from foreshock_pipelines.registry import Registry

@@ -13,8 +13,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.servers.servers import need
 
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.api.exposition import render
-from foreshock.notify.delivery import Deliverer
 from foreshock.runs.model import Run
 from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.remote_write import METRICS
@@ -56,7 +56,7 @@ def test_every_metric_in_a_rule_is_one_that_the_platform_has(tmp_path: Path) -> 
     run = Run("r", "node", "train", "failed", NOW, started=NOW)
     texts = [
         measures.exposition(NOW),
-        generate_latest(Deliverer(store, load_jobs(FOLDER / "node.yaml", env={}).values()).counted).decode(),
+        generate_latest(alert_deliverer(store, load_jobs(FOLDER / "node.yaml", env={}).values()).counted).decode(),
         render({}, {}, 0, [], {"control_loop": True}, [run], NOW),
     ]
     store.close()

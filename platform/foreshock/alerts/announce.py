@@ -9,25 +9,22 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.model import Alert
-from foreshock.alerts.payload import alert_payload, iso
+from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.repository import AlertRepository
+from foreshock.clock import iso
 from foreshock.logs import get_logger
-from foreshock.notify.outbox import Outbox
+from foreshock.notify.outbox import EVERY, LAPSES, Outbox
 from foreshock.silences.index import SilenceIndex
 from foreshock.silences.model import Silence
 from foreshock.silences.repository import SilenceRepository
 from foreshock.store.store import Store
 
-__all__ = ["EVERY", "LAPSES", "Announcer", "Change"]
+__all__ = ["Announcer", "Change"]
 
 log = get_logger("alerts")
-EVERY = "*"
-"""Stands, after the job's name and a slash, for each notifier that the job has when it is delivered."""
 KEPT = 4
 """Indexes of silences that stay ready."""
 OPENING = ("opened", "reopened")
-LAPSES = "lapses"
-"""Event of a notification that is about a silence."""
 
 
 @dataclass(frozen=True, slots=True)

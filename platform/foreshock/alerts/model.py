@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from foreshock_pipelines.prometheus.labels import exported_labels
+
 __all__ = ["KINDS", "LIVE", "SEVERITIES", "STATES", "Alert", "AlertKey", "Page"]
 
 LIVE = ("open", "acknowledged")
@@ -51,6 +53,12 @@ class Alert:
     @property
     def live(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def match_labels(self) -> dict[str, str]:
+        """Labels that matchers see: those of the entity, and the alert's job, kind, severity and feature."""
+        about = {"job": self.job, "kind": self.kind, "severity": self.severity, "feature": self.feature}
+        return {**exported_labels(self.labels), **about}
 
     @property
     def key(self) -> AlertKey:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from foreshock.alerts.model import Alert
+from foreshock.clock import iso
 from foreshock_pipelines.scoring.causes import Cause
 
-__all__ = ["alert_payload", "causes_json", "iso", "summarise"]
+__all__ = ["alert_payload", "causes_json", "summarise"]
 
 
 def alert_payload(alert: Alert, event: str, base_url: str) -> dict[str, Any]:
@@ -71,7 +71,3 @@ def causes_json(causes: Sequence[Cause]) -> list[dict[str, Any]]:
 
 def _number(value: float) -> float | None:
     return round(value, 3) if math.isfinite(value) else None
-
-
-def iso(ms: int, precision: str = "seconds") -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec=precision).replace("+00:00", "Z")

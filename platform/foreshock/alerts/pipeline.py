@@ -16,8 +16,8 @@ from foreshock.alerts.findings import Finding, new_alert
 from foreshock.alerts.model import Alert, AlertKey
 from foreshock.alerts.payload import causes_json, summarise
 from foreshock.alerts.repository import AlertRepository
-from foreshock.entities.repository import EntityRepository
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock.scoring.write_queue import Block, WriteQueue
 from foreshock.store.store import Store
 from foreshock_models.policy import (
@@ -61,7 +61,7 @@ class AlertPipeline:
     def __post_init__(self) -> None:
         self.alerts = AlertRepository(self.store)
         self.checkpoints = CheckpointRepository(self.store)
-        self.entities = EntityRepository(self.store)
+        self.entities = CursorRepository(self.store)
         self.announcer = Announcer(self.store, self.url)
         self.blocks = WriteQueue(self.store)
 

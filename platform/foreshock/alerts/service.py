@@ -1,8 +1,7 @@
-"""What people do to alerts: acknowledge, resolve, forget an entity. Each is one transaction on the store."""
+"""Use cases of alerts: acknowledge, resolve. Each is one transaction on the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
@@ -10,13 +9,10 @@ from sqlalchemy.engine import Connection
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
-from foreshock.entities.repository import EntityRepository
-from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.store.store import Store
-from foreshock_models.errors import StateError, StoreError, allowed
-from foreshock_models.state import State
+from foreshock_models.errors import StateError
 
-__all__ = ["Ending", "acknowledge", "forget", "resolve"]
+__all__ = ["Ending", "acknowledge", "resolve"]
 
 
 def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url: str = "") -> Alert:
@@ -67,43 +63,8 @@ class Ending:
         return self._announcer.announce(c, [Change("resolved", done)], self._silences, self._now_ms)[0].alert
 
 
-def forget(
-    store: Store, job: str, entities: Iterable[str], *, who: str, why: str, now_ms: int, url: str = ""
-) -> list[Alert]:
-    """Take entities as decommissioned: all that is remembered of them goes, their live alerts are resolved.
-
-    One that sends samples again is a new entity. Gives the alerts that were resolved.
-
-    Raises
-    ------
-    StoreError
-        The job has no such entity.
-    """
-    gone = list(entities)
-    known = [row["entity"] for row in EntityRepository(store).of_job(job)]
-    for entity in gone:
-        if entity not in known:
-            raise StoreError(f"no entity {entity!r} in the job {job!r}; {allowed(entity, known)}")
-    ending = Ending(store, who, now_ms, url)
-    with store.begin() as c:
-        scorer = CheckpointRepository(store).get(job, c)
-        if scorer is not None:
-            model, policy = (_without(data, gone) for data in (scorer.model_state, scorer.policy_state))
-            revised = replace(scorer, model_state=model, policy_state=policy, revision=scorer.revision + 1)
-            CheckpointRepository(store).save(c, job, revised)
-        EntityRepository(store).delete(c, job, gone)
-        live = [alert for alert in AlertRepository(store).live(job, c).values() if alert.entity in gone]
-        reason = why or "decommissioned"
-        return [ending.end(c, alert, reason) for alert in live]
-
-
 def _live(store: Store, c: Connection, alert_id: str) -> Alert:
     alert = AlertRepository(store).get(alert_id, c)
     if not alert.live:
         raise StateError(f"the alert {alert_id} is resolved already, by {alert.resolved_by or 'foreshock'}")
     return alert
-
-
-def _without(data: bytes, gone: list[str]) -> bytes:
-    state = State.from_bytes(data)
-    return state.select([name for name in state.entities if name not in gone]).to_bytes()

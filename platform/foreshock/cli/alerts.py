@@ -138,9 +138,9 @@ def alerts_silence(
     as_json: AsJson = False,
 ) -> None:
     """Hold back alerts for a time, once or again and again; see also: foreshock silences."""
+    from foreshock.alerts.reach import reach
     from foreshock.silences.matchers import Matcher
     from foreshock.silences.model import declare
-    from foreshock.silences.reach import reach
     from foreshock.silences.repository import SilenceRepository
     from foreshock_models.errors import ConfigError
     from foreshock_pipelines.prometheus.labels import exported_labels

@@ -40,7 +40,7 @@ def backtest(
 ) -> None:
     """Replay the past without looking ahead: which alerts would have fired, under this policy and another one."""
     settings = settings_for_ray()
-    from foreshock.runtime.start import ray_cluster
+    from foreshock.up import ray_cluster
     from foreshock_pipelines.datasets.labels import read_labels
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.backtest import backtest as run

@@ -22,9 +22,9 @@ from foreshock.scoring.checkpoint import CheckpointRepository
 
 if TYPE_CHECKING:
     from foreshock.alerts.model import Alert
-    from foreshock.runtime.start import Running
     from foreshock.settings import Settings
     from foreshock.store import Store
+    from foreshock.up import Running
     from foreshock_pipelines.datasets.demo import Incident
     from foreshock_pipelines.datasets.windows import Windows
     from foreshock_pipelines.jobfile import Job
@@ -50,8 +50,8 @@ def demo(
     from foreshock.cli.up import wait_for_stop
     from foreshock.runtime.control_loop import Replay
     from foreshock.runtime.home import open_home
-    from foreshock.runtime.start import bring_up, ray_cluster
     from foreshock.store import open_store
+    from foreshock.up import bring_up, ray_cluster
     from foreshock_pipelines.datasets.demo import demo_fleet
     from foreshock_pipelines.jobs.train import train
     from foreshock_pipelines.registry import Registry
@@ -183,7 +183,7 @@ def _show_calls(settings: Settings, running: Running, windows: Windows, store: S
     """Ready requests, on a window around the first alert."""
     import orjson
 
-    from foreshock.alerts.payload import iso
+    from foreshock.clock import iso
 
     alerts = AlertRepository(store).list(job=job.name, kind="anomaly", limit=500).alerts
     entity = alerts[-1].entity if alerts else windows.entities[0]

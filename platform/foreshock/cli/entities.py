@@ -43,7 +43,7 @@ def entities_forget(
     why: Why = "",
 ) -> None:
     """Miss them no more: what is remembered of them goes, their alerts are resolved."""
-    from foreshock.alerts.service import forget
+    from foreshock.entities.service import forget
     from foreshock.settings import load_settings
 
     now, url = round(time.time() * 1000), load_settings().url

@@ -128,7 +128,7 @@ def _forecast(
     """Read the history of a job and forecast it, with progress."""
     settings = settings_for_ray()
     from foreshock.forecasts.service import read_history
-    from foreshock.runtime.start import ray_cluster
+    from foreshock.up import ray_cluster
     from foreshock_models.forecasters import find
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.forecast import forecast_windows

@@ -70,8 +70,8 @@ def train(
     """Train the detectors of a job and publish them as its champion."""
     settings = settings_for_ray()
     from foreshock.feedback.service import exclusions
-    from foreshock.runtime.start import ray_cluster
     from foreshock.store import open_store
+    from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.estimate import check_memory, estimate
     from foreshock_pipelines.jobs.train import train as run
@@ -225,7 +225,7 @@ def named(detectors: list[str] | None) -> dict[str, dict[str, Any]] | None:
 
 
 def _stamp(ms: int) -> str:
-    from foreshock.alerts.payload import iso
+    from foreshock.clock import iso
 
     return iso(int(ms))
 

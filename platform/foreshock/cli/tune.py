@@ -43,8 +43,8 @@ def tune(
     settings = settings_for_ray()
     from foreshock.feedback.labels import known_anomalies
     from foreshock.feedback.service import exclusions
-    from foreshock.runtime.start import ray_cluster
     from foreshock.store import open_store
+    from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.tune import tune as run
     from foreshock_pipelines.promotion.policy import COMPARE_ONLY, IF_BETTER

@@ -15,8 +15,8 @@ from foreshock.cli.options import settings_for_ray
 from foreshock.cli.progress import stage_line
 
 if TYPE_CHECKING:
-    from foreshock.runtime.start import Running
     from foreshock.settings import Settings
+    from foreshock.up import Running
     from foreshock_pipelines.jobfile import Job
 
 Paths = Annotated[list[Path], typer.Option("--config", "-c", help="Job files, or folders of them.")]
@@ -39,7 +39,7 @@ def serve(config: Paths, host: Host = None, port: Port = None) -> None:
 def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
     settings = settings_for_ray(host=host, port=port)
     from foreshock.api.authentication import present_token
-    from foreshock.runtime.start import bring_up, ray_cluster
+    from foreshock.up import bring_up, ray_cluster
 
     present_token(settings)  # a wrong one is told before anything starts
     jobs, files = jobs_of(config)

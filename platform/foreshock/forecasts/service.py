@@ -13,7 +13,6 @@ import numpy as np
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.forecasts.exhaustion import take_forecasts
 from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
-from foreshock.runs.work import Task
 from foreshock.store import Store
 from foreshock_models.errors import WriteError
 from foreshock_pipelines.datasets.windows import Windows
@@ -26,20 +25,19 @@ from foreshock_pipelines.sources import open_source
 __all__ = ["keep", "read_history", "rows_of", "run", "write_back"]
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(job: Job, store: Store, note: Callable[[str], None]) -> dict[str, Any]:
     """A scheduled forecast of a job, as its file says."""
-    job = task.job
     windows = read_history(job)
-    task.note(f"read {windows!r}")
+    note(f"read {windows!r}")
     report = forecast_windows(
-        windows, job, job.forecast.horizon, job.forecast.method, _tenths(task.note), level=job.forecast.level
+        windows, job, job.forecast.horizon, job.forecast.method, _tenths(note), level=job.forecast.level
     )
-    changes = keep(task.store, job, report, url="")
-    task.note(f"forecast {len(report.methods())} series in {report.seconds:.1f} s; {len(report.skipped)} skipped")
+    changes = keep(store, job, report, url="")
+    note(f"forecast {len(report.methods())} series in {report.seconds:.1f} s; {len(report.skipped)} skipped")
     result = {**summary(report), "alerts": [f"{c.event}: {c.alert.summary}" for c in changes]}
     if job.write is not None:
         result["written"] = write_back(job, report)
-        task.note(f"written: {result['written']}")
+        note(f"written: {result['written']}")
     return result
 
 

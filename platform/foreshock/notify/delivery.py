@@ -14,13 +14,11 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from foreshock.alerts.announce import EVERY
 from foreshock.logs import get_logger
 from foreshock.notify import Notifier, Sender, make_notifier, notifier_ids
 from foreshock.notify.dispatcher import Dispatcher
-from foreshock.notify.outbox import Outbox
-from foreshock.notify.queue import NotifierQueue, Payload
-from foreshock.notify.repeat import alerts_to_repeat
+from foreshock.notify.outbox import EVERY, Outbox
+from foreshock.notify.queue import NotifierQueue, Payload, Record
 from foreshock.store.store import Store
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.jobfile import Job, NotifierConfig
@@ -55,8 +53,10 @@ class Deliverer:
     ----------
     jobs
         Whose notifiers there are; what is for one that no job names any more is dropped with a log.
-    url
-        Base of the links in alerts.
+    live
+        Gives, of a job at a time in ms, what is sent again to receivers that forget.
+    record
+        See `NotifierQueue`.
     make
         Makes the notifier of a config.
     deadline
@@ -68,13 +68,14 @@ class Deliverer:
         store: Store,
         jobs: Iterable[Job],
         *,
-        url: str = "",
+        live: Callable[[str, int], list[Payload]],
+        record: Record,
         make: Callable[[NotifierConfig], Notifier] = make_notifier,
         deadline: float = DEADLINE,
     ) -> None:
         self.store = store
         self.outbox = Outbox(store)
-        self.url = url
+        self._live, self._record = live, record
         self.make = make
         self.dispatcher = Dispatcher(deadline)
         self.queues: dict[str, NotifierQueue] = {}
@@ -161,9 +162,9 @@ class Deliverer:
             counts.count(result, 0)
 
         def live(now_ms: int) -> list[Payload]:
-            return alerts_to_repeat(self.store, job, self.url, now_ms)
+            return self._live(job, now_ms)
 
-        return NotifierQueue(name, Sender(config, self.make), self.store, counts, live)
+        return NotifierQueue(name, Sender(config, self.make), self.store, counts, live, self._record)
 
     def _measure(self, queues: Iterable[NotifierQueue]) -> None:
         failing: Tally[tuple[str, str]] = Tally()

@@ -11,7 +11,12 @@ from sqlalchemy.engine import Connection
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["Delivery", "Outbox"]
+__all__ = ["EVERY", "LAPSES", "Delivery", "Outbox"]
+
+EVERY = "*"
+"""Stands, after the job's name and a slash, for each notifier that the job has when it is delivered."""
+LAPSES = "lapses"
+"""Event of a notification that is about a silence."""
 
 
 @dataclass(frozen=True, slots=True)

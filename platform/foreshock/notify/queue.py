@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from foreshock.alerts.announce import LAPSES
-from foreshock.alerts.repository import AlertRepository
+from sqlalchemy.engine import Connection
+
 from foreshock.logs import get_logger
 from foreshock.notify import Failure, Sender, pause_ms
-from foreshock.notify.outbox import Delivery, Outbox
+from foreshock.notify.outbox import LAPSES, Delivery, Outbox
 from foreshock.store.store import Store
 
 __all__ = ["Counts", "NotifierQueue", "Payload"]
@@ -26,6 +26,10 @@ GIVE_UP_AFTER = 300
 """Attempts, most of them a minute apart, after which what a receiver refuses is given up."""
 FAULTS = 5
 """After so many unforeseen errors over one notification, it waits on its own, and others are tried."""
+
+
+Record = Callable[[Connection, str, str, str, int], None]
+"""Takes a transaction, the subject's id, event, reason and time in ms."""
 
 
 class Counts(Protocol):
@@ -46,6 +50,8 @@ class NotifierQueue:
     live
         Gives what is to be sent again to a receiver that forgets: the payloads of all alerts that are live, or were
         a short time ago.
+    record
+        Writes into the history of what a notification is about that it was given up.
 
     Attributes
     ----------
@@ -53,17 +59,23 @@ class NotifierQueue:
     """
 
     def __init__(
-        self, name: str, sender: Sender, store: Store, counts: Counts, live: Callable[[int], Sequence[Payload]]
+        self,
+        name: str,
+        sender: Sender,
+        store: Store,
+        counts: Counts,
+        live: Callable[[int], Sequence[Payload]],
+        record: Record,
     ) -> None:
         self.name = name
         self.sender = sender
         self.store = store
-        self.alerts = AlertRepository(store)
         self.outbox = Outbox(store)
         self.counts = counts
         self.retired = False
         self._delivered = 0
         self._live = live
+        self._record = record
         self._repeat_ms = 0
         self._refused = 0
 
@@ -163,7 +175,7 @@ class NotifierQueue:
 
     def _note(self, c: Any, item: Delivery, event: str, why: str, now_ms: int) -> None:
         if item.payload.get("event") != LAPSES:  # that is about a silence, and no alert
-            self.alerts.add_history(_subject(item.key), event, who="foreshock", why=why, at_ms=now_ms, c=c)
+            self._record(c, _subject(item.key), event, why, now_ms)
 
     # -- what is sent again ----------------------------------------------------------------------------
     def _repeats(self, now_ms: int) -> bool:

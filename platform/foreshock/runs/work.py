@@ -62,7 +62,7 @@ def _tune(task: Task) -> dict[str, Any]:
 def _forecast(task: Task) -> dict[str, Any]:
     from foreshock.forecasts.service import run
 
-    return run(task)
+    return run(task.job, task.store, task.note)
 
 
 WORK: dict[str, Work] = {

@@ -10,11 +10,11 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
 from foreshock.logs import get_logger, set_up_logging
-from foreshock.notify.delivery import Deliverer
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
@@ -45,7 +45,7 @@ class AlertActor:
         self.log = get_logger("alerts")
         self.store = open_patiently(store_url)
         self.engine = AlertPipeline(self.store, url)
-        self.deliverer = Deliverer(self.store, jobs, url=url)
+        self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}

@@ -8,9 +8,8 @@ from typing import Any
 
 import re2
 
-from foreshock.alerts.model import Alert
 from foreshock.silences.matchers import pattern_options
-from foreshock.silences.model import Silence, labels_of
+from foreshock.silences.model import Labelled, Silence
 
 __all__ = ["SilenceIndex"]
 
@@ -48,9 +47,9 @@ class SilenceIndex:
         for patterns in self._patterns.values():
             patterns.compile()
 
-    def holding(self, alert: Alert, at_ms: int) -> Silence | None:
+    def holding(self, alert: Labelled, at_ms: int) -> Silence | None:
         """The silence that holds back an alert at a time, if there is one: of several the one that ends last."""
-        labels = labels_of(alert)
+        labels = alert.match_labels
         found = [s for s in self._candidates(labels) if s.holds(labels) and s.covers(at_ms)]
         return max(found, key=lambda s: (s.end_ms, s.id), default=None)
 

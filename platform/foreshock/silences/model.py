@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
-from foreshock.alerts.model import Alert
+from foreshock.clock import iso
 from foreshock.silences.matchers import Matcher, excerpt, parse_matcher
 from foreshock.silences.recurrence import begins
 from foreshock_models.errors import ConfigError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Exclusion,  # whoever only holds alerts back need not load torch
     )
 
-__all__ = ["Matcher", "Silence", "check_silence", "declare", "labels_of", "parse_matcher"]
+__all__ = ["Labelled", "Matcher", "Silence", "check_silence", "declare", "parse_matcher"]
 
 ALERT_NAMES = ("job", "kind", "severity", "feature")
 """Names beside the entity's labels, of which one that is so called is ``exported_job`` and so on."""
@@ -38,6 +38,14 @@ AFTERWARDS = timedelta(minutes=1)
 LONGEST_REMINDER = timedelta(days=1)
 LONGEST_WINDOW = timedelta(days=366)
 MOST_MATCHERS, LONGEST_OWNER, LONGEST_REASON, LONGEST_TIME = 50, 128, 2000, 64
+
+
+class Labelled(Protocol):
+    """An alert, as far as a silence knows one."""
+
+    @property
+    def match_labels(self) -> Mapping[str, str]:
+        """Labels that matchers see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +101,9 @@ class Silence:
         """Why it holds back nothing, None if it works: an older version stored what is refused now."""
         return _problem(self)
 
-    def matches(self, alert: Alert) -> bool:
+    def matches(self, alert: Labelled) -> bool:
         """True if it holds back this alert, whatever the time."""
-        return self.holds(labels_of(alert))
+        return self.holds(alert.match_labels)
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """True if all of its matchers match these."""
@@ -126,8 +134,6 @@ class Silence:
 
     def as_json(self, now_ms: int) -> dict[str, Any]:
         """JSON values, with the state that it is in."""
-        from foreshock.alerts.payload import iso
-
         problem = self.problem()
         upcoming = self.next_window(max(now_ms, self.start_ms)) if problem is None else None
         return {
@@ -165,12 +171,6 @@ def _problem(silence: Silence) -> str | None:
     except (ConfigError, ValueError) as exc:
         return str(exc)
     return None
-
-
-def labels_of(alert: Alert) -> dict[str, str]:
-    """Return what matchers see of an alert: labels of its entity, and its job, kind, severity and feature."""
-    about = {"job": alert.job, "kind": alert.kind, "severity": alert.severity, "feature": alert.feature}
-    return {**exported_labels(alert.labels), **about}
 
 
 def declare(

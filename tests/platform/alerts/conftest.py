@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.notify.delivery import Deliverer
 from foreshock.store import open_store
@@ -79,7 +80,7 @@ def engine(tmp_path: Path) -> Iterator[AlertPipeline]:
 @pytest.fixture
 def receiver(engine: AlertPipeline, job: Job) -> tuple[Receiver, Deliverer]:
     receiver = Receiver()
-    return receiver, Deliverer(engine.store, [job], make=lambda _: receiver)
+    return receiver, alert_deliverer(engine.store, [job], make=lambda _: receiver)
 
 
 @pytest.fixture

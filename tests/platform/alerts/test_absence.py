@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
-from foreshock.entities.repository import EntityRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 
@@ -65,7 +65,7 @@ def test_an_entity_ages_out_though_absence_is_never_to_alert(engine: AlertPipeli
     quiet = job.model_copy(update={"alerts": job.alerts.model_copy(update={"absent_after": None})})
     events(engine, quiet, scored({"a": [0.1], "b": [0.1]}))
     assert events(engine, quiet, scored({"a": [0.1] * 70}, first=1)) == []
-    assert [row["entity"] for row in EntityRepository(engine.store).of_job(job.name)] == ["a"]
+    assert [row["entity"] for row in CursorRepository(engine.store).of_job(job.name)] == ["a"]
 
 
 def test_a_series_that_never_was_there_is_not_missed(engine: AlertPipeline, job: Job, scored: Rows) -> None:

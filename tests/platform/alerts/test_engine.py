@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
 from foreshock.notify.delivery import Deliverer
@@ -144,7 +145,7 @@ def test_notifications_of_a_notifier_that_is_gone_do_not_pile_up(
     engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
-    Deliverer(engine.store, []).run(3 * STEP)
+    alert_deliverer(engine.store, []).run(3 * STEP)
     assert Outbox(engine.store).undelivered() == 1, "its job may be about to be made known"
-    Deliverer(engine.store, []).run(20 * STEP)
+    alert_deliverer(engine.store, []).run(20 * STEP)
     assert Outbox(engine.store).undelivered() == 0

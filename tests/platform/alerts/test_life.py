@@ -12,11 +12,12 @@ import pytest
 from foreshock.alerts.model import Alert
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
-from foreshock.alerts.service import acknowledge, forget, resolve
-from foreshock.entities.repository import EntityRepository
+from foreshock.alerts.service import acknowledge, resolve
+from foreshock.entities.service import forget
 from foreshock.notify.delivery import Deliverer
 from foreshock.notify.outbox import Outbox
 from foreshock.scoring.checkpoint import CheckpointRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock_models.errors import StateError, StoreError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
@@ -179,7 +180,7 @@ def test_an_entity_that_is_forgotten_is_not_missed_and_its_alerts_end(
     opened(engine, job, scored, "a", "b")
     (done,) = forget(engine.store, job.name, ["b"], who="anna", why="sold", now_ms=3 * STEP)
     assert (done.entity, done.state, done.resolved_by) == ("b", "resolved", "anna")
-    assert [row["entity"] for row in EntityRepository(engine.store).of_job(job.name)] == ["a"]
+    assert [row["entity"] for row in CursorRepository(engine.store).of_job(job.name)] == ["a"]
     assert engine.apply(job, scored({"a": [0.1] * 10}, first=2), 12 * STEP) is not None
     assert AlertRepository(engine.store).list(kind="absent").alerts == []
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import _load_commands, app
-from foreshock.entities.repository import EntityRepository
 from foreshock.scoring.checkpoint import CheckpointRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock.silences.repository import SilenceRepository
 from foreshock.store import open_store
 
@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with store.begin() as c:
         AlertRepository(store).save(c, alert, event="opened", at_ms=NOW, who="foreshock", why="3 of 5")
         row = {"entity": "web-1", "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": True}
-        EntityRepository(store).save(c, "node", [row])
+        CursorRepository(store).save(c, "node", [row])
     store.close()
     return tmp_path
 

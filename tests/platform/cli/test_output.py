@@ -19,10 +19,10 @@ import pytest
 
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
-from foreshock.entities.repository import EntityRepository
 from foreshock.runs.model import Run
 from foreshock.runs.repository import RunRepository
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock.silences.matchers import Matcher
 from foreshock.silences.model import Silence
 from foreshock.silences.repository import SilenceRepository
@@ -62,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
             AlertRepository(store).add_history(alert.id, "feedback true", who=HOSTILE, why=HOSTILE, at_ms=NOW, c=c)
         row = {"first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": True}
-        EntityRepository(store).save(c, "node", [{"entity": entity, **row} for entity in (HOST, HOSTILE)])
+        CursorRepository(store).save(c, "node", [{"entity": entity, **row} for entity in (HOST, HOSTILE)])
         CheckpointRepository(store).save(c, "node", Checkpoint("v1", NOW, State().to_bytes(), State().to_bytes()))
     matchers = tuple(Matcher("instance", "=~", value) for value in (HOST, "web-[0-9]+", "db-[0-9]+"))
     silences = SilenceRepository(store)

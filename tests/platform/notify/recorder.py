@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from foreshock.alerts.announce import EVERY
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.notify.delivery import Deliverer
-from foreshock.notify.outbox import Outbox
+from foreshock.notify.outbox import EVERY, Outbox
 from foreshock.store import Store
 from foreshock_models.errors import NotificationRefused
 from foreshock_pipelines.jobfile import Job, NotifierConfig, parse_job
@@ -70,7 +70,7 @@ def deliverer(store: Store, jobs: list[Job], **notifiers: Any) -> Deliverer:
         found = notifiers[str(config.url).removeprefix("http://").strip("/")]
         return found if hasattr(found, "send") else found()
 
-    return Deliverer(store, jobs, make=make, deadline=0.3)
+    return alert_deliverer(store, jobs, make=make, deadline=0.3)
 
 
 def counted(to: Deliverer, job: str, result: str) -> float | None:

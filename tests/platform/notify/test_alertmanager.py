@@ -16,6 +16,7 @@ import pytest
 from tests.servers import servers
 
 from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.repository import AlertRepository
@@ -144,7 +145,7 @@ def announce(store: Store, event: str, changed: Alert) -> None:
 
 
 def deliverer(store: Store, url: str, clock: Callable[[], float] = time.time) -> Deliverer:
-    return Deliverer(store, [job(url)], make=lambda config: Alertmanager(config, clock))
+    return alert_deliverer(store, [job(url)], make=lambda config: Alertmanager(config, clock))
 
 
 @pytest.mark.prometheus

@@ -6,9 +6,8 @@ import threading
 
 from tests.platform.notify.recorder import LATER, Recorder, deliverer, fails, job, post
 
-from foreshock.alerts.announce import EVERY
-from foreshock.notify.delivery import Deliverer
-from foreshock.notify.outbox import Outbox
+from foreshock.alerts.delivery import alert_deliverer
+from foreshock.notify.outbox import EVERY, Outbox
 from foreshock.store import Store
 from foreshock_models.errors import NotifyError
 from foreshock_pipelines.jobfile import NotifierConfig
@@ -21,7 +20,7 @@ def test_two_notifiers_that_differ_in_their_headers_alone_are_both_told(store: S
         return Recorder(lambda _: told.append(config.headers["X-Scope-OrgID"].get_secret_value()))
 
     configs = [NotifierConfig(type="webhook", url="http://x", headers={"X-Scope-OrgID": who}) for who in "ab"]
-    to = Deliverer(store, [job("j").model_copy(update={"notify": configs})], make=make)
+    to = alert_deliverer(store, [job("j").model_copy(update={"notify": configs})], make=make)
     post(store, "j", "a/opened")
     assert to.run(LATER) == 2
     assert sorted(told) == ["a", "b"]
@@ -46,7 +45,7 @@ def test_two_processes_side_by_side_send_the_same_keys_and_leave_nothing(store: 
     sent: list[str] = []
     to_ = Recorder(lambda payload: sent.append(f"{payload['id']}-{payload['event']}"))
     jobs = [job("j", "http://x")]
-    both = [Deliverer(store, jobs, make=lambda _: to_) for _ in range(2)]
+    both = [alert_deliverer(store, jobs, make=lambda _: to_) for _ in range(2)]
     post(store, "j", *(f"a{n}/opened" for n in range(30)))
     threads = [threading.Thread(target=one.run, args=(LATER,)) for one in both]
     for thread in threads:
@@ -62,7 +61,7 @@ def test_the_longest_names_fit_into_the_store(store_anywhere: Store) -> None:
     told = Recorder()
     config = NotifierConfig(type="a-plugin-with-a-name-that-is-longer-than-most-people-type", url="http://x")
     made = job(name).model_copy(update={"notify": [config]})
-    to = Deliverer(store, [made], make=lambda _: told)
+    to = alert_deliverer(store, [made], make=lambda _: told)
     with store.begin() as c:
         payload = {"id": "s" * 12, "event": "lapses", "job": name}
         Outbox(store).post(c, f"{'s' * 12}/lapses/{name}", f"{name}/{EVERY}", payload, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.platform.notify.recorder import LATER, Recorder, deliverer, failing, job, post, until
 
-from foreshock.notify.delivery import Deliverer
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.notify.outbox import Outbox
 from foreshock.store import Store
 
@@ -69,7 +69,9 @@ def test_more_notifiers_hang_than_there_are_threads_and_others_are_served(store:
 def test_a_notifier_that_hangs_is_followed_by_its_new_configuration(store: Store) -> None:
     free = threading.Event()
     notifiers: list[Any] = [Recorder(lambda _: free.wait(30) and None), Recorder()]
-    to = Deliverer(store, [job("j", "http://x")], make=lambda config: notifiers[len(config.headers)], deadline=0.3)
+    to = alert_deliverer(
+        store, [job("j", "http://x")], make=lambda config: notifiers[len(config.headers)], deadline=0.3
+    )
     post(store, "j", "a/opened")
     to.run(LATER)
     to.watch(job("j", "http://x", headers={"X-Key": "1"}))

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from tests.servers.faulty import Faulty
 
-from foreshock.alerts.announce import EVERY
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.notify import check_notifier, make_notifier, notifier_ids
-from foreshock.notify.delivery import Deliverer
-from foreshock.notify.outbox import Outbox
+from foreshock.notify.outbox import EVERY, Outbox
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import NotifierConfig, parse_job
@@ -77,7 +76,7 @@ def test_a_broken_plugin_stops_no_other_notifier(
         parse_job(f"name: j\n{base}notify: [{{type: {name}}}, {{type: good}}]\n"),
         parse_job(f"name: k\n{base}notify: [{{type: webhook, url: '{server.url}'}}]\n"),
     ]
-    to = Deliverer(store, jobs)
+    to = alert_deliverer(store, jobs)
     with store.begin() as c:
         for job in jobs:
             payload = {"id": "a", "event": "opened", "updated": "x", "job": job.name}

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from tests.platform.notify.recorder import LATER, Recorder, Wordless, counted, deliverer, failing, fails, job, post
 
+from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.repository import AlertRepository
-from foreshock.notify.delivery import Deliverer
 from foreshock.notify.outbox import Outbox
 from foreshock.notify.sender import LONGEST_PAUSE
 from foreshock.store import Store
@@ -97,7 +97,7 @@ def test_a_secret_of_a_notifier_is_neither_logged_nor_stored(
 ) -> None:
     bad = Recorder(fails(ValueError("cannot post to http://anna:hunter2@chat/services/T0/B0/x?key=opensesame")))
     config = NotifierConfig(type="webhook", url="http://anna:hunter2@chat/services/T0/B0/x?key=opensesame")
-    to = Deliverer(store, [job("j").model_copy(update={"notify": [config]})], make=lambda _: bad)
+    to = alert_deliverer(store, [job("j").model_copy(update={"notify": [config]})], make=lambda _: bad)
     post(store, "j", "a/opened")
     to.run(LATER)
     out = capsys.readouterr()

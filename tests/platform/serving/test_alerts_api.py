@@ -18,9 +18,9 @@ from foreshock.alerts.repository import AlertRepository
 from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routes import _json
-from foreshock.entities.repository import EntityRepository
 from foreshock.notify.outbox import Outbox
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock.silences.index import SilenceIndex
 from foreshock.store import Store, open_store
 from foreshock_models.errors import ForeshockError
@@ -247,7 +247,7 @@ def test_a_silence_that_matches_nothing_that_is_known_is_made_and_says_so(api: C
         )
         names = ("host-01", "host-02")
         rows = [{"entity": e, "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": False} for e in names]
-        EntityRepository(here.store).save(c, "small", rows)
+        CursorRepository(here.store).save(c, "small", rows)
 
     def matches(*matchers: str) -> dict[str, Any]:
         made: dict[str, Any] = api.post("/ai/silences", json={**body, "matchers": matchers}).json()["matches"]
@@ -266,7 +266,7 @@ def test_entities_are_listed_and_forgotten(api: Client, here: Here, alert: Alert
             c, "small", Checkpoint("v1", NOW, State().to_bytes(), state.to_bytes())
         )
         row = {"entity": "host-01", "first_ms": NOW, "seen_ms": NOW, "scored_ms": NOW, "warming": True}
-        EntityRepository(here.store).save(c, "small", [row])
+        CursorRepository(here.store).save(c, "small", [row])
     (found,) = api.get("/ai/entities").json()
     assert (found["entity"], found["state"], found["warming"]) == ("host-01", "pending", True)
     body = api.delete("/ai/entities", params={"job": "small", "entity": "host-01", "who": "anna"}).json()

@@ -11,17 +11,19 @@ from fastapi import FastAPI, Path, Query, Request
 from pydantic import Field, ValidationInfo, field_validator
 from starlette.concurrency import run_in_threadpool
 
-from foreshock.alerts import service as life
+from foreshock.alerts import service
 from foreshock.alerts.model import Alert
-from foreshock.alerts.payload import alert_payload, iso
+from foreshock.alerts.payload import alert_payload
+from foreshock.alerts.reach import reach
 from foreshock.alerts.repository import AlertRepository
 from foreshock.api.schemas import Body, body_schema
-from foreshock.entities.service import entities
+from foreshock.clock import iso
+from foreshock.entities.service import entities as list_entities
+from foreshock.entities.service import forget as forget_entities
 from foreshock.feedback import service as feedback
 from foreshock.feedback.repository import FeedbackRepository
 from foreshock.silences.matchers import LONGEST
 from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, declare
-from foreshock.silences.reach import reach
 from foreshock.silences.recurrence import LONGEST_RULE
 from foreshock.silences.repository import SilenceRepository
 
@@ -125,13 +127,13 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     async def ack(request: Request, alert: Id) -> dict[str, Any]:
         """Say that somebody takes care of it; 409 if it is resolved."""
         body: Act = await read_json(request, Act, backend().max_body)
-        return await _do(backend(), life.acknowledge, alert, who=body.who, why=body.why)
+        return await _do(backend(), service.acknowledge, alert, who=body.who, why=body.why)
 
     @app.post("/ai/anomalies/{alert}/resolve", tags=["alerts"], openapi_extra=body_schema(Act))
     async def resolve(request: Request, alert: Id) -> dict[str, Any]:
         """End it, for as long as the same episode goes on and is not critical; 409 if it is resolved."""
         body: Act = await read_json(request, Act, backend().max_body)
-        return await _do(backend(), life.resolve, alert, who=body.who, why=body.why)
+        return await _do(backend(), service.resolve, alert, who=body.who, why=body.why)
 
     @app.post("/ai/anomalies/{alert}/feedback", tags=["alerts"], openapi_extra=body_schema(FeedbackBody))
     async def give(request: Request, alert: Id) -> dict[str, Any]:
@@ -198,7 +200,7 @@ def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/entities", tags=["entities"])
     def listed(request: Request, job: Annotated[str | None, JOB] = None) -> list[dict[str, Any]]:
         """What is monitored: calm, pending, anomalous or absent, and whether it is still warming."""
-        return entities(backend().store, job)
+        return list_entities(backend().store, job)
 
     @app.delete("/ai/entities", tags=["entities"])
     def forget(
@@ -209,7 +211,7 @@ def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
     ) -> dict[str, Any]:
         """Take an entity as decommissioned: it is missed no more, its alerts are resolved."""
         here = backend()
-        done = life.forget(here.store, job, [entity], who=who, why="", now_ms=_now_ms(), url=here.url)
+        done = forget_entities(here.store, job, [entity], who=who, why="", now_ms=_now_ms(), url=here.url)
         return {"forgotten": entity, "resolved": [alert.id for alert in done]}
 
 

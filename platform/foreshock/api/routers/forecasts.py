@@ -12,8 +12,8 @@ import numpy as np
 from fastapi import FastAPI, Query
 from prometheus_client.core import GaugeMetricFamily
 
-from foreshock.alerts.payload import iso
 from foreshock.api.errors import Problem
+from foreshock.clock import iso
 from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
 from foreshock.store import Store
 from foreshock_models.errors import allowed

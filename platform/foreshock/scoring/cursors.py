@@ -1,4 +1,4 @@
-"""Entities of jobs in the store: when each was first and last seen, and up to when it is scored."""
+"""Cursors in the store: when each entity of a job was first and last seen, and up to when it is scored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy.engine import Connection
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["EntityRepository"]
+__all__ = ["CursorRepository"]
 
 
 @dataclass(frozen=True, slots=True)
-class EntityRepository:
-    """Entities in the store."""
+class CursorRepository:
+    """Cursors of entities."""
 
     store: Store
 

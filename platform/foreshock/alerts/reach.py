@@ -9,8 +9,8 @@ from typing import Any
 
 from foreshock.alerts.model import KINDS, SEVERITIES
 from foreshock.alerts.repository import AlertRepository
-from foreshock.entities.repository import EntityRepository
 from foreshock.scoring.checkpoint import CheckpointRepository
+from foreshock.scoring.cursors import CursorRepository
 from foreshock.silences.model import ALERT_NAMES, Silence
 from foreshock.store.store import Store
 from foreshock_models.errors import DataError, RegistryError
@@ -72,7 +72,7 @@ def _entities(store: Store, job: str, manifest: dict[str, Any]) -> Iterator[dict
     """Labels of the entities of a job, with its name."""
     from foreshock_pipelines.datasets.windows import entity_labels
 
-    for row in EntityRepository(store).of_job(job):
+    for row in CursorRepository(store).of_job(job):
         try:
             labels = exported_labels(entity_labels(row["entity"], manifest.get("entity", ())))
         except DataError:  # the job's labels were others, or its model is gone
