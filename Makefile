@@ -30,11 +30,12 @@ test-faults: $(READY) ## kill everything, many times, and count what was lost
 	sh tests/servers/install.sh
 	$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(READY) ## lint, types, import rules
+check: $(READY) ## lint, types, import rules, prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy platform pipelines models
 	$(BIN)/lint-imports
+	$(BIN)/python docs/prose.py
 
 docs: $(READY) ## the documentation site, in build/site; broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

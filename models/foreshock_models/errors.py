@@ -65,7 +65,7 @@ class ForeshockError(Exception):
     """Base of all errors of this project. Its text says what was wrong, what is allowed, what to do."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the text, without the calls of libraries that led to it."""
+        """The traceback that IPython shows: the text, without the calls of libraries that led to it."""
         return [f"{type(self).__name__}: {self}", "(the whole traceback: import traceback; traceback.print_last())"]
 
 
@@ -118,7 +118,7 @@ class StoreError(ForeshockError):
 
 
 class StateError(StoreError):
-    """What was asked does not fit the state that something is in, as an acknowledgement of what is resolved."""
+    """A request that does not fit the state of its object, as an acknowledgement of a resolved alert."""
 
 
 class JobError(ForeshockError):

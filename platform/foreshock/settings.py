@@ -91,7 +91,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def registry(self) -> str:
-        """Where models are kept."""
+        """The folder or bucket of models."""
         return self.registry_uri or str(self.home / "models")
 
     @cached_property

@@ -18,7 +18,7 @@ __all__ = ["Running", "bring_up", "ray_cluster"]
 
 @dataclass(frozen=True)
 class Running:
-    """What was brought up: the API's URL and token, and the control loop, if scoring runs."""
+    """A running installation: the API's URL and token, and the control loop, if scoring runs."""
 
     url: str
     token: str

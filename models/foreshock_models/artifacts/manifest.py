@@ -1,4 +1,4 @@
-"""What a saved model says of itself."""
+"""The manifest of a saved model."""
 
 from __future__ import annotations
 

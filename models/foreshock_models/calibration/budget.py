@@ -23,7 +23,7 @@ class Budget:
     alerts: float
     seconds: float
     votes: tuple[int, int] = (3, 5)
-    """What an alert is: N of M rows with a score of at least 1."""
+    """The rule of an alert: N of M rows with a score of at least 1."""
 
     @classmethod
     def parse(cls, text: str, votes: tuple[int, int] = (3, 5)) -> Budget:
@@ -49,7 +49,7 @@ class Budget:
         return self.alerts / self.seconds * 86400.0
 
     def rows_per_alert(self, step: float) -> float:
-        """How many rows of `step` seconds pass between two false alerts."""
+        """Number of rows of `step` seconds that pass between two false alerts."""
         return max(self.seconds / self.alerts / step, 2.0)
 
     def __str__(self) -> str:

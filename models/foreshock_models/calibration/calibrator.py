@@ -275,7 +275,7 @@ class Calibrator:
     def _standing(
         self, state: State, entities: tuple[str, ...]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
-        """Where `entities` stand: the place of each in a table and in the rings, and those.
+        """Positions of `entities` in a table and in the rings, and that table and those rings.
 
         States of earlier versions have no rings.
         """

@@ -203,7 +203,7 @@ class NetworkScorer(Scorer):
     # -- inside ----------------------------------------------------------------------------------------
     @property
     def _gpu(self) -> torch.device | None:
-        """Where to score, if not on the CPU."""
+        """The device that scores; None: the CPU."""
         if self.device == "cpu" or (self.device == "auto" and not _has_driver()):
             return None
         from foreshock_models.detectors._torch_nets import device_of
@@ -235,7 +235,7 @@ def late_rows(panel: Panel, older: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 @cache
 def _has_driver() -> bool:
-    """Whether a GPU may be present, without loading torch."""
+    """Check whether a GPU may be present, without loading torch."""
     for name in DRIVERS:
         try:
             ctypes.CDLL(name)

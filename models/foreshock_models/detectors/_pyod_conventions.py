@@ -12,7 +12,7 @@ __all__ = ["PyODConventions"]
 
 
 class PyODConventions(ABC):
-    """What PyOD expects of a detector beside `fit`, all from raw scores.
+    """Methods that PyOD expects of a detector beside `fit`, all from raw scores.
 
     Attributes
     ----------

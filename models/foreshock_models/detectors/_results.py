@@ -104,7 +104,7 @@ class Scores:
 
 @dataclass(frozen=True, repr=False)
 class Expectation:
-    """What a detector expected of each feature: three arrays ``(n_rows, n_features)``, NaN where it cannot say."""
+    """Expected values of each feature: three arrays ``(n_rows, n_features)``, NaN where it cannot say."""
 
     expected: NDArray[np.float64]
     lower: NDArray[np.float64]

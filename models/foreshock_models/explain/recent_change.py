@@ -55,7 +55,7 @@ def recent_change(panel: Panel, rows: NDArray[np.int64], value_range: NDArray[np
 
 
 def reweight(attributions: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distribute each score ``(n, n_features)`` anew, by recent change times the blame of the detector.
+    """Redistribute each score ``(n, n_features)`` by recent change times the blame of the detector.
 
     Sums stay the same. Where a score is no higher than that of the background, which saw anomalies too, only what
     raised it is distributed, and all features share what lowered it. Where nothing raised it, attributions stay.

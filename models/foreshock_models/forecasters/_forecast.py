@@ -1,4 +1,4 @@
-"""What a forecaster gives."""
+"""The result of a forecaster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every forecaster has in common: the grid, seasons, validation by rolling origin, intervals."""
+"""The common base of forecasters: the grid, seasons, validation by rolling origin, intervals."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Errors:
     table: NDArray[np.float64]
 
     def offsets(self, level: float, horizon: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What to add to the point for the lower and the upper end, two arrays ``(horizon,)``.
+        """Offsets from the point to the lower and the upper end, two arrays ``(horizon,)``.
 
         Horizons are pooled in buckets that double in length, and interpolated between their centres. Beyond the
         validated horizons the offsets grow with the root of the horizon, as errors of a random walk do.

@@ -77,7 +77,7 @@ def profile(values: NDArray[np.float64], seasons: tuple[int, ...], horizon: int)
     Classical decomposition (Brockwell and Davis, Introduction to Time Series and Forecasting, 1.5.2), season by
     season: the mean of each phase over the last periods, newer ones counting more, of what the level leaves.
     MSTL does the same more finely, at 0.13 s for four weeks of hours; this takes 0.3 ms, so that it can be
-    learnt anew at each origin of the validation.
+    learnt again at each origin of the validation.
     """
     n_rows = len(values)
     out = np.zeros(n_rows + horizon)
@@ -125,7 +125,7 @@ def _without_extremes(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _level(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Where the series stands without its season: a line through the means of the whole periods."""
+    """The series without its season: a line through the means of the whole periods."""
     n_periods = len(values) // rows
     means = _nanmean(_periods(values, rows, n_periods), axis=1)
     centres = len(values) - (np.arange(n_periods)[::-1] + 0.5) * rows

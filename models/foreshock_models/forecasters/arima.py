@@ -34,7 +34,7 @@ class ARIMA(Forecaster):
     Seasonal ARIMA of a day of 10-minute rows has lags of 144, and one fit takes minutes. Here the profile of each
     season (see `_seasons.profile`) is taken off first, as in statsforecast's MSTL. Differencing is decided by the
     KPSS test, orders are found by AutoARIMA once for each feature, and coefficients are estimated for each entity.
-    They come from the rows before the validation; profile and level are learnt anew at each origin.
+    They come from the rows before the validation; profile and level are learnt again at each origin.
 
     Source: Hyndman and Khandakar, Automatic time series forecasting: the forecast package for R, 2008.
 
@@ -174,5 +174,5 @@ def _regress(values: NDArray[np.float64], columns: list[NDArray[np.float64]]) ->
 
 
 def _inside(polynomial: NDArray[np.float64]) -> bool:
-    """Whether all roots of a stationary or invertible part are small enough."""
+    """Check whether all roots of a stationary or invertible part are small enough."""
     return bool(np.all(np.abs(np.roots(polynomial)) < EDGE)) if len(polynomial) > 1 else True

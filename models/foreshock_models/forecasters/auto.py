@@ -102,7 +102,7 @@ class Auto(Forecaster):
 
 
 def _weights(naive: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What an error at each horizon counts ``(horizon,)``: the next hour as much as a far and harder one.
+    """Weight of an error at each horizon ``(horizon,)``: the next hour as much as a far and harder one.
 
     Horizons that are alike (see `_intervals.buckets`) count together as much as any others, relative to what the
     seasonal-naive forecast missed there.
@@ -115,7 +115,7 @@ def _weights(naive: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _better(errors: NDArray[np.float64], baseline: NDArray[np.float64], doubt: float) -> bool:
-    """Whether errors ``(n_origins,)`` are smaller by enough, and not by a few lucky origins only."""
+    """Check whether errors ``(n_origins,)`` are smaller by enough, and not by a few lucky origins only."""
     gain = baseline - errors
     chance = float(np.std(gain)) * np.sqrt(len(gain))
     return float(gain.sum()) > max(WORTH * float(baseline.sum()), doubt * chance)

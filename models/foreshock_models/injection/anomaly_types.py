@@ -2,7 +2,7 @@
 
 A function takes the whole column of one feature of one entity and the rows to change, and returns the new values of
 these rows. Sizes are in units of the column's own spread, so that a type is as hard to see on one metric as on
-another. They are drawn anew each time, from barely visible to plain.
+another. They are drawn afresh each time, from barely visible to plain.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MAX_VOTES = 32
 RING_WIDTH = 7 * 24 + 12 + 1 + 1
 """Seven days of hours, half a day around them, the current hour; and the number of the last hour."""
 CALM, PENDING, OPENED, ANOMALOUS, QUIET, RESOLVED = range(6)
-"""Where an alert policy stands after a row; see `foreshock_models.policy.Step`."""
+"""State of an alert policy after a row; see `foreshock_models.policy.Step`."""
 
 CALIBRATION = np.dtype(
     [
@@ -61,7 +61,7 @@ CALIBRATION_SETTINGS = np.dtype(
         ("spread_floor", "f8"),
     ]
 )
-"""What holds for all entities of a calibrator."""
+"""Parameters that all entities of a calibrator share."""
 
 ALERT_POLICY = np.dtype(
     [
@@ -74,7 +74,7 @@ ALERT_POLICY = np.dtype(
         ("since_ms", "f8"),  # when what is pending or open began
     ]
 )
-"""Where an alert policy stands with one entity."""
+"""State of an alert policy for one entity."""
 
 
 def records(table: NDArray[np.float64], fields: np.dtype[Any]) -> NDArray[Any]:

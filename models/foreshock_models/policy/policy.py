@@ -21,7 +21,7 @@ CAUSE_SHARE = 0.15
 
 
 class Step(IntEnum):
-    """Where an entity stands after a row."""
+    """State of an entity after a row."""
 
     CALM = layout.CALM
     PENDING = layout.PENDING

@@ -1,4 +1,4 @@
-"""How many rows the gaps between given rows may become.
+"""Limit the rows that fill the gaps between given rows.
 
 Windows have a row for every step of the grid, so that two times far apart make millions of rows. Everything that
 fills gaps asks here first: JSON and Arrow bodies of the HTTP API, and `Windows.build`.

@@ -37,11 +37,11 @@ def without_parameters(url: str, names: set[str]) -> str:
 
 
 def same_host(url: str, other: str) -> bool:
-    """Whether `other` is on the same host, and not less protected."""
+    """Check whether `other` is on the same host, and not less protected."""
     one, two = urlsplit(url), urlsplit(other)
     return one.hostname == two.hostname and not (one.scheme == "https" and two.scheme != "https")
 
 
 def same_origin(url: str, other: str) -> bool:
-    """Whether credentials for `url` may go to `other`: same host and port, or from port 80 to 443 of that host."""
+    """Check whether credentials for `url` may go to `other`: same host and port, or port 80 to 443 of that host."""
     return same_host(url, other) and not _rules.should_strip_auth(url, other)

@@ -66,7 +66,7 @@ class _Request:
     login: tuple[str, str]
     status_only: bool
     trusted: bool = True
-    """Whether credentials go with it."""
+    """True if credentials are sent."""
     came_from: list[str] = field(default_factory=list)
 
 

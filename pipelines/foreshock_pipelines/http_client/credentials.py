@@ -1,4 +1,4 @@
-"""Credentials and headers of a config, put on each request anew."""
+"""Credentials and headers of a config, set again for each request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_SECRET = 1 << 16
 
 
 class Credentials(AuthBase):
-    """Sets ``Authorization`` and the headers of a config; files are read anew, so that secrets may be rotated.
+    """Sets ``Authorization`` and the headers of a config; files are read each time, so that secrets may be rotated.
 
     `login`: user and password of the URL; those of the config go first.
     """

@@ -24,9 +24,9 @@ WRONG_ADDRESS = (
 
 
 def failure(exc: Exception, url: str, shown: str) -> HttpError:
-    """What a request that got no answer ended with; the URL is written as `shown`.
+    """Describe why a request got no answer; the URL is written as `shown`.
 
-    Every exception has its line: what nobody foresaw is named by its type alone, for its text may hold a secret.
+    Every exception has its line: an unforeseen one is named by its type alone, because its text may hold a secret.
     """
     chain = list(_chain(exc))
     inner = chain[-1]
@@ -45,7 +45,7 @@ def failure(exc: Exception, url: str, shown: str) -> HttpError:
 
 
 def said(body: bytes, content_type: str = "") -> str:
-    """What a server says went wrong, in one line: the message of a JSON document, else its text."""
+    """The error that a server reports, in one line: the message of a JSON document, else its text."""
     try:
         document = orjson.loads(body)
         for key in ("error", "detail", "message", "title"):

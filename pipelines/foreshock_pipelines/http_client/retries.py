@@ -24,7 +24,7 @@ _JITTER = wait_random_exponential(multiplier=0.5, max=30)  # so that many client
 def retried(
     attempt: Callable[[], T], *, retries: int, until: float = float("inf"), stop: threading.Event | None = None
 ) -> T:
-    """What `attempt` returns; it is called again after an `HttpError` that may pass.
+    """Return the result of `attempt`; call it again after an `HttpError` that may pass.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Session(requests.Session):
         self.mount("http://", _Adapter(connections))
 
     def get_adapter(self, url: str) -> BaseAdapter:
-        """The adapter of a scheme; that of TLS is made anew when a file of its config has changed."""
+        """The adapter of a scheme; that of TLS is made again when a file of its config has changed."""
         if url.lower().startswith("https://"):
             with self._lock:
                 if (now := stamp(self.config.tls)) != self._stamp:
@@ -105,7 +105,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Timed(io.RawIOBase):
-    """Reads from a socket up to a moment: the limit of a socket itself counts from each byte anew."""
+    """Reads from a socket up to a moment: the limit of a socket itself starts again at each byte."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock

@@ -64,7 +64,7 @@ def check_detectors(detectors: Detectors) -> None:
 
 
 def _wrong(param: str, value: Any, hints: Mapping[str, Any]) -> str | None:
-    """What a value must be, if it is not."""
+    """The rule that a value breaks, or None."""
     if isinstance(value, int | float) and not abs(value) <= LARGEST:
         return f"a number of at most {LARGEST:g}"
     if param not in hints:

@@ -60,7 +60,7 @@ class _Mistake(Exception):
 
 @dataclass
 class _Sizes:
-    """How much a document holds up to an event, and how much each anchor names."""
+    """Size of a document up to an event, and size of what each anchor names."""
 
     values: int = 0
     characters: int = 0

@@ -1,4 +1,4 @@
-"""What forecasts need to know of a job: how far, how, and what is known in advance."""
+"""Forecast options of a job: horizon, method, and what is known in advance."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class Schedule(Model):
 
 
 class NotifierConfig(HttpConfig):
-    """Where alerts go: one `type`, with what that type needs."""
+    """A receiver of alerts: one `type`, with what that type needs."""
 
     type: str = Field(description="log, webhook, alertmanager, or the name of a plugin")
     url: Annotated[
@@ -320,7 +320,7 @@ class Job(Model):
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What the file says of detectors; what was tuned holds for as long as it says the same."""
+        """The detector options of the file; tuned settings are valid for as long as they are the same."""
         return {**self.detectors, "per_entity": True} if self.per_entity else self.detectors
 
     @property

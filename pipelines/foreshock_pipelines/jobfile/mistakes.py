@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of a job file; never with a value that may be a secret."""
+"""Validation errors of pydantic in the words of a job file; never with a value that may be a secret."""
 
 from __future__ import annotations
 

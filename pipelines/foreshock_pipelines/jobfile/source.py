@@ -19,7 +19,7 @@ __all__ = ["SOURCE_PLUGINS", "SourceConfig", "SourcePlugin"]
 OWN = {"query", "start", "end", "step", "time"}
 """Parameters of each query."""
 PAGES = ("/api/v1", "/api/v1/query", "/api/v1/query_range", "/api/v1/write")
-"""What is often copied with the address of a server."""
+"""Paths that are often copied with the address of a server."""
 
 
 SOURCE_PLUGINS = "foreshock.sources"

@@ -1,4 +1,4 @@
-"""Where scores and forecasts are written: a receiver of Prometheus' remote write."""
+"""The target of scores and forecasts: a receiver of Prometheus' remote write."""
 
 from __future__ import annotations
 

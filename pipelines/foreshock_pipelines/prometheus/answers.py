@@ -1,4 +1,4 @@
-"""What an answer says of itself beside its result: an error, or that a part of the data is missing."""
+"""Status of an answer beside its result: an error, or warnings that a part of the data is missing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def error_of(body: bytes) -> tuple[str, str] | None:
 
 
 def is_too_much(status: int | None, text: str) -> bool:
-    """Whether an error asks for a smaller request, not for another query or a later time."""
+    """Check whether an error asks for a smaller request, not for another query or a later time."""
     if status == 413:
         return True
     if status is None or status in (401, 403, 404, 429) or TOO_MUCH.search(text) is None:

@@ -29,7 +29,7 @@ def http_session(config: HttpConfig) -> requests.Session:
 
 
 def http_headers(config: HttpConfig) -> dict[str, str]:
-    """Headers of one request; the bearer token is read anew, so that it may be rotated."""
+    """Headers of one request; the bearer token is read each time, so that it may be rotated."""
     headers = {name: _header(value.get_secret_value(), name) for name, value in config.headers.items()}
     if config.bearer_token_file is not None:
         headers["Authorization"] = "Bearer " + _header(
@@ -65,7 +65,7 @@ def _header(value: str, where: str) -> str:
 
 
 class HttpAuth(AuthBase):
-    """Headers and secrets of a config, put on each request anew.
+    """Headers and secrets of a config, set again for each request.
 
     Given as `auth`, not as headers, because requests would put a password of ``~/.netrc`` in their place.
     """

@@ -19,7 +19,7 @@ from foreshock_pipelines.prometheus.answers import Answer, error_of, is_too_much
 __all__ = ["PrometheusClient"]
 
 NO_POST = {403, 405, 501}
-"""What gateways that let only GET through say to a POST."""
+"""Status codes with which gateways that pass only GET refuse a POST."""
 PASSING = {"timeout", "canceled", "unavailable", "internal"}
 """Types of error that say nothing about the query."""
 CUT = "the response was cut"

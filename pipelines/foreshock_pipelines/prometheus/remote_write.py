@@ -25,7 +25,7 @@ BATCH = 10_000
 SPLITS = 32
 """Requests that may be spent on finding what a receiver refuses of a batch."""
 REFUSED = {400, 413, 422}
-"""What says that the request itself is at fault; a part of it may be taken."""
+"""Status codes of a request that is itself at fault; a part of it may be taken."""
 HEADERS = {
     "Content-Type": "application/x-protobuf",
     "Content-Encoding": "snappy",
@@ -61,7 +61,7 @@ class TimeSeries:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many samples a receiver took, how many it refused (too old, out of order), and what it said."""
+    """Counts of samples that a receiver took and refused (too old, out of order), and what it said."""
 
     samples: int = 0
     refused: int = 0

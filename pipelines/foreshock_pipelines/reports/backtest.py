@@ -39,7 +39,7 @@ def render(report: BacktestReport) -> str:
 
 
 def _share(time: datetime, start: datetime, end: datetime) -> float:
-    """Where a time stands between start and end, in percent."""
+    """Position of a time between start and end, in percent."""
     return round(100 * min(max((time - start) / (end - start), 0.0), 1.0), 3)
 
 

@@ -20,7 +20,7 @@ __all__ = ["Absences", "absences", "absences_in"]
 
 @dataclass(frozen=True, slots=True)
 class Absences:
-    """What is silent at present, and what has been for so long that it is taken as decommissioned."""
+    """Entities that are silent at present, and those that are taken as decommissioned after long silence."""
 
     silent: list[Finding]
     gone: list[str]

@@ -29,7 +29,7 @@ OPENING = ("opened", "reopened")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to an alert.
+    """The event of an alert.
 
     ``opened``, ``reopened``, ``escalated``, ``acknowledged``, ``resolved``, ``unsilenced``, or ``updated``, of
     which receivers are not told.

@@ -1,4 +1,4 @@
-"""What was found about entities of a job, and what becomes of the alerts of that kind."""
+"""Findings about entities of a job, and the changes that they make to alerts of that kind."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Alert:
 
     @property
     def key(self) -> AlertKey:
-        """What it is about: never two live ones of a job."""
+        """The subject of the alert: a job has at most one live alert for each."""
         return self.entity, self.kind, self.feature
 
 

@@ -1,4 +1,4 @@
-"""What a pass of scored rows does to the alerts of a job: one transaction, which may be repeated."""
+"""Apply a pass of scored rows to the alerts of a job: one transaction, which may be repeated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from foreshock_pipelines.scoring.scored import Scored
 __all__ = ["PLATFORM", "AlertPipeline", "Change"]
 
 PLATFORM = "foreshock"
-"""Who did it, in the history of an alert, where no person did."""
+"""The author of an automatic change in the history of an alert."""
 LATE_STEPS = 10
 """An alert that is found so many steps after its time is marked late."""
 CURSOR_EVERY_MS = 60_000

@@ -28,7 +28,7 @@ class AlertRepository:
     store: Store
 
     def get(self, alert_id: str, connection: Connection | None = None) -> Alert:
-        """One alert; read in a transaction, nobody else changes it before that ends.
+        """One alert; read in a transaction, no other process changes it before that ends.
 
         Raises
         ------

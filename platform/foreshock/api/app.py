@@ -119,7 +119,7 @@ class Ingress:
         return run.id, refused
 
     async def _staged(self, name: str) -> tuple[Job, str | None]:
-        """A job as its file says now; if that does not hold, as it is in force, and why."""
+        """A job as its file says now; if that is invalid, the job in force, and the reason."""
         from foreshock.api.routers.jobs import ask_control_loop
         from foreshock.runtime.job_files import stage
 
@@ -232,7 +232,7 @@ def _start_errors() -> Iterator[None]:
 
 
 def _replicas(most: int, ongoing: int) -> dict[str, Any]:
-    """How many replicas: one, or as many as keep each at about `ongoing` requests at a time."""
+    """Number of replicas: one, or as many as keep each at about `ongoing` requests at a time."""
     if most == 1:
         return {"num_replicas": 1}
     scaling = {"min_replicas": 1, "max_replicas": most, "target_ongoing_requests": ongoing, "upscale_delay_s": 10.0}

@@ -1,4 +1,4 @@
-"""Who may do what: the one place that decides. At present one bearer token may do everything."""
+"""Authorization of requests, decided here alone. At present one bearer token may do everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["OPEN_PATHS", "Guard", "api_token", "present_token", "token_digest"]
 OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
 """Answer without a token: probes and browsers have none, and they tell nothing of this installation."""
 SENDABLE = re.compile(r"[\x21-\x7e]+")
-"""What fits into a header: printable ASCII without spaces."""
+"""Characters that fit into a header: printable ASCII without spaces."""
 FILE = "api-token"
 LONGEST = 4096
 """Letters of a token; a proxy refuses headers of more than about four times as many."""

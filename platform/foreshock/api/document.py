@@ -100,7 +100,7 @@ class _Answer:
 
 
 def has_body(scope: Scope) -> bool:
-    """Whether a request says that it has a body."""
+    """Check whether a request says that it has a body."""
     if header_of(scope, b"transfer-encoding") is not None:
         return True
     return (header_of(scope, b"content-length") or "0") != "0"

@@ -1,4 +1,4 @@
-"""What Prometheus reads at ``/metrics``: the newest scores, and the platform's own state."""
+"""Metrics for Prometheus at ``/metrics``: the newest scores, and the platform's own state."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class Scorer(ServedModels):
             return _arrow_scores(self.served(job), data, last)
 
     def describe(self) -> list[dict[str, Any]]:
-        """What is served."""
+        """The model that is served."""
         return [_describe(served.model, served.detector) for served in self.models.values()]
 
 

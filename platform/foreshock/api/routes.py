@@ -113,7 +113,7 @@ def _models(app: Api) -> None:
 
     @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
     async def explain(request: Request) -> Response:
-        """How much each feature drove a score (SHAP), beside what is usual."""
+        """Explain how much each feature drove a score (SHAP), beside what is usual."""
         backend = _backend()
         _must_be_json(content_type(request.scope))
         with backend.budget.hold() as held:
@@ -122,7 +122,7 @@ def _models(app: Api) -> None:
 
     @app.get("/ai/models", tags=["models"])
     async def models(request: Request) -> list[dict[str, Any]]:
-        """What is served, which version, trained on what."""
+        """Describe the served model: its version, and its training data."""
         found: list[dict[str, Any]] = await _backend().served()
         return found
 
@@ -130,7 +130,7 @@ def _models(app: Api) -> None:
     async def train(request: Request) -> dict[str, str | None]:
         """Start a training run, of the job as its file says now; 409 if one is under way.
 
-        `refused`: why the file does not hold, in which case the job is trained as it is in force.
+        `refused`: why the file is invalid, in which case the job is trained as it is in force.
         """
         backend = _backend()
         body = await _json(request, TrainRequest, backend.max_body)

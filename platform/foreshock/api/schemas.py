@@ -79,7 +79,7 @@ class ScoreRequest(Body):
 
 
 class ArrowQuery(BaseModel):
-    """What the query says where the body is Arrow."""
+    """Options in the query of a request whose body is Arrow."""
 
     job: str | None = Field(None, description="the job, for an Arrow body")
     last: int | None = Field(None, ge=1, description=f"for an Arrow body: {LAST}")

@@ -18,7 +18,7 @@ VERDICTS = ("false", "true", "exclude")
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a person said of an alert.
+    """The verdict of a person on an alert.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class FeedbackRepository:
     def in_force(
         self, job: str, verdict: str, *, entity: str | None = None, connection: Connection | None = None
     ) -> list[Feedback]:
-        """What is not undone of a verdict in a job, the oldest first."""
+        """Feedback of a verdict in a job that is not undone, the oldest first."""
         f = t.feedback.c
         wanted = [f.job == job, f.verdict == verdict, f.undone_ms.is_(None)]
         return self._read(connection, *wanted, *([f.entity == entity] if entity is not None else []))

@@ -1,4 +1,4 @@
-"""What people say of alerts, and what becomes of it: calibration, training data, labels."""
+"""Feedback on alerts and its effects: calibration, training data, labels."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _raise_for(kept: FeedbackRepository, registry: Registry, alert: Alert, versi
 
 
 def _raised(scorer: Checkpoint, entity: str, by: float) -> State:
-    """Where calibration stands, with the line of an entity so much higher."""
+    """State of calibration, with the line of an entity so much higher."""
     from foreshock_models.calibration.calibrator import Calibrator
 
     return Calibrator.raise_line(State.from_bytes(scorer.model_state), entity, by)
@@ -222,7 +222,7 @@ def _calibrator(packed: dict[str, Any]) -> Calibrator:
 
 
 def meaning(feedback: Feedback) -> str:
-    """What comes of it, in words."""
+    """The effects, in words."""
     times = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (feedback.start_ms, feedback.end_ms))
     span = " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in times)
     meaning = {

@@ -43,7 +43,7 @@ def take_forecasts(
 
 
 def predicted(job: Job, forecasts: Sequence[SeriesForecast]) -> list[Finding]:
-    """What will run out, by the rule of each feature."""
+    """Resources that will run out, by the rule of each feature."""
     out = []
     for one in forecasts:
         query = job.queries.get(one.feature)

@@ -25,7 +25,7 @@ def _no_rows() -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class SeriesForecast:
-    """What is to come of one feature of one entity. Times are ms since the epoch.
+    """The forecast of one feature of one entity. Times are ms since the epoch.
 
     ``rows`` ``(n_rows, 3)``: point, lower and upper end, each the mean over `step` seconds; the first begins at
     ``start_ms``. ``wape`` and ``baseline_wape`` are the backtest errors of the forecast and of seasonal naive; NaN

@@ -1,4 +1,4 @@
-"""What a forecast run does: read, forecast, keep, alert, write."""
+"""A forecast run: read, forecast, store, alert, write."""
 
 from __future__ import annotations
 

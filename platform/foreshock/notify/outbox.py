@@ -50,7 +50,7 @@ class Outbox:
             return list(c.execute(query).scalars())
 
     def due(self, notifier: str, now_ms: int, *, after: int = 0, limit: int = 100) -> list[Delivery]:
-        """What is to be sent to a notifier now, in the order in which it was posted, from behind `after` on."""
+        """Notifications to send to a notifier now, in the order in which it was posted, from behind `after` on."""
         o = t.outbox.c
         query = (
             sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms)
@@ -69,7 +69,7 @@ class Outbox:
             return list(c.execute(query).scalars())
 
     def unsent(self, notifier: str | None = None, limit: int = 200) -> list[Delivery]:
-        """What is still to be sent, to a notifier or to all, in the order in which it was posted."""
+        """Notifications that are still to be sent, to a notifier or to all, in the order in which it was posted."""
         o = t.outbox.c
         query = sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms)
         query = query.where(o.sent_ms.is_(None)).order_by(o.seq).limit(limit)

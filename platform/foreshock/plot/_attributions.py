@@ -1,4 +1,4 @@
-"""What drove the score, over time."""
+"""Plot of attributions over time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = len(style.CYCLE)
 def attributions(
     explanation: Explanation, scores: Scores | None = None, *, entity: str | None = None, step: float = 60.0
 ) -> Figure:
-    """How much each feature raised the raw score, stacked over time; under it the score with the alert line.
+    """Plot how much each feature raised the raw score, stacked over time; under it the score with the alert line.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ BINS = 480
 def backtest(
     report: BacktestReport | Mapping[str, BacktestReport], *, entities: Sequence[str] | None = None
 ) -> Figure:
-    """What a replay scored, and which alerts it would have opened.
+    """Plot the scores of a replay, and the alerts that it would have opened.
 
     Each entity is a lane: the score as colour, under it a bar for each alert of each policy, and known anomalies.
 

@@ -1,4 +1,4 @@
-"""What runs out first."""
+"""Plot of what runs out first."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def forecast(
     limit: float | None = None,
     unit: str = "",
 ) -> Figure:
-    """What was, and what is to come with its interval.
+    """Plot the past, and the forecast with its interval.
 
     Parameters
     ----------

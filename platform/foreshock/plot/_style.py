@@ -1,4 +1,4 @@
-"""What all figures share: colours, the axis of time, shading, the legend, which entity."""
+"""Common parts of all figures: colours, the axis of time, shading, the legend, which entity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch the inputs of jobs drift away from what their champions learnt, and say when to train anew."""
+"""Watch the inputs of jobs drift away from what their champions learnt, and say when to train again."""
 
 from __future__ import annotations
 

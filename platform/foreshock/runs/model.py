@@ -47,7 +47,7 @@ class Run:
 
 
 class Runs(Protocol):
-    """Where runs are kept."""
+    """The repository of runs."""
 
     def begin(
         self, job: str, kind: str, due: datetime, *, now: datetime, cause: str, promotion: str | None = None

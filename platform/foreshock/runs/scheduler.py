@@ -83,7 +83,7 @@ class Scheduler:
         return last is not None and last.ended is not None and now - last.ended < timedelta(minutes=10)
 
     def _replace_the_dead(self, now: datetime, jobs: Collection[str]) -> list[Run]:
-        """Fail the runs whose worker died, as it does with the scheduler before this; begin each anew, once."""
+        """Fail the runs whose worker died, as it does with the scheduler before this; begin each again, once."""
         started = []
         for run in self.runs.active():
             if run.beat is None or now - run.beat <= SILENT_AFTER:

@@ -1,4 +1,4 @@
-"""What a run of each kind does."""
+"""The work of a run, by kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["WORK", "Task", "Work"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a run works with: its job, the models, the store, and `note`, which takes a line for its log.
+    """The context of a run: its job, the models, the store, and `note`, which takes a line for its log.
 
     ``promotion``: when the model that is trained becomes the champion; None: as the schedule has it.
     """

@@ -42,7 +42,7 @@ def _others() -> list[int]:
 
 
 def _belongs(pid: int, variable: bytes, session: re.Pattern[str]) -> bool:
-    """Whether a process has the variable in its environment, or a file of Ray's session open.
+    """Check whether a process has the variable in its environment, or a file of Ray's session open.
 
     Workers write their title over their environment; their output goes into the session's folder.
     """

@@ -74,7 +74,7 @@ class AlertActor:
         return [alert_payload(c.alert, c.event, self.engine.url) for c in changes if c.event != "updated"]
 
     def scorer(self, job: str) -> Checkpoint | None:
-        """Where scoring of a job stands."""
+        """The scoring checkpoint of a job."""
         return CheckpointRepository(self.store).get(job)
 
     def tolerances(self, job: str, since_ms: int) -> dict[str, float]:
@@ -92,7 +92,7 @@ class AlertActor:
         return self.latest
 
     def metrics(self) -> str:
-        """What delivery counted, in Prometheus' text format."""
+        """Metrics of delivery, in Prometheus' text format."""
         return generate_latest(self.deliverer.counted).decode()
 
     def pid(self) -> int:

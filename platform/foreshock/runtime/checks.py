@@ -1,4 +1,4 @@
-"""What a job file needs beside its own text: notifiers that can be made, files that are there."""
+"""Check what a job file needs beside its own text: notifiers that can be made, files that are there."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ NAMESPACE = "foreshock"
 def ray_cluster(settings: Settings, *, num_cpus: int | None = None, serving: bool = False) -> Iterator[bool]:
     """A Ray cluster: the one at ``FORESHOCK_RAY_ADDRESS``, else one that lives as long as this block.
 
-    Gives whether it is that one, which nobody else uses, and which listens on loopback alone.
+    Returns whether it is that one, which no other process uses and which listens on loopback alone.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _take_up_authentication() -> None:
 
 @contextmanager
 def _own_files() -> Iterator[None]:
-    """What is started in the block makes files that only this user reads."""
+    """Make processes that start in the block create files that only this user reads."""
     before = os.umask(0o077)
     try:
         yield

@@ -60,7 +60,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an installation runs.
+    """The parts of an installation.
 
     ``files``: job name to the file that it was read from, to be read again when it changes; ``own_cluster``: nobody
     else uses the Ray that it runs on.
@@ -113,7 +113,7 @@ class ControlLoop:
 
     # -- asked from outside ----------------------------------------------------------------------------
     def status(self) -> dict[str, Any]:
-        """What runs, and what is wrong."""
+        """State of the installation, and its problems."""
         return {
             "now": self.clock.now().isoformat(),
             "replaying": isinstance(self.clock, ReplayClock) and not self.clock.done,
@@ -145,7 +145,7 @@ class ControlLoop:
         return self.jobs.get(name)
 
     def metrics(self) -> str:
-        """What was measured, in Prometheus' text format."""
+        """Metrics of the control loop, in Prometheus' text format."""
         return self.measured.exposition(self.clock.now())
 
     def pid(self) -> int:
@@ -249,7 +249,7 @@ class ControlLoop:
         launch(run, self.jobs[run.job], self.plan.store_url, self.plan.registry)
 
     def _reload(self) -> None:
-        """Take up changed job files; one that does not hold leaves the old one in force."""
+        """Take up changed job files; an invalid one leaves the old one in force."""
         for job in self.files.changed(self.jobs):
             self.jobs[job.name] = job
             self.alerts.watch.remote(job)
@@ -276,7 +276,7 @@ def start_control_loop(plan: Plan) -> Any:
 
 
 def policy_json(job: Job) -> dict[str, Any]:
-    """What is in force of a job's policy, as its file would say it."""
+    """The policy of a job that is in force, as its file would say it."""
     rules = {
         name: query.model_dump(mode="json", include={"direction", "min_deviation", "valid_range"})
         for name, query in job.queries.items()

@@ -1,4 +1,4 @@
-"""What Ray is told through the environment, and what of the environment it could not start with.
+"""Environment variables that Ray is given, and those that it could not start with.
 
 Ray reads its settings from variables when it is imported and when its processes start, so they are set before.
 Those that decide who gets in or which ports are used are set whatever the environment says; the others give way

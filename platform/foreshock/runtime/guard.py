@@ -1,4 +1,4 @@
-"""What was started must not outlive its starter, even one that is killed."""
+"""Stop started processes with their starter, even when it is killed."""
 
 from __future__ import annotations
 

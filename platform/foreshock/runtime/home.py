@@ -69,7 +69,7 @@ def kept_secret(path: Path) -> tuple[str, bool]:
 
 
 def private_folder(base: Path = Path("/tmp")) -> Path:
-    """A folder in `base` that nobody else enters, for sockets and locks.
+    """A folder in `base` that no other user enters, for sockets and locks.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def private_name(base: Path) -> Path:
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether anybody but the owner may do anything with it."""
+    """Check whether anybody but the owner may do anything with it."""
     return bool(path.stat().st_mode & 0o077)
 
 

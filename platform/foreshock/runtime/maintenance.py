@@ -1,4 +1,4 @@
-"""What the alert actor does beside scoring: silences where no rows come, reminders, and what is old goes."""
+"""Maintenance by the alert actor beside scoring: silences without rows, reminders, retention."""
 
 from __future__ import annotations
 

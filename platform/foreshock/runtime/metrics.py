@@ -99,7 +99,7 @@ class ControlLoopMetrics:
     def _wrote(self, job: str, stats: WriteStats) -> None:
         before = self._write.get(job, WriteStats())
         if stats.written < before.written or stats.failures < before.failures:
-            before = WriteStats()  # of a worker that began anew
+            before = WriteStats()  # of a worker that was restarted
         self._write[job] = stats
         self.waiting.labels(job).set(stats.waiting)
         for result in ("written", "refused", "dropped"):

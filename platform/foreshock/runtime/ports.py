@@ -30,7 +30,7 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class Ports:
-    """What listens where, all but `api` on loopback."""
+    """Ports that Foreshock listens on, all but `api` on loopback."""
 
     api: int
     metrics: int
@@ -60,7 +60,7 @@ def reserved_ports(host: str, port: int, replicas: int) -> Iterator[Ports]:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether one can listen there."""
+    """Check whether one can listen there."""
     return _bind_error(host, port) is None
 
 

@@ -15,10 +15,10 @@ __all__ = ["Checkpoint", "CheckpointRepository"]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where scoring of a job stands: model version, last scored time, and states as bytes.
+    """The checkpoint of a job: model version, last scored time, and states as bytes.
 
     `revision` counts all changes, those by passes and those by people: a pass that began from another one than
-    stands is refused, and begins anew.
+    stands is refused, and begins again.
     """
 
     version: str
@@ -35,7 +35,7 @@ class CheckpointRepository:
     store: Store
 
     def get(self, job: str, connection: Connection | None = None) -> Checkpoint | None:
-        """Where scoring of a job stands, or None before its first pass."""
+        """The checkpoint of a job, or None before its first pass."""
         query = sa.select(t.scorers).where(t.scorers.c.job == job)
         if connection is not None:  # whoever reads it in a transaction will write it
             query = query.with_for_update()

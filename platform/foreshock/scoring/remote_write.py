@@ -84,7 +84,7 @@ def blocks_of(job: Job, scored: Scored, detector: str, *, features: bool) -> lis
 
 
 def series_of(block: Block) -> Iterator[TimeSeries]:
-    """What `blocks_of` packed, as series."""
+    """Unpack the series that `blocks_of` packed."""
     from foreshock_pipelines.prometheus.remote_write import TimeSeries
 
     with pa.ipc.open_stream(block.data) as stream:
@@ -186,7 +186,7 @@ class ScoreWriter:
         self._say(f"{done.refused} samples refused: {done.reason}" if done.refused else "")
 
     def _drop(self, blocks: WriteQueue) -> None:
-        """What has waited too long."""
+        """Drop samples that have waited too long."""
         dropped = blocks.drop(self.job, round((time.time() - self.config.retain.total_seconds()) * 1000))
         if dropped:
             self._count(dropped=dropped)

@@ -1,4 +1,4 @@
-"""What a scoring pass says of itself; who reads it need not load what scores."""
+"""The report of a scoring pass; readers need not load the code that scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WriteStats:
 
 @dataclass(frozen=True)
 class PassReport:
-    """What a pass did.
+    """The result of a pass.
 
     Attributes
     ----------

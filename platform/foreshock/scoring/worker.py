@@ -123,7 +123,7 @@ class ScoreWorker:
         return max(known.scored_ms, until - round(self.job.history.total_seconds() * 1000))
 
     def _state(self, known: Checkpoint) -> State | None:
-        """Where calibration stands.
+        """State of calibration.
 
         That of another version says nothing about this one's raw scores; what people called false alarms holds.
         """
@@ -149,5 +149,5 @@ class ScoreWorker:
 
 
 def _cursors(known: Checkpoint) -> dict[str, int]:
-    """Where each entity stands: the time of its last row with a sample, ms since the epoch."""
+    """The newest row of each entity: the time of its last row with a sample, ms since the epoch."""
     return Policy.last_seen(State.from_bytes(known.policy_state))

@@ -64,7 +64,7 @@ class WriteQueue:
         return int(samples or 0)
 
     def waiting(self, job: str) -> int:
-        """How many samples of a job wait."""
+        """Number of waiting samples of a job."""
         query = sa.select(sa.func.sum(t.unwritten.c.samples)).where(t.unwritten.c.job == job)
         with self.store.begin() as c:
             return int(c.execute(query).scalar_one() or 0)

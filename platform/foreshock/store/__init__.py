@@ -1,4 +1,4 @@
-"""What must survive: alerts with their history, the outbox, where scoring stands, runs, silences, feedback."""
+"""Durable state: alerts with their history, the outbox, checkpoints, runs, silences, feedback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept how long: the store stays small though it runs for years."""
+"""Retention: the store stays small though it runs for years."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ PEAK_DECAY = 4.0
 NEAR_LINE = 0.5
 """Peaks closer to the line than this, or than twice its distance from 1, are measured from it; others from 1."""
 WAITING_SCORE = 0.93
-"""Where the line is above 1, scores that training would put between this and the line are kept near this."""
+"""If the line is above 1, scores that training would put between this and the line are kept near this."""
 STEEP, FLAT = 3.0, 0.1
 """Slope of a score on its way back to the scale of training, and where it is kept below the line."""
 MEAN_SHARE = 0.3

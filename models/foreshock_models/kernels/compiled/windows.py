@@ -30,7 +30,7 @@ def window_statistics(
 
     The statistics are: the value, the mean of the last `short` rows, that mean less the mean of the last `long`
     rows, and the standard deviation of the last `short` rows. Gaps are ignored; a window without any value gives 0.
-    Sums are computed anew for each row: a running sum would depend on where the series begins.
+    Sums are computed from scratch for each row: a running sum would depend on where the series begins.
 
     Parameters
     ----------

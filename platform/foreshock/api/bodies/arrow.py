@@ -37,7 +37,7 @@ def arrow_windows(served: Served, data: bytes) -> Windows:
     Raises
     ------
     DataError
-        Not such a stream, one that does not hold what it says, columns that are missing, twice there or of another
+        Not such a stream, one that lacks what it declares, columns that are missing, twice there or of another
         type, nulls where there can be none, or more rows than one request may have.
     """
     try:
@@ -131,7 +131,7 @@ class _Table:
         return cls(data, struct.unpack_from("<I", data)[0])
 
     def _field(self, number: int) -> int:
-        """Where a field is; 0 if it is left out."""
+        """Position of a field; 0 if it is left out."""
         if number >= self.n_fields:
             return 0
         offset = struct.unpack_from("<H", self.data, self.vtable + 4 + 2 * number)[0]

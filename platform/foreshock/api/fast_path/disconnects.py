@@ -29,5 +29,5 @@ class WithoutDisconnectWatch:
 
 
 def middlewares() -> list[Middleware]:
-    """What Serve puts in front of its own (``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``)."""
+    """Middleware that Serve puts in front of its own (``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``)."""
     return [Middleware(WithoutDisconnectWatch)]

@@ -40,14 +40,14 @@ Why = Annotated[str, Field(max_length=2000, pattern=NO_NUL, examples=["restarted
 
 
 class Act(Body):
-    """Who acts on an alert, and why."""
+    """The author of an action on an alert, and the reason."""
 
     who: Who
     why: Why = ""
 
 
 class FeedbackBody(Act):
-    """What a person says of an alert."""
+    """The verdict of a person on an alert."""
 
     verdict: Literal["false", "true", "exclude"] = Field(
         description="false: a false alarm, whose like shall not alert again; true: an anomaly, a label for tuning; "
@@ -199,7 +199,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
 def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/entities", tags=["entities"])
     def listed(request: Request, job: Annotated[str | None, JOB] = None) -> list[dict[str, Any]]:
-        """What is monitored: calm, pending, anomalous or absent, and whether it is still warming."""
+        """List the monitored entities: calm, pending, anomalous or absent, and whether they are still warming."""
         return list_entities(backend().store, job)
 
     @app.delete("/ai/entities", tags=["entities"])

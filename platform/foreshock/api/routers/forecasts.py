@@ -29,7 +29,7 @@ PER_PAGE = Query(ge=1, le=1000, description="at most so many series")
 
 
 class Backend(Protocol):
-    """What the routes ask: the store, and the jobs that are known."""
+    """The dependencies of the routes: the store, and the jobs that are known."""
 
     store: Store
     jobs: Mapping[str, Job]
@@ -53,7 +53,7 @@ def add_predictions(app: FastAPI, backend: Callable[[], Backend]) -> None:
 
     @app.get("/ai/exhaustion", tags=["forecasts"])
     def get_exhaustion(job: JobName, entity: Name = None, feature: Name = None) -> dict[str, Any]:
-        """What runs out first: for each feature with `exhaustion` in the job file."""
+        """List what runs out first: for each feature with `exhaustion` in the job file."""
         here = backend()
         return exhaustion(here.store, here.jobs, job, entity, feature)
 
@@ -105,7 +105,7 @@ def predictions(
 def exhaustion(
     store: Store, jobs: Mapping[str, Job], job: str, entity: str | None = None, feature: str | None = None
 ) -> dict[str, Any]:
-    """What runs out, first things first, as JSON values; times count from now."""
+    """Exhaustion forecasts as JSON values, soonest first; times count from now."""
     found = ForecastRepository(store).find(job, entity=entity, feature=feature, exhaustible=True)
     if not found and not ForecastRepository(store).find(job, entity=entity, feature=feature, limit=1):
         raise Problem(404, _nothing(store, jobs, job, entity, feature))

@@ -27,7 +27,7 @@ def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
 
 
 async def ask_control_loop(method: str, *args: Any) -> Any:
-    """What the control loop answers; None if it does not, or none runs."""
+    """The answer of the control loop; None if it does not, or none runs."""
     import ray
 
     from foreshock.runtime.actors import CONTROL_LOOP, NAMESPACE

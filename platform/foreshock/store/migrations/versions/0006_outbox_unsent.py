@@ -1,4 +1,4 @@
-"""What waits for one notifier, without reading what waits for another that is down."""
+"""Index the outbox by notifier, so that one that is down does not slow the queries of another."""
 
 from __future__ import annotations
 
