@@ -29,7 +29,7 @@ def real_machine(root: Path) -> tuple[Windows, list[tuple[datetime, datetime]]]:
     """Ten features of a real machine with its labelled incidents, or the demo fleet where that is not at hand."""
     file = root.parent / "shared" / "data" / "SMD" / "machine-1-7.parquet"
     if not file.is_file():
-        windows, incidents = demo_fleet(hosts=3, days=4, incidents=2)
+        windows, incidents = demo_fleet(hosts=1, days=4, incidents=2)  # one window is sent to the API
         return windows, [(i.start, i.end) for i in incidents]
     frame = pq.read_table(file).to_pandas()
     features = [c for c in frame.columns if c not in ("timestamp", "label", "split")]
