@@ -21,14 +21,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
-from foreshock_models.artifacts.manifest import FORMAT, MANIFEST, SEAL, read_manifest
+from foreshock_models.artifacts.manifest import FORMAT, LARGEST_FILE, MANIFEST, SEAL, read_file, read_manifest
 from foreshock_models.baseline import Baseline
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.detectors import Detector, Ensemble, make
-from foreshock_models.errors import ArtifactError, ForeshockError, NotFitted
+from foreshock_models.errors import ArtifactError, NotFitted
 
 __all__ = ["load", "save"]
 
+LONGEST_CONTEXT = 1_000_000
+"""Rows that a detector looks back."""
 LIBRARIES = ("foreshock", "numpy", "torch", "scikit-learn", "pyod", "numba")
 
 
@@ -76,24 +78,30 @@ def save(detector: Detector, folder: str | Path, extra: dict[str, Any] | None = 
 
 
 def load(folder: str | Path) -> Detector:
-    """The detector of a saved model, after every file was checked.
+    """Return the detector of a saved model, after every file was checked.
 
     Raises
     ------
     ArtifactError
-        A changed byte, a missing or unknown file, a newer format: the text names the file.
+        A changed byte, a missing or unknown file, a link or a name that leads elsewhere, a manifest of another
+        form, a newer format: the text names the file.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    present = {path.name for path in folder.iterdir()} - {MANIFEST, SEAL}
-    unknown = present - set(manifest["files"])
-    if unknown:
-        raise ArtifactError(f"{folder}: {min(unknown)} does not belong to this model")
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.name not in (MANIFEST, SEAL, *manifest["files"]):
+                raise ArtifactError(f"{folder}: {entry.name} does not belong to this model")
     tensors = {name: _checked(folder / name, entry) for name, entry in manifest["files"].items()}
     try:
-        return _unpack(manifest["model"], tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, ForeshockError) as exc:
-        raise ArtifactError(f"{folder}: the manifest does not fit this version's detectors: {exc}") from exc
+        detector = _unpack(manifest["model"], tensors)
+        context = detector.context
+    except Exception as exc:  # a boundary: detectors, also of other packages, are made of what somebody else wrote
+        said = f"{type(exc).__name__}: {exc}"[:500]
+        raise ArtifactError(f"{folder}: the manifest does not fit this version's detectors: {said}") from exc
+    if not 0 <= context <= LONGEST_CONTEXT:
+        raise ArtifactError(f"{folder}: a context of {context} rows cannot be; at most {LONGEST_CONTEXT}")
+    return detector
 
 
 def _pack(detector: Detector, path: str, tensors: dict[str, bytes]) -> dict[str, Any]:
@@ -141,16 +149,13 @@ def _unpack(packed: dict[str, Any], tensors: dict[str, dict[str, NDArray[np.gene
 
 
 def _checked(path: Path, entry: dict[str, Any]) -> dict[str, NDArray[np.generic]]:
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise ArtifactError(f"{path}: a file of this model is missing or unreadable: {exc.strerror}") from exc
+    data = read_file(path, LARGEST_FILE)
     if len(data) != entry["bytes"] or hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise ArtifactError(f"{path}: damaged: its checksum does not match the manifest")
     try:
         return dict(from_safetensors(data))
-    except SafetensorError as exc:
-        raise ArtifactError(f"{path}: not a safetensors file: {exc}") from exc
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as exc:  # numpy lacks some types
+        raise ArtifactError(f"{path}: not a safetensors file that can be read: {exc}") from exc
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import fs
 
-from foreshock_models.artifacts.manifest import MANIFEST, read_manifest
+from foreshock_models.artifacts.manifest import LARGEST_FILE, MANIFEST, SEAL, read_manifest
 from foreshock_models.display import frame_html
 from foreshock_models.errors import ArtifactError, RegistryError, allowed
 from foreshock_pipelines.jobfile.urls import shown_url
@@ -43,6 +44,9 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 ALIASES = "aliases.json"
 HISTORY = 20
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+"""Names of jobs, versions and aliases: one folder each, nothing that leads out of it."""
+LARGEST_ALIASES = 2**20
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,13 @@ class Registry:
     # -- reading ---------------------------------------------------------------------------------------
     def jobs(self) -> list[str]:
         """Names of the jobs that have a folder here."""
-        return self._folders(self.root)
+        return [name for name in self._folders(self.root) if NAME.fullmatch(name)]
 
     def models(self, job: str) -> list[Model]:
         """All versions of a job's model, the newest first; damaged ones are left out."""
         aliases = self._aliases(job)
         found = []
-        for version in sorted(self._folders(f"{self.root}/{job}"), reverse=True):
+        for version in sorted(self._versions(job), reverse=True):
             with contextlib.suppress(ArtifactError):
                 found.append(self._model(job, version, aliases))
         return found
@@ -115,11 +119,12 @@ class Registry:
         aliases = self._aliases(job)
         version = aliases.get(which, which)
         try:
-            return self._model(job, version, aliases)
+            if NAME.fullmatch(version):
+                return self._model(job, version, aliases)
         except ArtifactError as exc:
-            versions = sorted(self._folders(f"{self.root}/{job}"))
-            if version in versions:
+            if version in self._versions(job):
                 raise RegistryError(str(exc)) from exc
+        versions = sorted(self._versions(job))
         if not versions:
             raise RegistryError(
                 f"the job {job!r} has no model in {self.shown} yet: run foreshock train -c JOB.yaml"
@@ -152,7 +157,9 @@ class Registry:
         from foreshock_models.artifacts import save
 
         version = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + f"-{secrets.token_hex(2)}"
-        home = f"{self.root}/{job}"
+        home = self._home(job)
+        if alias is not None:
+            _check("alias", alias)
         try:
             self._fs.create_dir(home, recursive=True)
             if self._local:
@@ -185,8 +192,8 @@ class Registry:
         """
         with self._lock(job):
             document = self._document(job)
-            past = [v for v in document["history"] if v in self._folders(f"{self.root}/{job}")]
-            if not past:
+            past = [v for v in document["history"] if v in self._versions(job)]
+            if not past or CHAMPION not in document["aliases"]:
                 raise RegistryError(f"the job {job!r} has no earlier champion to go back to")
             now = document["aliases"][CHAMPION]
             document["aliases"][CHAMPION] = past[-1]
@@ -198,13 +205,13 @@ class Registry:
         """Remove old versions that no alias names; gives their names. Leftovers of dead publishes go too."""
         aliases = set(self._aliases(job).values())
         gone = [m.version for m in self.models(job)[keep:] if m.version not in aliases]
-        home = Path(self.root, job)
+        home = Path(self._home(job))
         for version in gone:
             if self._local:  # out of sight first: a version is seen whole or not at all
                 os.rename(home / version, home / f".gone-{version}")
             else:
-                self._fs.delete_file(f"{self.root}/{job}/{version}/{MANIFEST}")
-                self._fs.delete_dir(f"{self.root}/{job}/{version}")
+                self._fs.delete_file(f"{self._home(job)}/{version}/{MANIFEST}")
+                self._fs.delete_dir(f"{self._home(job)}/{version}")
         if self._local:
             for left in home.glob(".gone-*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -243,6 +250,14 @@ class Registry:
         found = self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return [f.base_name for f in found if f.type == fs.FileType.Directory and not f.base_name.startswith(".")]
 
+    def _home(self, job: str) -> str:
+        """Path of a job's folder."""
+        _check("job", job)
+        return f"{self.root}/{job}"
+
+    def _versions(self, job: str) -> list[str]:
+        return [name for name in self._folders(self._home(job)) if NAME.fullmatch(name)]
+
     def _model(self, job: str, version: str, aliases: dict[str, str]) -> Model:
         with self._folder(job, version, only_manifest=True) as folder:
             manifest = read_manifest(folder)
@@ -251,16 +266,24 @@ class Registry:
     @contextlib.contextmanager
     def _folder(self, job: str, version: str, *, only_manifest: bool = False) -> Iterator[Path]:
         """A local folder with the files of a version."""
-        path = f"{self.root}/{job}/{version}"
+        path = f"{self._home(job)}/{version}"
         if self._local:
             yield Path(path)
             return
         with tempfile.TemporaryDirectory() as name:
-            for file in self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True)):
-                if not only_manifest or file.base_name.startswith("manifest"):
-                    with self._fs.open_input_file(file.path) as source:
-                        (Path(name) / file.base_name).write_bytes(source.readall())
+            try:
+                for file in self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+                    if not only_manifest or file.base_name in (MANIFEST, SEAL):
+                        self._download(file, Path(name))
+            except OSError as exc:
+                raise RegistryError(f"{self.shown}: {job}/{version} cannot be read: {exc}") from exc
             yield Path(name)
+
+    def _download(self, file: fs.FileInfo, to: Path) -> None:
+        if file.type != fs.FileType.File or (file.size or 0) > LARGEST_FILE:
+            raise ArtifactError(f"{file.path}: not a plain file of at most {LARGEST_FILE:,} bytes")
+        with self._fs.open_input_file(file.path) as source:
+            (to / Path(file.base_name).name).write_bytes(source.readall())
 
     def _upload(self, detector: Detector, extra: dict[str, Any] | None, to: str) -> None:
         from foreshock_models.artifacts import save
@@ -276,13 +299,18 @@ class Registry:
         return dict(self._document(job)["aliases"])
 
     def _document(self, job: str) -> dict[str, Any]:
+        path = f"{self._home(job)}/{ALIASES}"
         try:
-            with self._fs.open_input_file(f"{self.root}/{job}/{ALIASES}") as file:
+            with self._fs.open_input_file(path) as file:
+                if file.size() > LARGEST_ALIASES:
+                    raise ValueError(f"larger than {LARGEST_ALIASES:,} bytes")
                 document: dict[str, Any] = json.loads(file.readall())
         except FileNotFoundError:
             return {"aliases": {}, "history": []}
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:
             raise RegistryError(f"{self.shown}/{job}/{ALIASES} cannot be read: {exc}") from exc
+        if not _is_document(document):
+            raise RegistryError(f"{self.shown}/{job}/{ALIASES}: aliases and history must name versions")
         return document
 
     def _point(self, job: str, alias: str, version: str) -> None:
@@ -298,7 +326,7 @@ class Registry:
 
     def _write(self, job: str, document: dict[str, Any]) -> None:
         data = json.dumps(document, indent=1).encode()
-        path = f"{self.root}/{job}/{ALIASES}"
+        path = f"{self._home(job)}/{ALIASES}"
         if self._local:
             part = Path(f"{path}.part")
             with part.open("wb") as file:
@@ -322,15 +350,36 @@ class Registry:
     @contextlib.contextmanager
     def _lock(self, job: str) -> Iterator[None]:
         """One writer of aliases at a time, on local disk; elsewhere the last one wins."""
+        home = Path(self._home(job))
         if not self._local:
             yield
             return
-        Path(self.root, job).mkdir(parents=True, exist_ok=True)
-        path = Path(self.root, job, ".lock")
+        home.mkdir(parents=True, exist_ok=True)
+        path = home / ".lock"
         with path.open("w") as file:
             self._narrow(path)
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _check(kind: str, name: str) -> None:
+    """Refuse a name that could lead out of the registry."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise RegistryError(
+            f"{str(name)[:100]!r} is no name of a {kind}: up to 128 letters, digits and . _ -, "
+            "the first a letter, digit or _"
+        )
+
+
+def _is_document(value: Any) -> bool:
+    """Whether a JSON value names versions under aliases, and those before."""
+    if not isinstance(value, dict) or not isinstance(value.get("aliases"), dict):
+        return False
+    names = [*value["aliases"], *value["aliases"].values()]
+    history = value.get("history")
+    if not isinstance(history, list):
+        return False
+    return all(isinstance(name, str) and NAME.fullmatch(name) is not None for name in [*names, *history])
 
 
 def _sync(folder: Path) -> None:

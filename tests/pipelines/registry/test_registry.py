@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from foreshock_models.detectors import Subspace
-from foreshock_models.errors import RegistryError
+from foreshock_models.errors import ArtifactError, RegistryError
 from foreshock_pipelines.registry import CHALLENGER, CHAMPION, Registry
 
 EXTRA = {"training": {"start": "", "end": "", "entities": 1}}
@@ -109,3 +109,57 @@ def test_an_address_that_cannot_be_used_is_named_without_its_keys(uri: str) -> N
         Registry(uri)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+ODD_NAMES = ["../x", "..", ".", "", "a/b", "/etc", "a\0b", ".hidden", "x" * 200, "a\nb", "a\\b", "%2e%2e", "a b"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_that_leads_out_of_the_registry_is_refused(
+    registry: Registry, detector: Subspace, tmp_path: Path, name: str
+) -> None:
+    before = set(tmp_path.parent.iterdir())
+    for ask in (
+        registry.models, registry.get, registry.champion, registry.load, registry.promote, registry.rollback,
+        registry.prune, lambda job: registry.publish(detector, job, EXTRA),
+    ):  # fmt: skip
+        with pytest.raises(RegistryError, match="is no name of a job"):
+            ask(name)
+    with pytest.raises(RegistryError, match="is no name of a alias"):
+        registry.publish(detector, "node", EXTRA, alias=name)
+    registry.publish(detector, "node", EXTRA)
+    with pytest.raises(RegistryError, match="has no model"):
+        registry.get("node", name)
+    with pytest.raises(RegistryError, match="has no model"):
+        registry.promote("node", name)
+    assert registry.jobs() == ["node"]
+    assert set(tmp_path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "{}", "[" * 100_000, '{"aliases": [], "history": []}', '{"aliases": {}, "history": {}}',
+     '{"aliases": {"champion": "../../other"}, "history": []}', '{"aliases": {"champion": 1}, "history": []}',
+     '{"aliases": {"champion": null}, "history": []}', '{"aliases": {}, "history": ["../x"]}',
+     '{"aliases": {"../x": "v"}, "history": []}', " " * (2**20 + 1)],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_aliases_that_are_damaged_or_lead_elsewhere_are_one_error(
+    registry: Registry, detector: Subspace, tmp_path: Path, text: str
+) -> None:
+    registry.publish(detector, "node", EXTRA)
+    (tmp_path / "node" / "aliases.json").write_text(text)
+    for ask in (registry.champion, registry.get, registry.models, registry.rollback):
+        with pytest.raises(RegistryError, match=r"aliases\.json"):
+            ask("node")
+
+
+def test_a_folder_that_is_no_job_and_a_version_with_a_folder_in_it_end_nothing(
+    registry: Registry, detector: Subspace, tmp_path: Path
+) -> None:
+    version = registry.publish(detector, "node", EXTRA).version
+    (tmp_path / "not a job").mkdir()
+    assert registry.jobs() == ["node"]
+    (tmp_path / "node" / version / "inner").mkdir()
+    with pytest.raises(ArtifactError):
+        registry.load("node")
