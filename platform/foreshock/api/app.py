@@ -13,10 +13,11 @@ from typing import Any
 
 from foreshock.api.authentication import Guard, api_token, token_digest
 from foreshock.api.errors import Problem
+from foreshock.api.explainer import Explainer
 from foreshock.api.fast_path.batching import Batcher
-from foreshock.api.receiving import Budget, Held
-from foreshock.api.replicas import Explainer, Scorer
+from foreshock.api.receiving import Budget
 from foreshock.api.routes import api
+from foreshock.api.scorer import Scorer
 from foreshock.logs import get_logger
 from foreshock.settings import Settings
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
@@ -77,29 +78,33 @@ class Ingress:
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
 
-    async def score(self, data: bytes, held: Held) -> bytes:
+    async def score(self, data: bytes) -> bytes:
         """The answer, as JSON, to the JSON body of a `ScoreRequest`."""
-        if len(data) > SMALL:
-            return await self._bytes(lambda: self.scorer.score_json.remote(data))
-        try:
-            served, panel, last = self.here.asked(data, load=False)
-        except RegistryError:  # or its model has come just now: to load it takes a while
-            served, panel, last = await asyncio.to_thread(self.here.asked, data)
-        if panel.n_rows <= FEW_ROWS:
-            return await self.batcher.score(served, panel, last)
-        held.add(panel.values.nbytes + panel.timestamps.nbytes)
-        return await self._bytes(lambda: self.scorer.score.remote(served.model.job, panel, last))
+        asked = None
+        if len(data) <= SMALL:
+            try:
+                asked = self.here.few_asked(data, FEW_ROWS, load=False)
+            except RegistryError:  # or its model has come just now: to load it takes a while
+                asked = await asyncio.to_thread(self.here.few_asked, data, FEW_ROWS)
+        if asked is not None:
+            return await self.batcher.score(asked.served, asked.panel, asked.last)
+        return await self._bytes(lambda: self.scorer.score_json.remote(data))
 
     async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:
         return await self._bytes(lambda: self.scorer.score_arrow.remote(job, data, last))
 
     async def explain(self, data: bytes) -> Any:
-        return await _ask(lambda: self.explainer.explain.remote(data))
+        return await self._elsewhere(lambda: self.explainer.explain.remote(data))
 
-    @staticmethod
-    async def _bytes(call: Callable[[], Any]) -> bytes:
-        answer: bytes = await _ask(call)
+    async def _bytes(self, call: Callable[[], Any]) -> bytes:
+        answer: bytes = await self._elsewhere(call)
         return answer
+
+    async def _elsewhere(self, call: Callable[[], Any]) -> Any:
+        try:
+            return await _ask(call)
+        finally:
+            self.here.litter.set()
 
     async def train(self, name: str) -> tuple[str, str | None]:
         """Start training; gives the id of the run, and why the job's file is not what is trained, if so."""
@@ -155,9 +160,8 @@ async def _ask(call: Callable[[], Any]) -> Any:
         try:
             return await call()
         except RayTaskError as exc:
-            cause = exc.cause
-            if isinstance(cause, ForeshockError | Problem):
-                raise cause from None
+            if isinstance(exc.cause, ForeshockError | Problem):
+                raise exc.cause from None
             raise
         except (BackPressureError, DeploymentUnavailableError) as exc:
             raise Problem(503, "too many requests wait already; try again in a moment") from exc

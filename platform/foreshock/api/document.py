@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,6 +17,7 @@ from foreshock_models.errors import ForeshockError
 
 __all__ = ["Api", "header_of"]
 
+LINGER = 10.0
 Endpoint = Callable[[Scope, Receive], Awaitable[tuple[bytes, bytes]]]
 """Gives the body of an answer, and its content type."""
 
@@ -81,7 +84,8 @@ class Api(FastAPI):
 class _Answer:
     """Ends the connection of a request that is answered before its body has been read.
 
-    Its client may go on sending for as long as it likes; what it sends is read by nobody, and holds a connection.
+    Its client could go on sending for as long as it likes, and hold a connection. It is given `LINGER` seconds: one
+    that reads only after it has sent everything would else see a broken connection in place of the answer.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -96,7 +100,17 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if not self.read and message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        if not self.read and message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    async def _linger(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while not self.read:
+                    await self.receive()
 
 
 def has_body(scope: Scope) -> bool:

@@ -158,7 +158,7 @@ async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
     _must_be_json(kind, also=ARROW)
     with backend.budget.hold() as held:
         data = await receive_body(scope, receive, backend.max_body, held)
-        return await backend.score(data, held), b"application/json"
+        return await backend.score(data), b"application/json"
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
+from foreshock.api import document
 from foreshock.api.document import Api
 from foreshock.api.errors import Problem
 
@@ -41,14 +42,14 @@ def api() -> Api:
 
 def ask(path: str, *headers: tuple[bytes, bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[Any] = []
-    parts = [b"a", b"b", b""]
+    parts = [b"a", b"b", b""] if headers else [b""]
     scope = {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": list(headers),
         "query_string": b"", "root_path": "", "server": ("localhost", 80), "scheme": "http", "http_version": "1.1",
     }  # fmt: skip
 
     async def receive() -> Any:
-        part = parts.pop(0) if headers else b""
+        part = parts.pop(0)
         return {"type": "http.request", "body": part, "more_body": bool(part)}
 
     async def send(message: Any) -> None:
@@ -58,8 +59,10 @@ def ask(path: str, *headers: tuple[bytes, bytes]) -> tuple[int, dict[bytes, byte
         asyncio.run(api()(scope, receive, send))
     except RuntimeError as exc:
         assert str(exc) == "unforeseen"
-    start, body = sent
-    return start["status"], dict(start["headers"]), body["body"]
+    start, *body = sent
+    assert [part.get("more_body", False) for part in body] == [True] * (len(body) - 1) + [False]
+    assert not parts or not headers, "the client could not send its body to the end"
+    return start["status"], dict(start["headers"]), b"".join(part["body"] for part in body)
 
 
 WITH_BODY = [(b"content-length", b"2"), (b"transfer-encoding", b"chunked")]
@@ -89,3 +92,20 @@ def test_a_request_that_was_read_to_its_end_keeps_its_connection(path: str) -> N
 @pytest.mark.parametrize("path", ["/closed", "/unread", "/nothing"])
 def test_a_request_without_a_body_keeps_its_connection(path: str) -> None:
     assert b"connection" not in ask(path)[1]
+
+
+def test_a_client_that_never_ends_its_body_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "LINGER", 0.1)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/closed", "headers": [WITH_BODY[1]], "query_string": b""}
+    asyncio.run(asyncio.wait_for(api()(scope, receive, send), 5))
+    assert sent[0]["status"] == 401
+    assert not sent[-1].get("more_body", False)

@@ -44,10 +44,8 @@ def arrow_windows(served: Served, data: bytes) -> Windows:
         return _windows(served, data)
     except (pa.ArrowException, OSError, ValueError, struct.error) as exc:
         # Arrow's texts may quote bytes of the body
-        text = str(exc).encode("ascii", errors="replace").decode().splitlines()
-        raise DataError(
-            f"the body cannot be read as an Arrow IPC stream: {text[0][:200] if text else exc!r}"
-        ) from exc
+        lines = str(exc).encode("ascii", errors="replace").decode().splitlines() or [type(exc).__name__]
+        raise DataError(f"the body cannot be read as an Arrow IPC stream: {lines[0][:200]}") from exc
 
 
 def _windows(served: Served, data: bytes) -> Windows:

@@ -19,11 +19,18 @@ from foreshock_pipelines.datasets.windows import entity_key
 if TYPE_CHECKING:
     from foreshock.api.replicas import Served
 
-__all__ = ["milliseconds", "panel_of"]
+__all__ = ["few_rows", "milliseconds", "panel_of"]
 
 
 def panel_of(served: Served, bodies: Sequence[WindowBody]) -> Panel:
-    """One block of rows for each body.
+    """One block of rows for each body; errors as `few_rows` raises them."""
+    panel = few_rows(served, bodies, MOST_VALUES)
+    assert panel is not None
+    return panel
+
+
+def few_rows(served: Served, bodies: Sequence[WindowBody], few: int) -> Panel | None:
+    """One block of rows for each body, if there are no more than `few` of them; else None, and nothing was built.
 
     Raises
     ------
@@ -39,6 +46,8 @@ def panel_of(served: Served, bodies: Sequence[WindowBody]) -> Panel:
     grids = [_grid(served, body, f"windows[{i}].timestamps") for i, body in enumerate(bodies)]
     n_rows = sum(int(grid[-1] - grid[0]) + 1 for grid in grids)
     check_rows(n_rows, sum(map(len, grids)), len(features), served.step, MOST_VALUES)
+    if n_rows > few:
+        return None
     blocks = []
     for i, (name, grid, body) in enumerate(zip(names, grids, bodies, strict=True)):
         columns = _columns(features, body, f"windows[{i}]")

@@ -27,7 +27,7 @@ DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 3
 """The days of a year before each month."""
 
 
-def plain_panel(served: Served, value: dict[str, Any], n_colons: int) -> Panel | None:
+def plain_panel(served: Served, value: dict[str, Any], n_colons: int, few: int = MOST_VALUES) -> Panel | None:
     """The panel of the JSON value of a `ScoreRequest`, if it is written as nearly all are; else None.
 
     Plain is a body with one window, one label, every time in UTC to the second, and nothing wrong. Whatever else it
@@ -37,6 +37,8 @@ def plain_panel(served: Served, value: dict[str, Any], n_colons: int) -> Panel |
     ----------
     n_colons
         Colons in the text of the body: more than the value has are keys that are given twice.
+    few
+        Rows that are few enough; None for a body with more of them, too.
     """
     windows, last = value.get("windows"), value.get("last")
     if not (value.keys() <= KEYS and type(windows) is list and len(windows) == 1):
@@ -66,7 +68,7 @@ def plain_panel(served: Served, value: dict[str, Any], n_colons: int) -> Panel |
         return None
     values, steps = _placed(
         np.frombuffer(text, np.uint8), np.array(columns, dtype=np.float64), n, round(served.step * 1000),
-        most_rows(n, len(features), MOST_VALUES),
+        min(few, most_rows(n, len(features), MOST_VALUES)),
     )  # fmt: skip
     if not len(values) or n_colons != _colons(value, window, n):
         return None

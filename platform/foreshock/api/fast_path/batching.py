@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from foreshock.api.replicas import Served, score_together
+from foreshock.api.replicas import Served
+from foreshock.api.scorer import score_together
 from foreshock_models.panel import Panel
 
 __all__ = ["Batcher"]
