@@ -143,7 +143,7 @@ def _wrong_model(model: Any, files: set[str], where: str, levels: int) -> str | 
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Whether a JSON value is of a type; true is no integer."""
+    """Return true for a JSON value of a type; true is no integer."""
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 

@@ -372,7 +372,7 @@ def _check(kind: str, name: str) -> None:
 
 
 def _is_document(value: Any) -> bool:
-    """Whether a JSON value names versions under aliases, and those before."""
+    """Return true for a JSON value that names versions under aliases, and those before."""
     if not isinstance(value, dict) or not isinstance(value.get("aliases"), dict):
         return False
     names = [*value["aliases"], *value["aliases"].values()]
