@@ -58,8 +58,10 @@ class Settings(BaseSettings):
     )
     keep_runs: Duration = Field(timedelta(days=30), description="how long runs that have ended stay")
     keep_outbox: Duration = Field(timedelta(days=7), description="how long notifications stay after they were sent")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    log_json: bool = False
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged"
+    )
+    log_json: bool = Field(False, description="one JSON object a line, instead of text")
 
     @field_validator("home", mode="before")
     @classmethod

@@ -14,6 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT = Path(__file__).parents[2]
 
 
+def test_every_job_key_has_a_description(hooks: ModuleType) -> None:
+    keys = {
+        f"{title}.{key}": value.get("description")
+        for title, model in hooks.job_schema().items()
+        for key, value in model["keys"].items()
+    }
+    assert len(keys) > 50
+    assert [key for key, text in keys.items() if not text] == []
+
+
 def test_every_command_and_option_has_a_help_text(hooks: ModuleType) -> None:
     commands = dict(hooks.commands(hooks.command_line()))
     assert {"foreshock train", "foreshock up", "foreshock alerts list"} <= set(commands)
@@ -25,6 +35,25 @@ def test_every_command_and_option_has_a_help_text(hooks: ModuleType) -> None:
         if not hooks.hidden(parameter) and not getattr(parameter, "help", None)
     ]
     assert missing == []
+
+
+def test_every_endpoint_and_its_parameters_have_a_description(hooks: ModuleType) -> None:
+    found = list(hooks.endpoints())
+    assert ("POST", "/ai/score") in {(method, path) for method, path, _ in found}
+    missing = [f"{method} {path}" for method, path, operation in found if not operation.get("description")]
+    missing += [
+        f"{method} {path} {parameter['name']}"
+        for method, path, operation in found
+        for parameter in operation.get("parameters", [])
+        if not parameter.get("description")
+    ]
+    assert missing == []
+
+
+def test_every_setting_has_a_description() -> None:
+    from foreshock.settings import Settings
+
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
 def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: ModuleType) -> None:

@@ -32,9 +32,9 @@ class EventConfig(Model):
     Events of one name share one effect, learnt from those of the past.
     """
 
-    name: str = Field(min_length=1, max_length=63)
+    name: str = Field(min_length=1, max_length=63, description="events of one name share one effect")
     start: datetime = Field(description="without a zone: UTC")
-    end: datetime
+    end: datetime = Field(description="without a zone: UTC")
 
     @field_validator("start", "end")
     @classmethod

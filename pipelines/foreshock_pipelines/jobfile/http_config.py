@@ -24,9 +24,9 @@ RESERVED = {
 class BasicAuth(Model):
     """User name and password, sent as UTF-8 (RFC 7617)."""
 
-    username: str
-    password: SecretStr | None = None
-    password_file: Path | None = Field(None, description="file that holds the password, read anew at each use")
+    username: str = Field(description="user name, without a colon")
+    password: SecretStr | None = Field(None, description="the password; a file keeps it out of the job file")
+    password_file: Path | None = Field(None, description="file that holds the password, read again at each use")
 
     @field_validator("username")
     @classmethod
@@ -45,10 +45,12 @@ class BasicAuth(Model):
 class Authorization(Model):
     """The ``Authorization`` header: a type and credentials."""
 
-    type: str = Field("Bearer", pattern=r"^[A-Za-z0-9_-]+$")
-    credentials: SecretStr | None = None
+    type: str = Field("Bearer", pattern=r"^[A-Za-z0-9_-]+$", description="authentication scheme")
+    credentials: SecretStr | None = Field(
+        None, description="what follows the scheme; a file keeps it out of the job file"
+    )
     credentials_file: Path | None = Field(
-        None, description="file that holds the credentials, read anew at each use"
+        None, description="file that holds the credentials, read again at each use"
     )
 
     @model_validator(mode="after")
@@ -61,13 +63,15 @@ class Authorization(Model):
 
 
 class TlsConfig(Model):
+    """Certificates and checks of a TLS connection."""
+
     ca_file: Path | None = Field(
         None, description="certificates that the server's is checked against; default: those of the system"
     )
     cert_file: Path | None = Field(None, description="client certificate")
     key_file: Path | None = Field(None, description="key of the client certificate")
     server_name: str | None = Field(None, description="name in the server's certificate, if not that of the URL")
-    insecure_skip_verify: bool = False
+    insecure_skip_verify: bool = Field(False, description="accept any certificate of the server")
 
     @model_validator(mode="after")
     def _certificate_with_key(self) -> Self:
@@ -85,7 +89,7 @@ class HttpConfig(Model):
     """
 
     bearer_token_file: Path | None = Field(
-        None, description="file that holds a bearer token, read anew at each use"
+        None, description="file that holds a bearer token, read again at each use"
     )
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None

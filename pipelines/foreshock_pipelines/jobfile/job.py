@@ -139,9 +139,9 @@ class Schedule(Model):
     """Cron lines (``0 3 * * *``) or intervals (``1h``); null never."""
 
     score: Duration | None = Field(None, description="default: the job's step")
-    train: str | None = Field("0 3 * * *")
-    tune: str | None = None
-    forecast: str | None = None
+    train: str | None = Field("0 3 * * *", description="training of a challenger")
+    tune: str | None = Field(None, description="search for better detector settings, and training with them")
+    forecast: str | None = Field(None, description="forecasts, as the section `forecast` asks")
     train_on_drift: float | None = Field(
         None,
         gt=0,
@@ -171,7 +171,7 @@ class NotifierConfig(HttpConfig):
     url: Annotated[
         str | None,
         PlainSerializer(partial(shown_url, path=False), return_type=str, when_used="json-unless-none"),
-    ] = Field(None, max_length=2048)
+    ] = Field(None, max_length=2048, description="address of a webhook or of Alertmanager")
     timeout: Timeout = Field(parse_duration("10s"), description="limit of one request")
 
     @model_validator(mode="after")
@@ -234,7 +234,9 @@ class Job(Model):
     false_alerts: str = Field("1 per week", description="the budget per entity: the only threshold")
     schedule: Schedule = Field(default_factory=Schedule)
     alerts: AlertConfig = Field(default_factory=AlertConfig)
-    notify: list[NotifierConfig] = Field(default_factory=lambda: [NotifierConfig(type="log")], max_length=100)
+    notify: list[NotifierConfig] = Field(
+        default_factory=lambda: [NotifierConfig(type="log")], max_length=100, description="receivers of alerts"
+    )
     write: WriteConfig | None = Field(None, description="where scores go by remote write; null nowhere")
     labels: Path | None = Field(
         None, description="CSV or Parquet of known anomalies: start, end and the entity labels"

@@ -29,8 +29,8 @@ SOURCE_PLUGINS = "foreshock.sources"
 class SourcePlugin(Model):
     """A source of another package, by the name of its entry point, with options of its own."""
 
-    name: str
-    options: Any = None
+    name: str = Field(description="name of the entry point")
+    options: Any = Field(None, description="options of that source")
 
 
 class SourceConfig(HttpConfig):

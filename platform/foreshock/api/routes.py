@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.datastructures import QueryParams
@@ -34,7 +34,6 @@ STATUSES = (400, 401, 404, 408, 409, 413, 415, 422, 503)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
 SMALL_BODY = 2**20
 """Largest body that holds no windows, bytes."""
-JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
 
 
 def api() -> FastAPI:
@@ -138,7 +137,7 @@ def _models(app: Api) -> None:
         return {"run": run, "refused": refused}
 
     @app.get("/ai/runs/{run}", tags=["models"])
-    def run(request: Request, run: str) -> dict[str, Any]:
+    def run(request: Request, run: Annotated[str, Path(description="id of the run")]) -> dict[str, Any]:
         """State, log and result of a run."""
         found: dict[str, Any] = _backend().run(run)
         return found

@@ -116,6 +116,13 @@ def body_schema(model: type[BaseModel], *, arrow: type[BaseModel] | None = None)
         content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
         query = arrow.model_json_schema()["properties"]
         document["parameters"] = [
-            {"name": name, "in": "query", "required": False, "schema": about} for name, about in query.items()
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": about.pop("description", ""),
+                "schema": about,
+            }
+            for name, about in query.items()
         ]
     return document

@@ -27,7 +27,7 @@ def backtest(
     config: ConfigPath,
     start: Annotated[str, typer.Option(help="First time to replay; before it, the job's history is learnt from.")],
     end: Annotated[str, typer.Option(help="Last time to replay.")] = "now",
-    refit: Annotated[str | None, typer.Option(help="Fit anew after so long, as in 1d; default once.")] = None,
+    refit: Annotated[str | None, typer.Option(help="Fit again after so long, as in 1d; default once.")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="CSV or Parquet of known anomalies: start, end, entity labels.")
     ] = None,

@@ -30,11 +30,12 @@ from foreshock.silences.repository import SilenceRepository
 __all__ = ["add_alerts"]
 
 NO_NUL = r"^[^\x00]*$"
-JOB = Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
-Text = Annotated[str | None, Query(max_length=512, pattern=NO_NUL)]
-Id = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
+JOB = r"^[a-z][a-z0-9_-]{0,62}$"
+JobFilter = Annotated[str | None, Query(pattern=JOB, description="only this job")]
+AlertId = Annotated[str, Path(max_length=64, pattern=NO_NUL, description="id of the alert")]
+SilenceId = Annotated[str, Path(max_length=64, pattern=NO_NUL, description="id of the silence")]
 Who = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL, examples=["anna"])]
-WhoQuery = Annotated[str, Query(min_length=1, max_length=128, pattern=NO_NUL)]
+WhoQuery = Annotated[str, Query(min_length=1, max_length=128, pattern=NO_NUL, description="who does it")]
 Time = Annotated[str, Field(max_length=LONGEST_TIME, pattern=NO_NUL)]
 Why = Annotated[str, Field(max_length=2000, pattern=NO_NUL, examples=["restarted it"])]
 
@@ -99,14 +100,21 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/anomalies", tags=["alerts"])
     def anomalies(
         request: Request,
-        job: Annotated[str | None, JOB] = None,
-        entity: Text = None,
-        state: Literal["open", "acknowledged", "resolved", "live"] | None = None,
-        kind: Literal["anomaly", "absent", "predicted", "notice"] | None = None,
-        severity: Literal["info", "warning", "critical"] | None = None,
+        job: JobFilter = None,
+        entity: Annotated[str | None, Query(max_length=512, pattern=NO_NUL, description="only this entity")] = None,
+        state: Annotated[
+            Literal["open", "acknowledged", "resolved", "live"] | None,
+            Query(description="live: open or acknowledged; default: all"),
+        ] = None,
+        kind: Annotated[
+            Literal["anomaly", "absent", "predicted", "notice"] | None, Query(description="default: all")
+        ] = None,
+        severity: Annotated[
+            Literal["info", "warning", "critical"] | None, Query(description="default: all")
+        ] = None,
         since: Annotated[datetime | None, Query(description="changed then or later")] = None,
         before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Annotated[int, Query(ge=1, le=500, description="at most so many alerts")] = 50,
     ) -> dict[str, Any]:
         """Alerts, the newest first."""
         here = backend()
@@ -117,26 +125,26 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
         return {"anomalies": [alert_payload(a, a.state, here.url) for a in page.alerts], "next": page.next}
 
     @app.get("/ai/anomalies/{alert}", tags=["alerts"])
-    def anomaly(request: Request, alert: Id) -> dict[str, Any]:
+    def anomaly(request: Request, alert: AlertId) -> dict[str, Any]:
         """One alert with its history, and what people said of it."""
         return _whole(backend(), AlertRepository(backend().store).get(alert))
 
 
 def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.post("/ai/anomalies/{alert}/ack", tags=["alerts"], openapi_extra=body_schema(Act))
-    async def ack(request: Request, alert: Id) -> dict[str, Any]:
+    async def ack(request: Request, alert: AlertId) -> dict[str, Any]:
         """Say that somebody takes care of it; 409 if it is resolved."""
         body: Act = await read_json(request, Act, backend().max_body)
         return await _do(backend(), service.acknowledge, alert, who=body.who, why=body.why)
 
     @app.post("/ai/anomalies/{alert}/resolve", tags=["alerts"], openapi_extra=body_schema(Act))
-    async def resolve(request: Request, alert: Id) -> dict[str, Any]:
+    async def resolve(request: Request, alert: AlertId) -> dict[str, Any]:
         """End it, for as long as the same episode goes on and is not critical; 409 if it is resolved."""
         body: Act = await read_json(request, Act, backend().max_body)
         return await _do(backend(), service.resolve, alert, who=body.who, why=body.why)
 
     @app.post("/ai/anomalies/{alert}/feedback", tags=["alerts"], openapi_extra=body_schema(FeedbackBody))
-    async def give(request: Request, alert: Id) -> dict[str, Any]:
+    async def give(request: Request, alert: AlertId) -> dict[str, Any]:
         """Say whether it was right; the detector learns from it at once. 409 if that was said already."""
         here = backend()
         body: FeedbackBody = await read_json(request, FeedbackBody, here.max_body)
@@ -152,7 +160,7 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
         return await run_in_threadpool(act)
 
     @app.delete("/ai/anomalies/{alert}/feedback", tags=["alerts"])
-    def undo(request: Request, alert: Id, who: WhoQuery) -> dict[str, Any]:
+    def undo(request: Request, alert: AlertId, who: WhoQuery) -> dict[str, Any]:
         """Take back what was said last of it; 409 if nothing is in force."""
         here = backend()
         feedback.undo(here.store, alert, who=who, now_ms=_now_ms())
@@ -169,7 +177,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         return [s.as_json(now) for s in SilenceRepository(backend().store).since(0 if over else now)]
 
     @app.get("/ai/silences/{silence}", tags=["silences"])
-    def silence(request: Request, silence: Id) -> dict[str, Any]:
+    def silence(request: Request, silence: SilenceId) -> dict[str, Any]:
         """One silence."""
         return SilenceRepository(backend().store).get(silence).as_json(_now_ms())
 
@@ -189,7 +197,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
     @app.delete("/ai/silences/{silence}", tags=["silences"])
     def end(
         request: Request,
-        silence: Id,
+        silence: SilenceId,
         who: WhoQuery,
     ) -> dict[str, Any]:
         """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
@@ -198,15 +206,15 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
 
 def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/entities", tags=["entities"])
-    def listed(request: Request, job: Annotated[str | None, JOB] = None) -> list[dict[str, Any]]:
+    def listed(request: Request, job: JobFilter = None) -> list[dict[str, Any]]:
         """List the monitored entities: calm, pending, anomalous or absent, and whether they are still warming."""
         return list_entities(backend().store, job)
 
     @app.delete("/ai/entities", tags=["entities"])
     def forget(
         request: Request,
-        job: Annotated[str, JOB],
-        entity: Annotated[str, Query(max_length=512, pattern=NO_NUL)],
+        job: Annotated[str, Query(pattern=JOB, description="name of the job")],
+        entity: Annotated[str, Query(max_length=512, pattern=NO_NUL, description="the entity")],
         who: WhoQuery,
     ) -> dict[str, Any]:
         """Take an entity as decommissioned: it is missed no more, its alerts are resolved."""

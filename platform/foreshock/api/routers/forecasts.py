@@ -23,8 +23,10 @@ __all__ = ["Backend", "add_predictions", "exhaustion", "forecast_metrics", "pred
 
 GAUGES = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """Horizons that ``/metrics`` shows."""
-Name = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
-JobName = Annotated[str, Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+NAME: dict[str, Any] = {"max_length": 512, "pattern": r"^[^\x00]*$"}
+Entity = Annotated[str | None, Query(**NAME, description="only this entity")]
+Feature = Annotated[str | None, Query(**NAME, description="only this feature")]
+JobName = Annotated[str, Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="name of the job")]
 PER_PAGE = Query(ge=1, le=1000, description="at most so many series")
 
 
@@ -41,8 +43,8 @@ def add_predictions(app: FastAPI, backend: Callable[[], Backend]) -> None:
     @app.get("/ai/predictions", tags=["forecasts"])
     def get_predictions(
         job: JobName,
-        entity: Name = None,
-        feature: Name = None,
+        entity: Entity = None,
+        feature: Feature = None,
         horizon: Annotated[str | None, Query(max_length=32, description="as in 6h; default all of it")] = None,
         after: Annotated[str | None, Query(max_length=600, description="`next` of the page before")] = None,
         limit: Annotated[int, PER_PAGE] = 100,
@@ -52,7 +54,7 @@ def add_predictions(app: FastAPI, backend: Callable[[], Backend]) -> None:
         return predictions(here.store, here.jobs, job, entity, feature, horizon, after=after, limit=limit)
 
     @app.get("/ai/exhaustion", tags=["forecasts"])
-    def get_exhaustion(job: JobName, entity: Name = None, feature: Name = None) -> dict[str, Any]:
+    def get_exhaustion(job: JobName, entity: Entity = None, feature: Feature = None) -> dict[str, Any]:
         """List what runs out first: for each feature with `exhaustion` in the job file."""
         here = backend()
         return exhaustion(here.store, here.jobs, job, entity, feature)
