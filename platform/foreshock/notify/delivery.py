@@ -54,9 +54,9 @@ class Deliverer:
     jobs
         Whose notifiers there are; what is for one that no job names any more is dropped with a log.
     live
-        Gives, of a job at a time in ms, what is sent again to receivers that forget.
+        Gives, of a job at a time in ms, what is sent again to receivers that forget; default nothing.
     record
-        See `NotifierQueue`.
+        See `NotifierQueue`; default: nowhere.
     make
         Makes the notifier of a config.
     deadline
@@ -68,8 +68,8 @@ class Deliverer:
         store: Store,
         jobs: Iterable[Job],
         *,
-        live: Callable[[str, int], list[Payload]],
-        record: Record,
+        live: Callable[[str, int], list[Payload]] = lambda job, now_ms: [],
+        record: Record = lambda c, subject, event, why, at_ms: None,
         make: Callable[[NotifierConfig], Notifier] = make_notifier,
         deadline: float = DEADLINE,
     ) -> None:
