@@ -74,6 +74,7 @@ def test_the_pages_name_what_they_document(hooks: ModuleType) -> None:
     assert "`false_alerts`" in pages["reference/job-file.md"]
     assert "## POST /ai/score" in pages["reference/http.md"]
     assert "`foreshock_anomaly_score`" in pages["reference/metrics.md"]
+    assert "`foreshock_seconds_to_exhaustion_lower`" in pages["reference/metrics.md"]
 
 
 @pytest.mark.slow

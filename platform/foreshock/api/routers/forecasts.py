@@ -118,18 +118,19 @@ def exhaustion(
 
 def forecast_metrics(store: Store, now_ms: int) -> list[GaugeMetricFamily]:
     """The latest forecasts as gauges: the value in an hour, six and a day, and the time to exhaustion from now."""
-    names = {"": "Forecast of a feature.", "_lower": "Lower end of its interval.", "_upper": "Upper end of it."}
+    names = {
+        "foreshock_forecast": "Forecast of a feature.",
+        "foreshock_forecast_lower": "Lower end of its interval.",
+        "foreshock_forecast_upper": "Upper end of it.",
+    }
     labels = ["job", "entity", "feature"]
-    values = [
-        GaugeMetricFamily(f"foreshock_forecast{suffix}", text, labels=[*labels, "horizon"])
-        for suffix, text in names.items()
-    ]
+    values = [GaugeMetricFamily(name, text, labels=[*labels, "horizon"]) for name, text in names.items()]
     left = [
-        GaugeMetricFamily(f"foreshock_seconds_to_exhaustion{suffix}", text, labels=labels)
-        for suffix, text in {
-            "": "Until a feature reaches the limit of the job file (median).",
-            "_lower": "Lower end of the interval.",
-            "_upper": "Upper end of the interval.",
+        GaugeMetricFamily(name, text, labels=labels)
+        for name, text in {
+            "foreshock_seconds_to_exhaustion": "Until a feature reaches the limit of the job file (median).",
+            "foreshock_seconds_to_exhaustion_lower": "Lower end of the interval.",
+            "foreshock_seconds_to_exhaustion_upper": "Upper end of the interval.",
         }.items()
     ]
     likely = GaugeMetricFamily(
