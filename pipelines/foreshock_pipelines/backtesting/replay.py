@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector
-from foreshock_models.errors import ForeshockError, JobError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import PolicyResult
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.progress import ReportLine
+from foreshock_pipelines.ray_errors import ray_errors
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import score_under
@@ -90,14 +90,11 @@ def _replay_on_ray(model: Detector, work: Sequence[Any], progress: ReportLine) -
         while waiting:
             _, waiting = ray.wait(waiting, num_returns=1)
             progress(f"scored {len(work) - len(waiting)} of {len(work)} groups of entities")
-        return ray.get(tasks)
-    except ray.exceptions.RayError as exc:
+        with ray_errors("the replay"):
+            return ray.get(tasks)
+    finally:  # an error, or Ctrl-C: leave no work behind
         for other in waiting:
             ray.cancel(other, force=True)
-        cause = getattr(exc, "cause", None)
-        if isinstance(cause, ForeshockError):
-            raise cause from None
-        raise JobError(f"the replay failed: {cause or exc}") from exc
 
 
 def _replay_entities(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.grid import grid
 from foreshock_pipelines.datasets.windows import Windows
+from foreshock_pipelines.ray_errors import TaskFailed, keep_ray_data_quiet
 
 if TYPE_CHECKING:
     import ray.data
@@ -66,7 +68,11 @@ def ray_dataset(job: Job, start: datetime, end: datetime, n_entities: int, read:
 
 def _read_task(job: Job, read: ReadPart, first: int, last: int) -> Callable[[], Iterable[pa.Table]]:
     def part() -> Iterable[pa.Table]:
-        yield read(job, *(datetime.fromtimestamp(ms / 1000, UTC) for ms in (first, last))).table
+        try:
+            windows = read(job, *(datetime.fromtimestamp(ms / 1000, UTC) for ms in (first, last)))
+        except ForeshockError as exc:
+            raise TaskFailed(exc) from None
+        yield windows.table
 
     return part
 
@@ -75,6 +81,7 @@ def collect_windows(dataset: ray.data.Dataset, on_block: Callable[[Windows], Non
     """Join the blocks of a source's dataset into windows; call `on_block` with each block as it arrives."""
     import ray
 
+    keep_ray_data_quiet()
     parts = []
     for bundle in dataset.iter_internal_ref_bundles():
         for block in ray.get(bundle.block_refs):

@@ -23,7 +23,7 @@ class ForecastReport:
     it. ``level`` of the intervals. ``exhaustion``: for the features whose query has ``exhaustion:``; ``lines``: the
     probability from which on each of them alerts. ``skipped``: entity and feature to the reason why there is no
     forecast; a series that is absent at the end of the history is among them. ``newest``: entity and feature to the
-    last sample. ``seconds``: how long it took.
+    last sample. ``seconds``: how long it took. ``partial``: why the source may have left out series.
     """
 
     job: str
@@ -36,6 +36,7 @@ class ForecastReport:
     seconds: float = 0.0
     lines: dict[str, float] = field(default_factory=dict)
     newest: dict[tuple[str, str], float] = field(default_factory=dict)
+    partial: tuple[str, ...] = ()
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per entity, feature and time."""

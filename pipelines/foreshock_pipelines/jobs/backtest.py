@@ -63,7 +63,7 @@ def backtest(
             f"the job has {', '.join(job.features)}: only budget, rules and alerts may differ"
         )
     progress(f"reading {start - job.history:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
-    panel = read_history(job, start - job.history, end).to_panel()
+    panel = read_history(job, start - job.history, end, progress=progress).to_panel()
     shown = panel.take(panel.timestamps >= start.timestamp() * 1000)
     if labels is not None:
         label_rows(shown, labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from foreshock_models.drift import InputDistribution
+from foreshock_models.errors import SourceUnavailable
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Model, Registry
 from foreshock_pipelines.sources import Source, open_source
@@ -24,6 +25,8 @@ def drift(job: Job, registry: Registry, *, end: datetime | None = None) -> dict[
     ------
     RegistryError
         The job has no champion.
+    SourceUnavailable
+        The source is down, or its answer is partial.
     """
     source = open_source(job)
     return drift_from(registry.get(job.name), source, end or source.latest())
@@ -34,4 +37,7 @@ def drift_from(model: Model, source: Source, end: datetime) -> dict[str, float]:
     inputs = model.manifest.get("inputs")
     if not inputs:
         return {}
-    return InputDistribution.from_dict(inputs).psi(source.read(end - LOOK_BACK, end).to_panel())
+    windows = source.read(end - LOOK_BACK, end)
+    if windows.partial:  # what is missing would look like drift
+        raise SourceUnavailable(f"partial answer: {windows.partial[0]}; the inputs cannot be compared with it")
+    return InputDistribution.from_dict(inputs).psi(windows.to_panel())

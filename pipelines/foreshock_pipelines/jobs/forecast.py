@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from foreshock_models.errors import DataError, ForeshockError, JobError, NotEnoughData
+from foreshock_models.errors import DataError, NotEnoughData
 from foreshock_models.forecasters import Event, TimeToExhaustion, find, make, time_to_exhaustion
 from foreshock_models.forecasters._grid import Limits
 from foreshock_models.panel import Panel
@@ -21,6 +21,7 @@ from foreshock_pipelines.forecasting.capacity import alert_probabilities
 from foreshock_pipelines.forecasting.report import COLUMNS, ForecastReport
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.progress import PartProgress
+from foreshock_pipelines.ray_errors import ray_errors
 
 if TYPE_CHECKING:
     import ray
@@ -101,7 +102,7 @@ def forecast_windows(
     exhaustion = tuple(t for result in ordered for t in result.exhaustion)
     return ForecastReport(
         job.name, frame[list(COLUMNS)], level, horizon, datetime.now(UTC), exhaustion, skipped,
-        time.perf_counter() - began, alert_probabilities(job), newest,
+        time.perf_counter() - began, alert_probabilities(job), newest, windows.partial,
     )  # fmt: skip
 
 
@@ -223,14 +224,9 @@ def _on_ray(tasks: list[_Task]) -> Iterator[tuple[int, _Result]]:
         while pending:
             ready, _ = ray.wait(list(pending), num_returns=1)
             i = pending.pop(ready[0])
-            try:
-                yield i, ray.get(ready[0])
-            except ray.exceptions.RayTaskError as exc:
-                if isinstance(exc.cause, ForeshockError):
-                    raise exc.cause from None
-                raise JobError(f"forecasting {tasks[i].panel.features[0]} failed: {exc.cause}") from exc
-            except ray.exceptions.RayError as exc:
-                raise JobError(f"forecasting {tasks[i].panel.features[0]} failed: {exc}") from exc
+            with ray_errors(f"forecasting {tasks[i].panel.features[0]}"):
+                result = ray.get(ready[0])
+            yield i, result
     finally:
         for ref in pending:  # an error, or Ctrl-C: leave no work behind
             ray.cancel(ref, force=True)

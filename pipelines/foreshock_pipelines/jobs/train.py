@@ -90,7 +90,7 @@ def train(
     return TrainReport(
         job.name, model.version, model.aliases, start, end, data.learnt.n_rows, data.learnt.n_entities,
         data.learnt.features, data.skipped, data.empty_features, trained.fitted.detectors,
-        trained.comparison.as_dict() if trained.comparison else None,
+        trained.comparison.as_dict() if trained.comparison else None, data.partial,
     )  # fmt: skip
 
 

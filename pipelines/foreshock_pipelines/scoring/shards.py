@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.errors import ForeshockError
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
 from foreshock_models.state import State
+from foreshock_pipelines.ray_errors import ray_errors
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import score_panel
@@ -101,12 +101,8 @@ class Shards:
             first = since[a:b] if isinstance(since, np.ndarray) else since
             begun = None if state is None else state.select(part.entities)
             waiting.append(actor.score.remote(version, part, policy, first, begun, usual))
-        try:
+        with ray_errors("scoring by several actors"):
             return join(ray.get(waiting))
-        except ray.exceptions.RayTaskError as exc:
-            if isinstance(exc.cause, ForeshockError):
-                raise exc.cause from None
-            raise
 
     def close(self) -> None:
         """End the actors."""

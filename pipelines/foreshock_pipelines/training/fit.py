@@ -15,6 +15,7 @@ from foreshock_models.detectors import HOLD_BACK, Detector, Ensemble, NetworkDet
 from foreshock_models.errors import ForeshockError, JobError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.progress import ReportLine, StepProgress, ignore_line
+from foreshock_pipelines.ray_errors import ray_errors
 from foreshock_pipelines.training.distributed import check_capacity, start_distributed_fit
 from foreshock_pipelines.training.progress import FitProgress, report_epochs
 
@@ -115,14 +116,12 @@ def _fit_on_ray(
         done = fits.next(waiting)
         name = waiting.pop(done)
         try:
-            results[name] = ray.get(done)
-        except ray.exceptions.RayError as exc:
+            with ray_errors(f"the fit of {name}"):
+                results[name] = ray.get(done)
+        except ForeshockError:
             for other in waiting:
                 ray.cancel(other, force=True)
-            cause = getattr(exc, "cause", None)
-            if isinstance(cause, ForeshockError):
-                raise cause from None
-            raise JobError(f"the detector {name} could not be fitted: {cause or exc}") from exc
+            raise
         fits.end(name)
         progress(f"fitted {name} in {results[name][1]:.1f} s")
     return results

@@ -9,34 +9,45 @@ from datetime import datetime
 import numpy as np
 
 from foreshock_models.detectors import MIN_ROWS
-from foreshock_models.errors import ForeshockError, JobError, NotEnoughData
+from foreshock_models.errors import NotEnoughData
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.grid import grid
 from foreshock_pipelines.datasets.ray_dataset import collect_windows
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.progress import StepProgress
-from foreshock_pipelines.sources import open_source
+from foreshock_pipelines.progress import ReportLine, StepProgress, ignore_line
+from foreshock_pipelines.ray_errors import ray_errors
+from foreshock_pipelines.sources import Source, open_source
 
 __all__ = ["read_history", "usable_entities"]
 
 
-def read_history(job: Job, start: datetime, end: datetime, steps: StepProgress | None = None) -> Windows:
-    """Read the job's windows: by Ray tasks where Ray runs, else in this process."""
+def read_history(
+    job: Job,
+    start: datetime,
+    end: datetime,
+    steps: StepProgress | None = None,
+    *,
+    progress: ReportLine = ignore_line,
+) -> Windows:
+    """Read the job's windows: by Ray tasks where Ray runs, else in this process.
+
+    `progress` is told if the source's answers were partial.
+    """
     import ray
 
     source = open_source(job)
     source.check()
-    if not ray.is_initialized():
-        return source.read(start, end)
-    try:
-        with _count_steps(job, start, end, steps) as on_block:
-            return collect_windows(source.dataset(start, end), on_block)
-    except ray.exceptions.RayTaskError as exc:
-        cause = exc.cause
-        if isinstance(cause, ForeshockError):
-            raise cause from None
-        raise JobError(f"reading the windows of {job.name} failed: {cause}") from exc
+    parallel = ray.is_initialized()
+    windows = _read_on_ray(job, source, start, end, steps) if parallel else source.read(start, end)
+    for reason in windows.partial:
+        progress(f"partial answer, rows may be missing: {reason}")
+    return windows
+
+
+def _read_on_ray(job: Job, source: Source, start: datetime, end: datetime, steps: StepProgress | None) -> Windows:
+    with ray_errors(f"reading the windows of {job.name}"), _count_steps(job, start, end, steps) as on_block:
+        return collect_windows(source.dataset(start, end), on_block)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ class TrainingData:
     learnt : the rows to learn from: before that time, labelled anomalies emptied, entities with enough rows
     skipped : entity to the reason for which it is not learnt from
     queries : feature to its query
+    partial : why the source may have left out rows
     """
 
     start: datetime
@@ -51,6 +52,7 @@ class TrainingData:
     skipped: dict[str, str]
     queries: dict[str, str]
     labels: Intervals | None = None
+    partial: tuple[str, ...] = ()
 
     @property
     def before_held_out(self) -> Panel:
@@ -146,7 +148,7 @@ def read_training_data(
 ) -> TrainingData:
     """Read the history of a job, and hold its newest rows out where the model is to be compared on them."""
     progress(f"reading {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
-    windows = read_history(job, start, end, steps)
+    windows = read_history(job, start, end, steps, progress=progress)
     rows = exclude_rows(windows.to_panel(), exclude)
     normal = exclude_rows(rows, exclusions_of(labels))
     since = split_time(rows, 1 - HELD_OUT_SHARE) if hold_out else None
@@ -156,7 +158,7 @@ def read_training_data(
     )
     for entity, reason in skipped.items():
         progress(f"skipped {entity}: {reason}")
-    return TrainingData(start, end, rows, since, learnt, skipped, windows.queries, labels)
+    return TrainingData(start, end, rows, since, learnt, skipped, windows.queries, labels, windows.partial)
 
 
 def _compare(

@@ -31,6 +31,8 @@ class TrainReport:
     detectors: list[dict[str, Any]] = field(default_factory=list)
     comparison: dict[str, Any] | None = None
     """The comparison with the champion, where the promotion policy asks for one."""
+    partial: tuple[str, ...] = ()
+    """Why the source's answers may have lacked rows."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -15,7 +15,7 @@ from foreshock_pipelines.jobfile import Job, format_duration
 if TYPE_CHECKING:
     from foreshock_pipelines.scoring.scored import Scored
 
-__all__ = ["Absences", "absences", "absences_in"]
+__all__ = ["Absences", "absences", "absences_in", "is_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,15 @@ def absences(job: Job, state: State, now_ms: int) -> Absences:
                 else:
                     silent.append(_finding(job, entity, feature, last, now_ms - last))
     return Absences(silent, gone, gone_series)
+
+
+def is_back(job: Job, state: State, entity: str, feature: str, now_ms: int) -> bool:
+    """Whether an entity, or one series of it, has sent a sample within ``absent_after`` of `now_ms`."""
+    after = job.alerts.absent_after
+    seen = (
+        last_samples(state).get(entity, {}).get(feature, 0) if feature else Policy.last_seen(state).get(entity, 0)
+    )
+    return after is None or now_ms - seen <= after.total_seconds() * 1000
 
 
 def absences_in(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.absence import absences
+from foreshock.alerts.absence import absences, is_back
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.findings import Finding, new_alert
 from foreshock.alerts.model import Alert, AlertKey
@@ -101,7 +101,10 @@ class AlertPipeline:
                 rows = State(panel.entities, {**walk.state.arrays, **record_samples(before, panel)})
                 after = State.merge([before, rows])
                 changes = self._anomalies(c, job, scored, walk, live, now_ms)
-            after, absent = self._absences(c, job, after, live, last_ms)
+            if scored.partial:  # a row that is not there says nothing
+                absent = self._back(c, job, after, live, last_ms)
+            else:
+                after, absent = self._absences(c, job, after, live, last_ms)
             changes += absent
             changes += self._notices(c, job, scored)
             kept = scored.state.select(after.entities)  # what was forgotten is forgotten here too
@@ -250,6 +253,17 @@ class AlertPipeline:
             self.entities.delete(c, job.name, found.gone)
             state = state.select([name for name in state.entities if name not in gone])
         return without_series(state, found.gone_series), changes
+
+    def _back(
+        self, c: Connection, job: Job, state: State, live: dict[AlertKey, Alert], last_ms: int
+    ) -> list[Change]:
+        """Resolve the alerts of what is back; open and forget nothing."""
+        back = [
+            key
+            for key, alert in live.items()
+            if alert.kind == "absent" and is_back(job, state, alert.entity, alert.feature or "", last_ms)
+        ]
+        return [self._resolve(c, live.pop(key), last_ms, "samples arrive again") for key in back]
 
     def _notices(self, c: Connection, job: Job, scored: Scored) -> list[Change]:
         """Say once that an entity has a new normal."""

@@ -23,6 +23,7 @@ from foreshock.settings import Settings
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.promotion.policy import ALWAYS
+from foreshock_pipelines.ray_errors import cause_of
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["APPLICATION", "Ingress", "serve_application"]
@@ -160,8 +161,9 @@ async def _ask(call: Callable[[], Any]) -> Any:
         try:
             return await call()
         except RayTaskError as exc:
-            if isinstance(exc.cause, ForeshockError | Problem):
-                raise exc.cause from None
+            cause = cause_of(exc)
+            if isinstance(cause, ForeshockError | Problem):
+                raise cause from None
             raise
         except (BackPressureError, DeploymentUnavailableError) as exc:
             raise Problem(503, "too many requests wait already; try again in a moment") from exc

@@ -75,14 +75,25 @@ def run(words: list[str]) -> int:
             tell(f"Try: {context.command_path} -h")
         fail(exc.format_message())
         return exc.exit_code
-    except (ForeshockError, OSError) as exc:
-        if os.environ.get("FORESHOCK_TRACEBACK"):
-            _show_traceback(exc)
-        fail(exc)
-        return 2 if isinstance(exc, ConfigError) else 1
-    except Exception as exc:  # the boundary: a fault of Foreshock's own must not command the terminal either
-        _show_traceback(exc)
-        return 1
+    except Exception as raised:  # the boundary: a fault of Foreshock's own must not command the terminal either
+        error = _out_of_ray(raised)
+        known = isinstance(error, ForeshockError | OSError)
+        if not known or os.environ.get("FORESHOCK_TRACEBACK"):
+            _show_traceback(raised)
+        if known:
+            fail(error)
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+def _out_of_ray(exc: Exception) -> Exception:
+    """The error of a Ray worker: Ray's own has the traceback in its text."""
+    if "ray" not in sys.modules:
+        return exc
+    from ray.exceptions import RayError
+
+    from foreshock_pipelines.ray_errors import local_error
+
+    return local_error(exc, "a Ray task") if isinstance(exc, RayError) else exc
 
 
 def _show_traceback(exc: BaseException) -> None:

@@ -23,6 +23,7 @@ from foreshock.terminal import visible, visible_lines
 
 __all__ = [
     "errors", "fail", "live_table", "open_streams", "say", "show_json", "show_table", "stream", "tell",
+    "tell_partial",
 ]  # fmt: skip
 
 output = Console(highlight=False)
@@ -43,6 +44,12 @@ def say(*pieces: Piece, whole: bool = False) -> None:
 def tell(*pieces: Piece, whole: bool = False) -> None:
     """Print a line on standard error: progress, and what is not the answer."""
     _line(errors, pieces, whole)
+
+
+def tell_partial(reasons: Sequence[str]) -> None:
+    """Say on standard error that the source's answers were partial."""
+    for reason in reasons:
+        tell((f"partial answer, rows may be missing: {reason}", "yellow"))
 
 
 def fail(message: object) -> None:

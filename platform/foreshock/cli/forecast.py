@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foreshock.cli.app import app
-from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.console import say, show_json, show_table, tell_partial
 from foreshock.cli.files import make_room, writing
 from foreshock.cli.formats import number, share
 from foreshock.cli.options import AsJson, ConfigPath, positive_duration, settings_for_ray
@@ -139,6 +139,7 @@ def _forecast(
     ahead = positive_duration(horizon, "--horizon") if horizon else job.forecast.horizon
     with steps_bar(f"reading {job.name}") as progress:
         windows = read_history(job, progress)
+    tell_partial(windows.partial)
     if features is not None:
         windows = windows.keep(features)
     with ExitStack() as ray, ExitStack() as stage:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foreshock.cli.app import app
-from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.console import say, show_json, show_table, tell_partial
 from foreshock.cli.files import make_room, writing
 from foreshock.cli.formats import moment, share
 from foreshock.cli.options import AsJson, ConfigPath, settings_for_ray, the_version
@@ -47,6 +47,7 @@ def fetch(
         windows = source.read(first, last, progress=progress)
     with writing(output) as part:
         windows.write_parquet(part)
+    tell_partial(windows.partial)
     entities = windows.entities
     if as_json:
         show_json({"file": str(output), "rows": windows.n_rows, "entities": list(entities)})
@@ -138,6 +139,7 @@ def score(
     else:
         rows = [(moment(one["time"]), _score_of(one), one["entity"], _why(one)) for one in found]
         show_table(("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {len(found)} alerts")
+    tell_partial(scored.partial)
     if not_judged is not None:
         typer.echo(f"absences are not judged: {not_judged}", err=True)
 

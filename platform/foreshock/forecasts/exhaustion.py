@@ -19,18 +19,20 @@ SOON = 0.25
 
 
 def take_forecasts(
-    engine: AlertPipeline, job: Job, forecasts: Sequence[SeriesForecast], now_ms: int
+    engine: AlertPipeline, job: Job, forecasts: Sequence[SeriesForecast], now_ms: int, *, partial: bool = False
 ) -> list[Change]:
     """Open, update and resolve the predicted alerts of a job, in one transaction with what is to be sent.
 
     A series that could not be forecast this time, for its samples are late or few, keeps its alert as it is: that
-    nobody can tell is no good news.
+    nobody can tell is no good news. So does one that lacks, if the forecasts are of a `partial` answer.
     """
     at = max((one.start_ms for one in forecasts if not one.skipped), default=now_ms)
     findings = predicted(job, forecasts)
+    known = {(one.entity, one.feature) for one in forecasts}
     unknown = {(one.entity, one.feature) for one in forecasts if one.skipped}
     for alert in AlertRepository(engine.store).live(job.name).values():
-        if alert.kind == KIND and (alert.entity, alert.feature) in unknown:
+        key = (alert.entity, alert.feature)
+        if alert.kind == KIND and (key in unknown or (partial and key not in known)):
             why = "could not be forecast this time"
             findings.append(
                 Finding(

@@ -28,7 +28,7 @@ __all__ = ["keep", "read_history", "rows_of", "run", "write_back"]
 def run(job: Job, store: Store, note: Callable[[str], None]) -> dict[str, Any]:
     """A scheduled forecast of a job, as its file says."""
     windows = read_history(job)
-    note(f"read {windows!r}")
+    note(f"read {windows!r}")  # says why, if the answer was partial
     report = forecast_windows(
         windows, job, job.forecast.horizon, job.forecast.method, _tenths(note), level=job.forecast.level
     )
@@ -53,7 +53,7 @@ def keep(store: Store, job: Job, report: ForecastReport, url: str) -> list[Any]:
     now_ms = round(time.time() * 1000)
     forecasts = rows_of(report)
     ForecastRepository(store).replace(job.name, forecasts)
-    return take_forecasts(AlertPipeline(store, url), job, forecasts, now_ms)
+    return take_forecasts(AlertPipeline(store, url), job, forecasts, now_ms, partial=bool(report.partial))
 
 
 def write_back(job: Job, report: ForecastReport) -> str:
@@ -110,6 +110,7 @@ def summary(report: ForecastReport) -> dict[str, Any]:
         "wape": _number(methods["wape"].median()),
         "baseline_wape": _number(methods["baseline_wape"].median()),
         "seconds": round(report.seconds, 2),
+        "partial": list(report.partial),
     }
 
 

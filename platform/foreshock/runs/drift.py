@@ -9,6 +9,7 @@ from typing import Any
 
 from foreshock.logs import get_logger
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.ray_errors import local_error
 
 __all__ = ["DriftWatch", "measure_on_ray"]
 
@@ -55,7 +56,7 @@ class DriftWatch:
         del self._pending[job.name]
         problem = pending.exception()
         if problem is not None:
-            log.warning("drift is not known at present", job=job.name, error=str(problem))
+            log.warning("drift is not known at present", job=job.name, error=str(local_error(problem, "drift")))
             return None
         self.found[job.name] = pending.result()
         return self._reason(job, now)

@@ -16,6 +16,7 @@ from foreshock.store import open_store
 from foreshock_models.errors import ConfigError, ForeshockError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.promotion.policy import find_policy
+from foreshock_pipelines.ray_errors import ray_errors
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["execute", "launch"]
@@ -79,7 +80,8 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         if work is None:
             raise ConfigError(f"runs of the kind {kind!r} cannot be executed; {allowed(kind, WORK)}")
         promotion = None if run.promotion is None else find_policy(run.promotion)
-        result = work(Task(job, Registry(registry), store, note, promotion))
+        with ray_errors(f"the {kind} run"):
+            result = work(Task(job, Registry(registry), store, note, promotion))
         end("succeeded", result=result)
         return result
     except ForeshockError as exc:

@@ -32,8 +32,9 @@ from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.report import PassReport
 from foreshock.store.retention import Retention
 from foreshock.store.store import open_patiently
-from foreshock_models.errors import ForeshockError, SourceError
+from foreshock_models.errors import SourceError
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.ray_errors import local_error
 from foreshock_pipelines.registry import Registry
 
 __all__ = ["ControlLoop", "Plan", "Replay", "start_control_loop"]
@@ -238,9 +239,9 @@ class ControlLoop:
             if self.problems.pop(job, None):
                 self.log.info("scoring again", job=job)
         except ray.exceptions.RayError as exc:
-            cause = getattr(exc, "cause", None) or exc
-            self.measured.failed(job, source=isinstance(cause, SourceError))
-            text = str(cause) if isinstance(cause, ForeshockError) else f"{type(cause).__name__}: {cause}"
+            error = local_error(exc, "a scoring pass")
+            self.measured.failed(job, source=isinstance(error, SourceError))
+            text = str(error)
             if self.problems.get(job) != text:
                 self.log.warning("scoring failed; the gap is scored later", job=job, error=text)
             self.problems[job] = text

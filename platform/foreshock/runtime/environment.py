@@ -25,6 +25,8 @@ __all__ = ["DEFAULTS", "environment", "forced", "proxy", "ray_folder"]
 
 DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # an error of a task is told where its result is read; that of one that nobody waits for any more tells nothing
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails

@@ -22,6 +22,9 @@ class ControlLoopMetrics:
         self.late = Counter("foreshock_late_rows", "Scored rows whose samples had come late.", job, registry=r)
         self.passes = Counter("foreshock_passes", "Scoring passes.", [*job, "result"], registry=r)
         self.fetch = Counter("foreshock_fetch_errors", "Passes that the source failed.", job, registry=r)
+        self.partial = Counter(
+            "foreshock_partial_answers", "Passes whose source left out a part of its data.", job, registry=r
+        )
         self.stages = Summary("foreshock_stage_seconds", "Stages of a pass.", [*job, "stage"], registry=r)
         self.scored = Gauge("foreshock_scored_timestamp_seconds", "Up to when a job is scored.", job, registry=r)
         self.lag = Gauge("foreshock_lag_seconds", "How far scoring is behind now.", job, registry=r)
@@ -47,7 +50,7 @@ class ControlLoopMetrics:
 
     def watch(self, job: str) -> None:
         """Show a job with zeros from its beginning, so that the first increase can be seen."""
-        for metric in (self.rows, self.late, self.fetch):
+        for metric in (self.rows, self.late, self.fetch, self.partial):
             metric.labels(job)
         for result in ("ok", "failed"):
             self.passes.labels(job, result)
@@ -68,6 +71,7 @@ class ControlLoopMetrics:
         self.passes.labels(job, "ok").inc()
         self.rows.labels(job).inc(report.rows)
         self.late.labels(job).inc(report.late)
+        self.partial.labels(job).inc(bool(report.partial))
         for stage, seconds in report.stages.items():
             self.stages.labels(job, stage).observe(seconds)
         self._scored[job] = report.scored_ms / 1000

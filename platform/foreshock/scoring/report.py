@@ -34,6 +34,7 @@ class PassReport:
         policy, alerts, outbox, where scoring stands
     trained_ms : when the model was made
     write : of the writer, since this worker began; None if scores are not written
+    partial : why the source's answers may have lacked rows
     """
 
     job: str
@@ -46,6 +47,7 @@ class PassReport:
     stages: dict[str, float] = field(default_factory=dict)
     trained_ms: int | None = None
     write: WriteStats | None = None
+    partial: tuple[str, ...] = ()
 
     def after(
         self, span: tuple[int, int], scored: Scored, changes: list[dict[str, Any]], stored: float
@@ -56,4 +58,5 @@ class PassReport:
         return replace(
             self, scored_ms=span[1], rows=self.rows + scored.panel.n_rows, late=self.late + late,
             changes=[*self.changes, *changes], stages=stages,
+            partial=tuple(dict.fromkeys([*self.partial, *scored.partial])),
         )  # fmt: skip

@@ -45,6 +45,7 @@ class ScoreWorker:
         self.trained_ms: int | None = None
         self.writer: ScoreWriter | None = None
         self.shards: Shards | None = None
+        self.partial = False
         self.change_job(job)
 
     def change_job(self, job: Job) -> None:
@@ -113,8 +114,19 @@ class ScoreWorker:
             report = report.after(span, scored, changes, time.perf_counter() - stored)
             if until - span[1] < step_ms:
                 break
+        self._say_partial(report.partial)
         write = self.writer.stats if self.writer is not None else None
         return replace(report, seconds=time.perf_counter() - began, write=write)
+
+    def _say_partial(self, reasons: tuple[str, ...]) -> None:
+        """Log when answers begin and cease to be partial, not at each pass."""
+        if reasons and not self.partial:
+            self.log.warning(
+                "partial answer of the source; no absence is concluded", job=self.job.name, why=reasons[0]
+            )
+        elif self.partial and not reasons:
+            self.log.info("answers of the source are whole again", job=self.job.name)
+        self.partial = bool(reasons)
 
     def _since(self, known: Checkpoint | None, until: int, start_ms: int | None, step_ms: int) -> int:
         """From when to score."""

@@ -151,3 +151,15 @@ def test_a_long_gap_is_scored_in_order_in_chunks() -> None:
     assert found[0][0] == MINUTE and found[-1][1] == 5000 * MINUTE
     assert all(b[0] == a[1] + MINUTE for a, b in itertools.pairwise(found))
     assert max((b - a) // MINUTE + 1 for a, b in found) == MAX_ROWS
+
+
+def test_a_pass_over_a_partial_answer_says_so(live: Live) -> None:
+    live.holds(live.end)
+    assert live.score(live.end - 10 * MINUTE, live.end).partial == ()
+    panel = live.windows.to_panel()
+    columns = {name: panel.values[:, j] for j, name in enumerate(panel.features)}
+    names = np.array(panel.entities, dtype=object)[panel.codes]
+    part = Windows.build(panel.timestamps, {"instance": names}, columns, step=60, partial=["store-2 is down"])
+    part.write_parquet(live.file)
+    assert live.score(live.end + MINUTE, live.end + 2 * MINUTE).partial == ("store-2 is down",)
+    assert live.score(live.end + 600 * MINUTE, live.end + 610 * MINUTE).partial == ("store-2 is down",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
@@ -70,3 +71,47 @@ def test_an_entity_ages_out_though_absence_is_never_to_alert(engine: AlertPipeli
 
 def test_a_series_that_never_was_there_is_not_missed(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [0.1] * 20}, missing="memory")) == []
+
+
+# -- partial answers ---------------------------------------------------------------------------------------
+def partial(rows: Scored) -> Scored:
+    return replace(rows, partial=("store-2 is down",))
+
+
+def test_no_absence_is_concluded_from_a_partial_answer(engine: Engine, job: Job, scored: Rows) -> None:
+    events(engine, job, scored({"a": [0.1], "b": [0.1]}))
+    assert events(engine, job, partial(scored({"a": [0.1] * 8}, first=1))) == []
+    assert events(engine, job, partial(scored({"a": [0.1] * 8}, first=9, missing="memory"))) == []
+    assert engine.store.alerts().alerts == []
+
+
+def test_nothing_is_forgotten_because_of_a_partial_answer(engine: Engine, job: Job, scored: Rows) -> None:
+    events(engine, job, scored({"a": [0.1], "b": [0.1]}))
+    events(engine, job, partial(scored({"a": [0.1] * 90}, first=1)))
+    events(engine, job, scored({"a": [0.1] * 2, "b": [0.1] * 2}, first=91))
+    assert {row["entity"] for row in engine.store.entities(job.name)} == {"a", "b"}
+
+
+def test_the_first_whole_answer_tells_who_is_absent(engine: Engine, job: Job, scored: Rows) -> None:
+    events(engine, job, scored({"a": [0.1], "b": [0.1]}))
+    events(engine, job, partial(scored({"a": [0.1] * 8}, first=1)))
+    assert events(engine, job, scored({"a": [0.1]}, first=9)) == [("opened", "")]
+
+
+def test_an_absent_alert_stays_in_partial_answers_until_samples_arrive(
+    engine: Engine, job: Job, scored: Rows
+) -> None:
+    events(engine, job, scored({"a": [0.1], "b": [0.1]}))
+    assert events(engine, job, scored({"a": [0.1] * 8}, first=1)) == [("opened", "")]
+    assert events(engine, job, partial(scored({"a": [0.1] * 90}, first=9))) == []
+    assert events(engine, job, partial(scored({"a": [0.1], "b": [0.1]}, first=99))) == [("resolved", "")]
+
+
+def test_the_alert_of_a_series_stays_in_partial_answers_until_it_is_back(
+    engine: Engine, job: Job, scored: Rows
+) -> None:
+    events(engine, job, scored({"a": [0.1]}))
+    assert events(engine, job, scored({"a": [0.1] * 8}, first=1, missing="memory")) == [("opened", "memory")]
+    assert events(engine, job, partial(scored({"b": [0.1] * 20}, first=9))) == []
+    assert events(engine, job, partial(scored({"a": [0.1]}, first=29, missing="memory"))) == []
+    assert events(engine, job, partial(scored({"a": [0.1]}, first=30))) == [("resolved", "memory")]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from foreshock.runs.drift import DriftWatch
 from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock_models.errors import SourceUnavailable
+from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.drift import drift
 from foreshock_pipelines.registry import Registry
@@ -76,3 +79,15 @@ def test_what_is_measured_of_a_real_model_is_a_metric(trained: Any) -> None:
     measures = ControlLoopMetrics()
     measures.drifted("small", watch.found["small"])
     assert 'foreshock_input_drift{feature="cpu",job="small"}' in measures.exposition(NOW)
+
+
+def test_a_partial_answer_is_no_measure_of_drift(trained: Any, tmp_path: Path) -> None:
+    panel = trained.windows.to_panel()
+    columns = {name: panel.values[:, j] for j, name in enumerate(panel.features)}
+    names = np.array(panel.entities, dtype=object)[panel.codes]
+    windows = Windows.build(panel.timestamps, {"instance": names}, columns, step=60, partial=["store-2 is down"])
+    windows.write_parquet(tmp_path / "part.parquet")
+    source = trained.job.source.model_copy(update={"parquet": tmp_path / "part.parquet"})
+    job = trained.job.model_copy(update={"source": source})
+    with pytest.raises(SourceUnavailable, match="partial answer: store-2 is down; the inputs cannot be compared"):
+        drift(job, Registry(trained.registry))
