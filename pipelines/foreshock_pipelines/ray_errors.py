@@ -12,7 +12,7 @@ from foreshock_models.errors import ForeshockError, JobError
 __all__ = ["TaskFailed", "cause_of", "keep_ray_data_quiet", "local_error", "ray_errors"]
 
 LOGGERS = ("ray.data.exceptions", "ray.data._internal.execution.streaming_executor_state")
-"""What Ray Data reports errors through, with the traceback of the worker, before it raises them."""
+"""Loggers of Ray Data that report errors, with the traceback of the worker, before they are raised."""
 LONGEST = 500
 
 

@@ -59,7 +59,7 @@ def absences(job: Job, state: State, now_ms: int) -> Absences:
 
 
 def is_back(job: Job, state: State, entity: str, feature: str, now_ms: int) -> bool:
-    """Whether an entity, or one series of it, has sent a sample within ``absent_after`` of `now_ms`."""
+    """Return true if an entity, or one series of it, has sent a sample within ``absent_after`` of `now_ms`."""
     after = job.alerts.absent_after
     seen = (
         last_samples(state).get(entity, {}).get(feature, 0) if feature else Policy.last_seen(state).get(entity, 0)

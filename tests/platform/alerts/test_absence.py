@@ -78,28 +78,28 @@ def partial(rows: Scored) -> Scored:
     return replace(rows, partial=("store-2 is down",))
 
 
-def test_no_absence_is_concluded_from_a_partial_answer(engine: Engine, job: Job, scored: Rows) -> None:
+def test_no_absence_is_concluded_from_a_partial_answer(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     assert events(engine, job, partial(scored({"a": [0.1] * 8}, first=1))) == []
     assert events(engine, job, partial(scored({"a": [0.1] * 8}, first=9, missing="memory"))) == []
-    assert engine.store.alerts().alerts == []
+    assert AlertRepository(engine.store).list().alerts == []
 
 
-def test_nothing_is_forgotten_because_of_a_partial_answer(engine: Engine, job: Job, scored: Rows) -> None:
+def test_nothing_is_forgotten_because_of_a_partial_answer(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     events(engine, job, partial(scored({"a": [0.1] * 90}, first=1)))
     events(engine, job, scored({"a": [0.1] * 2, "b": [0.1] * 2}, first=91))
-    assert {row["entity"] for row in engine.store.entities(job.name)} == {"a", "b"}
+    assert {row["entity"] for row in EntityRepository(engine.store).of_job(job.name)} == {"a", "b"}
 
 
-def test_the_first_whole_answer_tells_who_is_absent(engine: Engine, job: Job, scored: Rows) -> None:
+def test_the_first_whole_answer_tells_who_is_absent(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     events(engine, job, partial(scored({"a": [0.1] * 8}, first=1)))
     assert events(engine, job, scored({"a": [0.1]}, first=9)) == [("opened", "")]
 
 
 def test_an_absent_alert_stays_in_partial_answers_until_samples_arrive(
-    engine: Engine, job: Job, scored: Rows
+    engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     assert events(engine, job, scored({"a": [0.1] * 8}, first=1)) == [("opened", "")]
@@ -108,7 +108,7 @@ def test_an_absent_alert_stays_in_partial_answers_until_samples_arrive(
 
 
 def test_the_alert_of_a_series_stays_in_partial_answers_until_it_is_back(
-    engine: Engine, job: Job, scored: Rows
+    engine: AlertPipeline, job: Job, scored: Rows
 ) -> None:
     events(engine, job, scored({"a": [0.1]}))
     assert events(engine, job, scored({"a": [0.1] * 8}, first=1, missing="memory")) == [("opened", "memory")]

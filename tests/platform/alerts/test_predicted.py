@@ -94,8 +94,8 @@ def test_an_entity_that_is_gone_takes_its_alert_with_it(engine: AlertPipeline, d
     assert events(engine, disks, fills(0.1, at=1, entity="b")) == ["resolved"]
 
 
-def test_a_series_that_lacks_in_a_partial_answer_keeps_its_alert(engine: Engine, disks: Job) -> None:
+def test_a_series_that_lacks_in_a_partial_answer_keeps_its_alert(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.8), fills(0.1, entity="b")) == ["opened"]
     changes = take_forecasts(engine, disks, [fills(0.1, at=1, entity="b")], HOUR, partial=True)
     assert "resolved" not in [change.event for change in changes]
-    assert engine.store.alerts(state="live").alerts[0].entity == "host-7"
+    assert AlertRepository(engine.store).list(state="live").alerts[0].entity == "host-7"
