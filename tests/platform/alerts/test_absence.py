@@ -89,7 +89,7 @@ def test_nothing_is_forgotten_because_of_a_partial_answer(engine: AlertPipeline,
     events(engine, job, scored({"a": [0.1], "b": [0.1]}))
     events(engine, job, partial(scored({"a": [0.1] * 90}, first=1)))
     events(engine, job, scored({"a": [0.1] * 2, "b": [0.1] * 2}, first=91))
-    assert {row["entity"] for row in EntityRepository(engine.store).of_job(job.name)} == {"a", "b"}
+    assert {row["entity"] for row in CursorRepository(engine.store).of_job(job.name)} == {"a", "b"}
 
 
 def test_the_first_whole_answer_tells_who_is_absent(engine: AlertPipeline, job: Job, scored: Rows) -> None:
