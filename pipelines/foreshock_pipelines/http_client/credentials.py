@@ -20,8 +20,7 @@ LONGEST_SECRET = 1 << 16
 class Credentials(AuthBase):
     """Sets ``Authorization`` and the headers of a config; files are read each time, so that secrets may be rotated.
 
-    Files are read again for each request, so that secrets may be rotated. `login`: user and password of the URL;
-    those of the config go first.
+    `login`: user and password of the URL; those of the config go first.
     """
 
     def __init__(self, config: HttpConfig, login: tuple[str, str] = ("", "")) -> None:
