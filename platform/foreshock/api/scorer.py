@@ -64,7 +64,7 @@ class Scorer(ServedModels):
         job = value.get("job") if isinstance(value, dict) else None
         served = self.models.get(job) if isinstance(job, str) else None
         if served is not None:
-            panel = plain_panel(served, value, data.count(b":"), few)
+            panel = plain_panel(served, value, data, few)
             if panel is not None:
                 return Asked(served, panel, value.get("last"))
         if count_times(value) > few:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,13 @@ WINDOW_KEYS = {"entity", "timestamps", "values"}
 TIME = np.frombuffer(b"0000-00-00T00:00:00Z", np.uint8)
 """A time as clients write it: a digit where there is a 0."""
 LINE = ord("\n")
+COLON = ord(":")
 NUMBERS = {float, int, NoneType}
 DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365])
 """The days of a year before each month."""
 
 
-def plain_panel(served: Served, value: dict[str, Any], n_colons: int, few: int = MOST_VALUES) -> Panel | None:
+def plain_panel(served: Served, value: dict[str, Any], data: bytes, few: int = MOST_VALUES) -> Panel | None:
     """The panel of the JSON value of a `ScoreRequest`, if it is written as nearly all are; else None.
 
     Plain is a body with one window, one label, every time in UTC to the second, and nothing wrong. Whatever else it
@@ -35,8 +37,8 @@ def plain_panel(served: Served, value: dict[str, Any], n_colons: int, few: int =
 
     Parameters
     ----------
-    n_colons
-        Colons in the text of the body: more than the value has are keys that are given twice.
+    data
+        Text of the body: a colon more in it than the value has is a key that is given twice.
     few
         Rows that are few enough; None for a body with more of them, too.
     """
@@ -70,16 +72,29 @@ def plain_panel(served: Served, value: dict[str, Any], n_colons: int, few: int =
         np.frombuffer(text, np.uint8), np.array(columns, dtype=np.float64), n, round(served.step * 1000),
         min(few, most_rows(n, len(features), MOST_VALUES)),
     )  # fmt: skip
-    if not len(values) or n_colons != _colons(value, window, n):
+    if not len(values) or _count(np.frombuffer(data, np.uint8), COLON) != _colons(value, window, features, n):
         return None
     return Panel(values, np.array([0, len(values)]), (entity,), features, steps, served.step)
 
 
-def _colons(value: dict[str, Any], window: dict[str, Any], n: int) -> int:
+def _colons(value: dict[str, Any], window: dict[str, Any], features: tuple[str, ...], n: int) -> int:
     """Colons in the text of a plain body: one behind each key, two in each time, those of names."""
-    names = sum(name.count(":") for name in window["values"])
-    keys = len(value) + len(window) + len(window["values"])
-    return keys + 2 * n + names + int(window["entity"].count(":") + value["job"].count(":"))
+    keys = len(value) + len(window) + len(features)
+    return keys + 2 * n + _in_names(features) + int(window["entity"].count(":") + value["job"].count(":"))
+
+
+@cache
+def _in_names(features: tuple[str, ...]) -> int:
+    return sum(name.count(":") for name in features)
+
+
+@njit(cache=True, nogil=True)
+def _count(text: NDArray[np.uint8], letter: int) -> int:
+    found = 0
+    for one in text:
+        if one == letter:
+            found += 1
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -55,7 +55,7 @@ def test_both_ways_of_reading_refuse_the_same_spans() -> None:
     for minutes in (333_331, 333_332, 333_333, 333_334):
         one = window("a", 0, minutes)
         body = {"job": "demo", "windows": [one]}
-        short = plain_panel(SERVED, body, json.dumps(body).count(":"))
+        short = plain_panel(SERVED, body, json.dumps(body).encode())
         if short is None:
             with pytest.raises(DataError):
                 panel(one)

@@ -37,7 +37,7 @@ class Served:
 
 
 def plain_panel(served: Served, value: Any) -> Panel | None:
-    return plain(served, value, json.dumps(value).count(":"))
+    return plain(served, value, json.dumps(value).encode())
 
 
 def same(value: dict[str, Any]) -> None:
@@ -111,3 +111,11 @@ def test_times_are_those_of_the_calendar(times: list[datetime]) -> None:
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_the_schema(value: dict[str, Any]) -> None:
     assert plain_panel(Served(), value) is None
+
+
+def test_a_plain_body_that_gives_a_key_twice_is_left_to_the_schema() -> None:
+    text = json.dumps(PLAIN)
+    assert plain(Served(), PLAIN, text.encode()) is not None
+    for once, twice in (('"last": 1', '"last": 2, "last": 1'), ('"cpu": [', '"cpu": [9, 9, 9, 9], "cpu": [')):
+        assert once in text
+        assert plain(Served(), PLAIN, text.replace(once, twice).encode()) is None
