@@ -141,7 +141,7 @@ def score(
         show_table(("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {len(found)} alerts")
     tell_partial(scored.partial)
     if not_judged is not None:
-        typer.echo(f"absences are not judged: {not_judged}", err=True)
+        tell(f"absences are not judged: {not_judged}")
 
 
 NO_ANOMALY: dict[str, Any] = {"kind": "absent", "score": None, "causes": []}
