@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foreshock.cli.app import app
-from foreshock.cli.console import say, show_json, show_table, tell_partial
+from foreshock.cli.console import say, show_json, show_table, tell, tell_partial
 from foreshock.cli.files import make_room, writing
 from foreshock.cli.formats import moment, share
 from foreshock.cli.options import AsJson, ConfigPath, settings_for_ray, the_version
