@@ -27,16 +27,18 @@ from numpy.typing import NDArray
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.tail import Tail, fit_tail, nth_largest
 from foreshock_models.kernels.compiled.calibration import (
-    HIGHEST_LINE,
-    LOWEST_LINE,
-    UPPER_SHARE,
-    WARM_UP_ROWS,
     calibrate,
     relative_scores,
     score_as_trained,
     unit_scores,
 )
-from foreshock_models.kernels.compiled.recurrence import DAYS
+from foreshock_models.kernels.constants import (
+    HIGHEST_LINE,
+    LOWEST_LINE,
+    RECURRENCE_WINDOW_DAYS,
+    UPPER_SHARE,
+    WARM_UP_ROWS,
+)
 from foreshock_models.kernels.layout import CALIBRATION, CALIBRATION_SETTINGS, RING_WIDTH, records
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
@@ -309,7 +311,7 @@ def recurrence_days(alerts_per_day: float) -> int:
     >>> recurrence_days(1 / 7), recurrence_days(1.0)
     (3, 8)
     """
-    return max(MIN_RECURRENCE_DAYS, int(DAYS * alerts_per_day) + 1)
+    return max(MIN_RECURRENCE_DAYS, int(RECURRENCE_WINDOW_DAYS * alerts_per_day) + 1)
 
 
 def _unseen_entity() -> NDArray[np.float64]:

@@ -17,12 +17,12 @@ from foreshock_models.explain.expected_gradients import ExpectedGradients
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.kernels.compiled.activations import Array
 from foreshock_models.kernels.compiled.residuals import (
-    MAX_EXCESS,
     Inputs,
     network_inputs,
     prepare,
     smoothed_excess,
 )
+from foreshock_models.kernels.constants import MAX_EXCESS
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 

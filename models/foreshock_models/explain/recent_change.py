@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.kernels.compiled import recent_change as kernel
+from foreshock_models.kernels.constants import RECENT_ROWS
 from foreshock_models.panel import Panel
 
 __all__ = ["lookback_rows", "recent_change", "reweight"]
@@ -25,7 +26,7 @@ MIN_CHANGE = 0.02
 
 def lookback_rows(step: float) -> int:
     """Return how many rows before a row, `step` seconds apart, its recent change looks at."""
-    return kernel.RECENT_ROWS - 1 + _rows_before(step)
+    return RECENT_ROWS - 1 + _rows_before(step)
 
 
 def _rows_before(step: float) -> int:

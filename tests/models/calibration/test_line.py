@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreshock_models.kernels.compiled.calibration import HIGHEST_LINE, LOWEST_LINE, relative_to_line
+from foreshock_models.kernels.compiled.calibration import relative_to_line
+from foreshock_models.kernels.constants import HIGHEST_LINE, LOWEST_LINE
 
 LINES = st.floats(LOWEST_LINE, HIGHEST_LINE) | st.floats(
     HIGHEST_LINE, 50.0

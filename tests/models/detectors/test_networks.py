@@ -17,7 +17,7 @@ from foreshock_models.detectors._torch_nets import Net
 from foreshock_models.detectors._windows import row_starts
 from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.lstm import BLOCK, GRADIENT_BLOCK
-from foreshock_models.kernels.compiled.residuals import MAX_EXCESS
+from foreshock_models.kernels.constants import MAX_EXCESS
 from foreshock_models.panel import Panel
 
 DETECTORS = [

@@ -12,7 +12,7 @@ from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
 from foreshock.entities.service import entities
 from foreshock.store import open_store
-from foreshock_models.kernels.compiled.calibration import WARM_UP_ROWS
+from foreshock_models.kernels.constants import WARM_UP_ROWS
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.rows import score_panel

@@ -16,40 +16,31 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from foreshock_models.kernels.compiled.recurrence import DAYS, expected_peak, record_hour
+from foreshock_models.kernels.compiled.recurrence import expected_peak, record_hour
+from foreshock_models.kernels.constants import (
+    FLAT,
+    HIGHEST_LINE,
+    LOWEST_LINE,
+    MAX_RAW,
+    MEAN_SHARE,
+    NEAR_LINE,
+    PEAK_DECAY,
+    QUIET_ROWS,
+    RECURRENCE_WINDOW_DAYS,
+    REGIME_SHARE,
+    SPREAD_RATE,
+    STEEP,
+    UPPER_SHARE,
+    WAITING_SCORE,
+    WARM_UP_ROWS,
+)
 
-__all__ = [
-    "HIGHEST_LINE", "LOWEST_LINE", "UPPER_SHARE", "WARM_UP_ROWS",
-    "calibrate", "relative_scores", "score_as_trained", "unit_scores",
-]  # fmt: skip
+__all__ = ["calibrate", "relative_scores", "relative_to_line", "score_as_trained", "unit_scores"]
 
 Record = Any
 """A record of `layout.CALIBRATION` or `layout.CALIBRATION_SETTINGS`."""
 
-LOWEST_LINE, HIGHEST_LINE = 0.6, 1.6
-"""Range in which the controller may move the line."""
-MAX_RAW = 1e100
 HOUR_MS = 3_600_000
-WARM_UP_ROWS = 200
-"""Rows after which an entity's own location and spread hold."""
-UPPER_SHARE = 0.05
-"""Share of rows above location plus spread."""
-SPREAD_RATE = 4.0
-"""How fast the spread of a young entity follows, against its location."""
-REGIME_SHARE = 0.7
-"""Share of rows over the line, for days, that makes a new normal."""
-QUIET_ROWS = 10
-"""An alert ends after so many rows below the line; what comes earlier is the same alert."""
-PEAK_DECAY = 4.0
-"""An alert moves the line by its peak to minus this power: what is far over the line is hardly a false alert."""
-NEAR_LINE = 0.5
-"""Peaks closer to the line than this, or than twice its distance from 1, are measured from it; others from 1."""
-WAITING_SCORE = 0.93
-"""If the line is above 1, scores that training would put between this and the line are kept near this."""
-STEEP, FLAT = 3.0, 0.1
-"""Slope of a score on its way back to the scale of training, and where it is kept below the line."""
-MEAN_SHARE = 0.3
-"""Relative scores: share of the training mean that is added to the slow mean, so that it never vanishes."""
 
 
 @njit(cache=True, nogil=True)
@@ -255,7 +246,7 @@ def calibrate(
                 here = x[i] / (entity.slow_mean + MEAN_SHARE * entity.training_mean)
             z = (here - entity.location) / entity.spread
             value = _score_of(z, entity, log_rate, shared)
-            if shared.recurrence_days <= DAYS and hour != last_hour:
+            if shared.recurrence_days <= RECURRENCE_WINDOW_DAYS and hour != last_hour:
                 last_hour = hour
                 raised = expected_peak(ring, hour, shared.recurrence_days)
             # what exceeds the recurring peak is an alert, and is measured by the line until it ends

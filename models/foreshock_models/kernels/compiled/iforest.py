@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from foreshock_models.kernels.compiled.scaling import scale
 from foreshock_models.kernels.compiled.trees import BLOCK, add_path_lengths
 from foreshock_models.kernels.compiled.windows import N_STATISTICS, column_statistics, trailing_mean, trailing_rows
+from foreshock_models.kernels.constants import MAX_DISTANCE
 
-__all__ = ["MAX_DISTANCE", "contributions", "excess"]
-
-MAX_DISTANCE = 8.0
-"""A row counts at most so many times for its distance, in units of the 99% quantile of the training rows."""
+__all__ = ["contributions", "excess"]
 
 
 @njit(cache=True, nogil=True)

@@ -6,12 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["HALF_VOLATILITY", "RECENT_ROWS", "recent_change"]
+from foreshock_models.kernels.constants import HALF_VOLATILITY, RECENT_ROWS
 
-RECENT_ROWS = 8
-"""Rows that a change shows in, the explained one the last."""
-HALF_VOLATILITY = 8.0
-"""A change of so many standard deviations of the rows before counts half."""
+__all__ = ["recent_change"]
 
 
 @njit(cache=True, nogil=True)

@@ -10,20 +10,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from foreshock_models.kernels.constants import HOURS_AROUND, MARGIN, MAX_HOURS, MAX_PEAK, RECURRENCE_WINDOW_DAYS
 from foreshock_models.kernels.layout import RING_WIDTH
 
-__all__ = ["DAYS", "expected_peak", "record_hour"]
+__all__ = ["expected_peak", "record_hour"]
 
-DAYS = 7
-"""Days that are remembered."""
-HOURS_AROUND = 1
-"""Hours before and after that count as the same time of day."""
-MAX_HOURS = 8
-"""Hours of a day over the line, at most: what lasts longer is an incident, or a new normal."""
-MARGIN = 1.2
-"""Height of the line above the recurring peak, as a multiple."""
-MAX_SCORE = 1e6
-"""Scores are recorded up to this."""
 HOURS = RING_WIDTH - 1
 """Hours of a ring."""
 LAST = HOURS
@@ -47,7 +38,7 @@ def record_hour(ring: NDArray[np.float32], hour: int, score: float) -> None:
             ring[h % HOURS] = 0.0
         ring[LAST] = hour
     if score > ring[hour % HOURS]:
-        ring[hour % HOURS] = min(score, MAX_SCORE)
+        ring[hour % HOURS] = min(score, MAX_PEAK)
 
 
 @njit(cache=True, nogil=True)
@@ -60,8 +51,8 @@ def _peak_of(ring: NDArray[np.float32], hour: int) -> float:
 @njit(cache=True, nogil=True)
 def expected_peak(ring: NDArray[np.float32], hour: int, days: int) -> float:
     """Height of the line in `hour`, above what recurred on at least `days` days; 0 where nothing did."""
-    highest = np.zeros(DAYS)  # peak of each day at about this time of day, the highest first
-    for day in range(1, DAYS + 1):
+    highest = np.zeros(RECURRENCE_WINDOW_DAYS)  # peak of each day at about this time of day, the highest first
+    for day in range(1, RECURRENCE_WINDOW_DAYS + 1):
         then = hour - 24 * day
         peak = 0.0
         for h in range(then - HOURS_AROUND, then + HOURS_AROUND + 1):
@@ -73,7 +64,7 @@ def expected_peak(ring: NDArray[np.float32], hour: int, days: int) -> float:
             over += _peak_of(ring, h) > 0.0
         if over > MAX_HOURS:
             continue
-        for k in range(DAYS):
+        for k in range(RECURRENCE_WINDOW_DAYS):
             if peak > highest[k]:
                 peak, highest[k] = highest[k], peak
     return MARGIN * highest[days - 1]

@@ -8,21 +8,15 @@ from numpy.typing import NDArray
 
 from foreshock_models.kernels.compiled.activations import ONE, Array
 from foreshock_models.kernels.compiled.windows import trailing_mean, trailing_rows
+from foreshock_models.kernels.constants import INPUT_LIMIT, MAX_EXCESS
 
 __all__ = [
-    "INPUT_LIMIT",
-    "MAX_EXCESS",
     "Inputs",
     "network_inputs",
     "prepare",
     "residual_gradient",
     "smoothed_excess",
 ]
-
-INPUT_LIMIT = 6.0
-"""Scaled inputs are clipped here: a network extrapolates badly."""
-MAX_EXCESS = 8.0
-"""The residual of a feature counts at most so many times its usual size."""
 
 Inputs = tuple[
     NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64],

@@ -6,10 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["LIMIT", "scale"]
+from foreshock_models.kernels.constants import SCALED_LIMIT
 
-LIMIT = 12.0
-"""Scaled values are clipped here: one wild sample must not drown all others."""
+__all__ = ["scale"]
 
 
 @njit(cache=True, nogil=True)
@@ -33,9 +32,9 @@ def scale(
         for i in range(offsets[e], offsets[e + 1]):
             for j in range(values.shape[1]):
                 z = (values[i, j] - center[known, j]) / spread[known, j]
-                if z > LIMIT:
-                    z = LIMIT
-                elif z < -LIMIT:
-                    z = -LIMIT
+                if z > SCALED_LIMIT:
+                    z = SCALED_LIMIT
+                elif z < -SCALED_LIMIT:
+                    z = -SCALED_LIMIT
                 out[i, j] = z  # a gap is neither, and stays NaN
     return out
