@@ -39,7 +39,7 @@ from foreshock_models.kernels.constants import (
     UPPER_SHARE,
     WARM_UP_ROWS,
 )
-from foreshock_models.kernels.layout import CALIBRATION, CALIBRATION_SETTINGS, RING_WIDTH, records
+from foreshock_models.kernels.layout import CALIBRATION, CALIBRATION_SETTINGS, RING_WIDTH, records, table_of
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
 
@@ -125,9 +125,10 @@ class Calibrator:
     step: float = 60.0
     tail: Tail = field(default_factory=Tail)
     state: State = field(default_factory=State)
-    _trained: tuple[State, NDArray[np.float64], NDArray[np.float32]] | None = field(
+    _trained: tuple[State, NDArray[Any], NDArray[np.float32]] | None = field(
         default=None, repr=False, compare=False
     )
+    _prepared: tuple[Any, NDArray[Any]] | None = field(default=None, repr=False, compare=False)
 
     def fit(self, raw: NDArray[np.float64], panel: Panel) -> Self:
         """Learn from the raw scores ``(n_rows,)`` of held-back normal rows."""
@@ -177,26 +178,26 @@ class Calibrator:
             Where the entities stand before the first row; default: the end of training. An unknown entity starts
             from the median of those of training.
         """
-        places, table, rings = self._standing(self.state if state is None else state, panel.entities)
-        table, rings = table[places], rings[places]
-        score, warming, regimes = calibrate(
+        places, known, known_rings = self._standing(self.state if state is None else state, panel.entities)
+        score, warming, regimes, entities, rings = calibrate(
             np.ascontiguousarray(raw),
             (panel.values, panel.timestamps, panel.offsets),
-            records(table, CALIBRATION),
-            rings,
+            places,
+            known,
+            known_rings,
             self._settings(panel.step),
         )
         new_normal: tuple[tuple[str, int], ...] = ()
         if len(regimes):
             new_normal = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in regimes)
-        return Calibrated(score, warming, State(panel.entities, {"calibration": table, "hours": rings}), new_normal)
+        after = State(panel.entities, {"calibration": table_of(entities), "hours": rings})
+        return Calibrated(score, warming, after, new_normal)
 
     def apply_as_trained(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
         """Score rows with the calibration as training left it: ``(n_rows,)``."""
-        places, table, _ = self._standing(self.state, panel.entities)
-        entities, settings = records(table, CALIBRATION), self._settings(panel.step)
+        places, entities, _ = self._standing(self.state, panel.entities)
         score: NDArray[np.float64] = score_as_trained(
-            np.ascontiguousarray(raw), panel.offsets, places, entities, settings
+            np.ascontiguousarray(raw), panel.offsets, places, entities, self._settings(panel.step)
         )
         return score
 
@@ -250,7 +251,13 @@ class Calibrator:
 
     # -- inside ----------------------------------------------------------------------------------------
     def _settings(self, step: float) -> NDArray[Any]:
-        """Settings of the kernels for rows `step` seconds apart: one record ``(1,)``."""
+        """Return the settings of the kernels for rows `step` seconds apart: one record ``(1,)``."""
+        of = (step, self.budget, self.tail, self.unit, self.floor, self.relative)
+        if self._prepared is None or self._prepared[0] != of:
+            self._prepared = of, self._new_settings(step)
+        return self._prepared[1]
+
+    def _new_settings(self, step: float) -> NDArray[Any]:
         day = 86400.0 / step
         needed, of = self.budget.votes
         tail = self.tail
@@ -276,33 +283,34 @@ class Calibrator:
 
     def _standing(
         self, state: State, entities: tuple[str, ...]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
-        """Positions of `entities` in a table and in the rings, and that table and those rings.
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.float32]]:
+        """Positions of `entities` among records and rings, and those records and rings.
 
         States of earlier versions have no rings.
         """
         places = self.state.places(entities)
         if self._trained is None or self._trained[0] is not self.state:
             self._trained = self.state, *self._with_unknown_entity()
-        _, table, rings = self._trained
+        _, known, rings = self._trained
         if state is self.state:
-            return places, table, rings
-        table, rings = table[places], rings[places]
+            return places, known, rings
+        known, rings = known[places], rings[places]
         places = state.places(entities)
         here = np.flatnonzero(places >= 0)
         if len(here):
-            table[here] = state.arrays["calibration"][places[here]]
+            known[here] = records(state.arrays["calibration"][places[here]], CALIBRATION)
             rings[here] = state.arrays["hours"][places[here]] if "hours" in state.arrays else 0.0
-        return np.arange(len(entities)), table, rings
+        return np.arange(len(entities)), known, rings
 
-    def _with_unknown_entity(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Table and rings as training left them, with an unknown entity in the last row."""
+    def _with_unknown_entity(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return records and rings as training left them, with an unknown entity at the end."""
         table, rings = self.state.arrays["calibration"], self.state.arrays["hours"]
         unknown = _unseen_entity()
         known, new = records(table, CALIBRATION), records(unknown, CALIBRATION)
         for name in LEARNT:
             new[name] = np.median(known[name])
-        return np.vstack([table, unknown]), np.vstack([rings, np.zeros((1, RING_WIDTH), np.float32)])
+        everyone = records(np.vstack([table, unknown]), CALIBRATION)
+        return everyone, np.vstack([rings, np.zeros((1, RING_WIDTH), np.float32)])
 
 
 def recurrence_days(alerts_per_day: float) -> int:

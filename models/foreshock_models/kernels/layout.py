@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ALERT_POLICY", "ANOMALOUS", "CALIBRATION", "CALIBRATION_SETTINGS", "CALM", "MAX_VOTES", "OPENED", "PENDING",
-    "QUIET", "RESOLVED", "RING_WIDTH", "records",
+    "QUIET", "RESOLVED", "RING_WIDTH", "records", "table_of",
 ]  # fmt: skip
 
 MAX_VOTES = 32
@@ -78,6 +78,11 @@ ALERT_POLICY = np.dtype(
 
 
 def records(table: NDArray[np.float64], fields: np.dtype[Any]) -> NDArray[Any]:
-    """A view of the rows of a float64 table ``(n, n_columns)`` as records ``(n,)`` with named fields."""
+    """Return a view of the rows of a float64 table ``(n, n_columns)`` as records ``(n,)`` with named fields."""
     view: NDArray[Any] = table.view(fields)[:, 0]
     return view
+
+
+def table_of(entities: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a view of records ``(n,)`` as a float64 table ``(n, n_columns)``."""
+    return entities.view(np.float64).reshape(len(entities), -1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.models.kernels.inputs import Blocks, blocks, calibration_settings, calibration_state, seeds
 
 from foreshock_models.kernels.compiled import calibration as compiled
-from foreshock_models.kernels.layout import CALIBRATION, records
+from foreshock_models.kernels.layout import CALIBRATION, records, table_of
 from foreshock_models.kernels.reference import calibration as reference
 
 
@@ -30,16 +30,20 @@ def raw_scores(rows: Blocks, seed: int) -> NDArray[np.float64]:
 @given(blocks(longest=200), calibration_settings(), seeds)
 def test_scores_and_states_are_those_of_the_reference(rows: Blocks, shared: NDArray[Any], seed: int) -> None:
     raw = raw_scores(rows, seed)
-    results, states = [], []
-    for module in (compiled, reference):
-        table, rings = calibration_state(rows.n_entities, seed)
-        of = (rows.values, rows.timestamps, rows.offsets)
-        results.append(module.calibrate(raw, of, records(table, CALIBRATION), rings, shared))
-        states.append((table, rings))
-    for found, expected in zip(*results, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
-    for found, expected in zip(*states, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+    table, rings = calibration_state(6, seed)
+    places = np.random.default_rng(seed).permutation(6)[: rows.n_entities]
+    of = (rows.values, rows.timestamps, rows.offsets)
+    before = table.copy(), rings.copy()
+    found, expected = (
+        module.calibrate(raw, of, places, records(table, CALIBRATION), rings, shared)
+        for module in (compiled, reference)
+    )
+    for one, other in zip(found[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(table_of(found[3]), table_of(expected[3]), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found[4], expected[4], rtol=1e-6)
+    for one, other in zip((table, rings), before, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @settings(deadline=None)
@@ -90,13 +94,14 @@ def test_rows_in_two_calls_score_as_in_one(data: st.DataObject, shared: NDArray[
     rows = Blocks(np.ones((n, 1)), np.array([0, n]), times)
     raw = raw_scores(rows, seed)
 
-    def score(first: int, stop: int, table: NDArray[np.float64], rings: NDArray[np.float32]) -> Any:
+    def score(first: int, stop: int, entities: NDArray[Any], rings: NDArray[np.float32]) -> Any:
         part = slice(first, stop)
         of = (rows.values[part], times[part], np.array([0, stop - first]))
-        return compiled.calibrate(raw[part], of, records(table, CALIBRATION), rings, shared)[0]
+        return compiled.calibrate(raw[part], of, np.zeros(1, np.int64), entities, rings, shared)
 
-    whole, parts = calibration_state(1, seed), calibration_state(1, seed)
-    in_one = score(0, n, *whole)
-    in_two = np.concatenate([score(0, cut, *parts), score(cut, n, *parts)])
-    np.testing.assert_array_equal(in_two, in_one)
-    np.testing.assert_array_equal(parts[0], whole[0])
+    table, rings = calibration_state(1, seed)
+    whole = score(0, n, records(table, CALIBRATION), rings)
+    first = score(0, cut, records(table, CALIBRATION), rings)
+    second = score(cut, n, *first[3:])
+    np.testing.assert_array_equal(np.concatenate([first[0], second[0]]), whole[0])
+    np.testing.assert_array_equal(table_of(second[3]), table_of(whole[3]))

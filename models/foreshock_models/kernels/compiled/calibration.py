@@ -200,10 +200,11 @@ def score_as_trained(
 def calibrate(
     raw: NDArray[np.float64],
     rows: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
-    entities: NDArray[Any],
-    rings: NDArray[np.float32],
+    places: NDArray[np.int64],
+    known: NDArray[Any],
+    known_rings: NDArray[np.float32],
     settings: NDArray[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[Any], NDArray[np.float32]]:
     """Score every row with the state before it, then learn from the row.
 
     Nothing is learnt from a row without a sample: the sample may come later, and is then scored as if it had
@@ -215,19 +216,23 @@ def calibrate(
         ``(n_rows,)`` raw scores.
     rows
         Values ``(n_rows, n_features)``, timestamps ``(n_rows,)`` and offsets ``(n_entities + 1,)``.
-    entities, rings
-        ``(n_entities,)`` records of `layout.CALIBRATION`, and rings ``(n_entities, RING_WIDTH)`` of `recurrence`;
-        both are updated in place.
+    places
+        ``(n_entities,)``: index of each entity in `known` and `known_rings`.
+    known, known_rings
+        Records of `layout.CALIBRATION`, and rings ``(n_known, RING_WIDTH)`` of `recurrence`, before the first row;
+        they stay unchanged.
     settings
         One record of `layout.CALIBRATION_SETTINGS` ``(1,)``.
 
     Returns
     -------
-    score ``(n_rows,)``, warming ``(n_rows,)``: rows of entities without calibration of their own yet, and the
-    numbers of the rows at which a new normal was accepted.
+    score ``(n_rows,)``, warming ``(n_rows,)``: rows of entities without calibration of their own yet, the
+    numbers of the rows at which a new normal was accepted, and the records and rings of the entities after the
+    last row.
     """
     values, timestamps, offsets = rows
     shared = settings[0]
+    entities, rings = known[places], known_rings[places]
     x = unit_scores(raw, shared.unit)
     score = np.empty(len(x))
     warming = np.empty(len(x), np.bool_)
@@ -266,4 +271,4 @@ def calibrate(
             elif vote == 0.0 and entity.n_rows < shared.young_rows:
                 _learn_location(entity, z, shared)
             entity.n_rows += 1.0
-    return score, warming, regimes[:n_regimes].copy()
+    return score, warming, regimes[:n_regimes].copy(), entities, rings

@@ -84,13 +84,15 @@ def score_as_trained(
 def calibrate(
     raw: NDArray[np.float64],
     rows: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
-    entities: NDArray[Any],
-    rings: NDArray[np.float32],
+    places: NDArray[np.int64],
+    known: NDArray[Any],
+    known_rings: NDArray[np.float32],
     settings: NDArray[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[Any], NDArray[np.float32]]:
     """See `compiled.calibration.calibrate`."""
     values, timestamps, offsets = rows
     s = settings[0]
+    entities, rings = known[places], known_rings[places]
     x = unit_scores(raw, s["unit"])
     score, warming, regimes = np.empty(len(x)), np.empty(len(x), np.bool_), []
     for e, (first, stop) in enumerate(pairwise(offsets)):
@@ -109,7 +111,7 @@ def calibrate(
                 record_hour(ring, hour, value if value >= entity["line"] else 0.0)
                 if _learn(entity, x[i], z, value, bool(score[i] >= 1.0), s):
                     regimes.append(i)
-    return score, warming, np.array(regimes, np.int64)
+    return score, warming, np.array(regimes, np.int64), entities, rings
 
 
 def _standardised(x: float, entity: Any, s: Any) -> float:
