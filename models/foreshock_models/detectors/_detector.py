@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -49,6 +50,8 @@ class Detector(NotebookDisplay, PyODConventions):
     """
 
     name: ClassVar[str]
+    exact_attributions: ClassVar[bool] = False
+    """True if attributions add up to the raw score exactly, not as an estimate."""
     features_in_: tuple[str, ...]
     n_features_in_: int
     scorer_: Scorer
@@ -63,6 +66,18 @@ class Detector(NotebookDisplay, PyODConventions):
     @classmethod
     def search_space(cls, n_features: int) -> Space:
         """Return the parameters that a search may vary for rows of `n_features` features; default: none."""
+        return {}
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        """Return instances for the check suite, small enough to be fitted in about a second."""
+        return (cls(),)
+
+    def skipped_checks(self) -> Mapping[str, str]:
+        """Return the checks of `foreshock_models.checks` that are invalid for this detector, with the reason.
+
+        The key is the name of a check, or ``name[1]`` for rows of one feature only.
+        """
         return {}
 
     # -- hooks -----------------------------------------------------------------------------------------

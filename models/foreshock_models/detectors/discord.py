@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,7 @@ class Discord(Detector):
     """
 
     name = "discord"
+    exact_attributions = True
 
     def __init__(
         self,
@@ -70,6 +72,10 @@ class Discord(Detector):
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
         self.max_windows = max_windows
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        return (cls(window=16),)
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:

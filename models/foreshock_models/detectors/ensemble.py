@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, Self
 
@@ -61,6 +61,7 @@ class Ensemble(Detector):
     """
 
     name = "ensemble"
+    exact_attributions = True
     scorer_: EnsembleScorer
     members_: dict[str, Detector]
 
@@ -73,6 +74,10 @@ class Ensemble(Detector):
     ) -> None:
         super().__init__(contamination=contamination, random_state=random_state)
         self.members = members
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        return (cls({"iforest": make("iforest", n_trees=20), "subspace": make("subspace", window=8)}),)
 
     def fit(
         self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None

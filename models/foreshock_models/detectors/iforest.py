@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,7 @@ class IForest(Detector):
     """
 
     name = "iforest"
+    exact_attributions = True
 
     def __init__(
         self,
@@ -88,6 +90,10 @@ class IForest(Detector):
         self.long = long
         self.smoothing = smoothing
         self.quantile = quantile
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        return (cls(n_trees=20),)
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:

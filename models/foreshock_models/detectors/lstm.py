@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,10 @@ class LSTM(NetworkDetector):
             random_state=random_state,
         )
         self.horizon = horizon
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        return (cls(epochs=6, max_windows=2000, hidden=24),)
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:

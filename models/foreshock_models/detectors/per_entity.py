@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,10 @@ class PerEntity(Detector):
         super().__init__(contamination=contamination, random_state=random_state)
         self.of = of
         self.params = params
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        return (cls("subspace", {"window": 16}),)
 
     def _fit_scorer(self, panel: Panel) -> PerEntityScorer:
         filled = np.asarray(~np.isnan(panel.values).all(axis=1))

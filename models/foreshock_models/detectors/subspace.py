@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ class Subspace(Detector):
     """
 
     name = "subspace"
+    exact_attributions = True
 
     def __init__(
         self, *, window: int | None = None, ridge: float = 0.1, contamination: float = 0.01, random_state: int = 0
@@ -67,6 +69,10 @@ class Subspace(Detector):
         super().__init__(contamination=contamination, random_state=random_state)
         self.window = window
         self.ridge = ridge
+
+    @classmethod
+    def check_cases(cls) -> Sequence[Self]:
+        return (cls(window=16),)
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:

@@ -75,6 +75,10 @@ class Forecaster(Estimator, ABC):
         self.grid = grid
         self.random_state = random_state
 
+    def skipped_checks(self) -> Mapping[str, str]:
+        """Return the checks of `foreshock_models.checks` that are invalid for this forecaster, with the reason."""
+        return {}
+
     def _prepare(self) -> None:
         """Begin a new fit: check parameters, forget what was learnt."""
 

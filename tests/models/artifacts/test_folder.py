@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.models.detectors.checks import nothing_unpickled
 
 from foreshock_models.artifacts import load, read_manifest, save
 from foreshock_models.artifacts.manifest import FORMAT, MANIFEST, SEAL
+from foreshock_models.checks.suite import nothing_unpickled
 from foreshock_models.detectors import Detector, Ensemble, IForest, Subspace
 from foreshock_models.errors import ArtifactError, NotFitted
 

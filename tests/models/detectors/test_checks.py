@@ -1,58 +1,73 @@
-"""The check suite over every registered detector, and over one from a plugin."""
+"""The check suite over every registered detector; what a class opts out of must fail."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.models.detectors.checks import CHECKS, Make
 
-from foreshock_models.detectors import DETECTORS, Ensemble, make
+from foreshock_models.checks import DetectorUnderCheck, check_detector, detector_checks
+from foreshock_models.checks.suite import applicable
+from foreshock_models.detectors import DETECTORS, IForest
+from foreshock_models.detectors.registry import built_in
 
-SMALL: dict[str, dict[str, Any]] = {
-    "iforest": {"n_trees": 20},
-    "lstm": {"epochs": 6, "max_windows": 2000, "hidden": 24},
-    "vae": {"epochs": 20, "max_windows": 2000},
-    "subspace": {"window": 16},
-    "discord": {"window": 16},
-    "pyod:ECOD": {},
-    "pyod:KNN": {},
-}
 CASES = [
-    *((name, 3) for name in SMALL),
-    ("subspace", 1),
-    ("discord", 1),
-    ("iforest", 1),
-    ("ensemble", 3),
-    ("per_entity", 3),
-    ("per_entity", 1),
+    (name, case, n)
+    for name in [*DETECTORS, "pyod"]
+    for case in range(len(built_in(name).check_cases()))
+    for n in (1, 3)
 ]
-MISSED = {
-    ("pyod:ECOD", 3, "check_alert_line_separates"): "of one feature among three, ranks say hardly more (12.8) than "
-    "of some training row (12.6): at 1 alert a week that is .88 and .96",
-}
-"""Checks that do not hold, by detector and number of features, and why."""
 
 
 @cache
-def maker(name: str) -> Make:
-    if name == "ensemble":
-        return lambda: Ensemble({"iforest": make("iforest", n_trees=20), "subspace": make("subspace", window=8)})
-    if name == "per_entity":
-        return lambda: make("subspace", window=16, per_entity=True)
-    return lambda: make(name, **SMALL[name])
+def subject_of(name: str, case: int, n_features: int) -> DetectorUnderCheck:
+    return DetectorUnderCheck(built_in(name).check_cases()[case], n_features)
 
 
-def test_every_registered_detector_is_checked() -> None:
-    assert {name for name, _ in CASES} >= set(DETECTORS)
+@pytest.mark.parametrize(
+    "check", detector_checks().values(), ids=lambda check: check.__name__.removeprefix("check_")
+)
+@pytest.mark.parametrize(("name", "case", "n_features"), CASES)
+def test_detector(
+    name: str,
+    case: int,
+    n_features: int,
+    check: Callable[[DetectorUnderCheck], None],
+    request: pytest.FixtureRequest,
+) -> None:
+    subject = subject_of(name, case, n_features)
+    reason = applicable(check, subject.detector.skipped_checks(), str(n_features))
+    if reason is not None:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    check(subject)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-@pytest.mark.parametrize(("name", "n_features"), CASES, ids=lambda value: str(value))
-def test_detector(name: str, n_features: int, check: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    missed = MISSED.get((name, n_features, check.__name__))
-    if missed is not None:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=missed))
-    check(maker(name), n_features, tmp_path)
+class Chance(IForest):
+    """Scores that say nothing."""
+
+    name = "iforest"
+
+    def _fit_scorer(self, panel):  # type: ignore[no-untyped-def]
+        scorer = super()._fit_scorer(panel)
+        scorer.weight = -scorer.weight
+        return scorer
+
+
+def test_a_detector_that_fails_is_named_with_the_check_and_what_it_asks_for() -> None:
+    with pytest.raises(AssertionError, match=r"check_can_be_found_by_its_name\[3\]: Its name leads to its class"):
+        check_detector(Chance(n_trees=5), n_features=[3])
+
+
+def test_a_detector_that_is_not_installed_is_told_to_declare_an_entry_point() -> None:
+    class Mine(IForest):
+        name = "mine"
+
+    with pytest.raises(AssertionError, match=r"declare the entry point 'mine' of the group 'foreshock\.detectors'"):
+        check_detector(Mine(n_trees=5))
+
+
+def test_a_detector_that_ranks_anomalies_last_does_not_beat_chance() -> None:
+    check = detector_checks()["check_beats_chance"]
+    with pytest.raises(AssertionError):
+        check(DetectorUnderCheck(Chance(n_trees=5), 3))

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from tests.models.forecasters.checks import load, panel
 
+from foreshock_models.checks.rows import daily_load, hourly_panel
 from foreshock_models.errors import DataError
 from foreshock_models.forecasters import ARIMA, Forecast, time_to_exhaustion
 
@@ -21,7 +21,7 @@ def disk(per_hour: float, now: float = 0.8, seed: int = 0) -> np.ndarray:
 
 
 def ahead(rows: np.ndarray, hours: int = 72) -> Forecast:
-    return ARIMA(limits=(0.0, 1.0), horizon=timedelta(hours=24)).fit(panel(rows)).predict(hours)
+    return ARIMA(limits=(0.0, 1.0), horizon=timedelta(hours=24)).fit(hourly_panel(rows)).predict(hours)
 
 
 def test_a_disk_that_fills_is_predicted_with_an_interval_around_the_truth() -> None:
@@ -42,7 +42,9 @@ def test_what_crosses_only_after_the_horizon_is_unlikely_within_it() -> None:
     assert found.seconds > 24 * 3600
 
 
-@pytest.mark.parametrize("rows", [disk(0.0), load() / 200, np.full(HOURS, 0.3)], ids=["flat", "daily", "constant"])
+@pytest.mark.parametrize(
+    "rows", [disk(0.0), daily_load() / 200, np.full(HOURS, 0.3)], ids=["flat", "daily", "constant"]
+)
 def test_what_does_not_rise_does_not_run_out(rows: np.ndarray) -> None:
     (found,) = time_to_exhaustion(ahead(rows), 0.95)
     assert found.seconds is None
@@ -66,9 +68,9 @@ def test_what_is_over_the_limit_already_has_no_time_left() -> None:
 @pytest.mark.parametrize("limit", [-0.1, float("nan"), float("inf")])
 def test_a_limit_that_is_negative_or_not_finite_is_refused(limit: float) -> None:
     with pytest.raises(DataError, match="a limit must be a finite number, at least 0"):
-        time_to_exhaustion(ahead(load()), limit)
+        time_to_exhaustion(ahead(daily_load()), limit)
 
 
 def test_a_time_beyond_the_forecast_is_refused() -> None:
     with pytest.raises(DataError, match="at most the 72 h of the forecast"):
-        time_to_exhaustion(ahead(load()), 90, within=timedelta(hours=100))
+        time_to_exhaustion(ahead(daily_load()), 90, within=timedelta(hours=100))

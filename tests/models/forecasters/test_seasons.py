@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.models.forecasters.checks import load
 
+from foreshock_models.checks.rows import daily_load
 from foreshock_models.forecasters._seasons import find_seasons, profile
 
 
 def test_a_day_is_found_in_hours() -> None:
-    assert find_seasons(load(), 3600) == (24,)
+    assert find_seasons(daily_load(), 3600) == (24,)
 
 
 def test_an_hour_is_found_in_minutes() -> None:
@@ -22,7 +22,7 @@ def test_an_hour_is_found_in_minutes() -> None:
 def test_weekends_are_found_beside_the_day() -> None:
     hours = np.arange(28 * 24)
     weekend = hours // 24 % 7 >= 5
-    assert find_seasons(load(28 * 24) * np.where(weekend, 0.4, 1.0), 3600) == (24, 168)
+    assert find_seasons(daily_load(28 * 24) * np.where(weekend, 0.4, 1.0), 3600) == (24, 168)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -35,7 +35,7 @@ def test_noise_a_walk_and_a_trend_have_no_season(seed: int) -> None:
 
 
 def test_one_holiday_changes_the_profile_of_a_week_little() -> None:
-    week = np.tile(load(7 * 24, noise=0), 4)
+    week = np.tile(daily_load(7 * 24, noise=0), 4)
     holiday = week.copy()
     holiday[-48:-24] = 20.0
     np.testing.assert_allclose(profile(holiday, (168,), 168)[-168:], profile(week, (168,), 168)[-168:], atol=3)

@@ -1,0 +1,1 @@
+"""Extensions of Foreshock, as a third party would write them."""
