@@ -1,4 +1,4 @@
-"""What the references of the networks share: windows, and gradients by finite differences."""
+"""Windows and gradients by finite differences, for the references of the networks."""
 
 from __future__ import annotations
 
