@@ -11,6 +11,7 @@ from foreshock.api.app import serve_application
 from foreshock.runtime.cluster import ray_cluster
 from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
 from foreshock.settings import Settings
+from foreshock.store import open_store
 from foreshock_pipelines.jobfile import Job
 
 __all__ = ["Running", "bring_up", "ray_cluster"]
@@ -36,6 +37,7 @@ def bring_up(
     own_cluster: bool = False,
 ) -> Running:
     """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
+    open_store(settings.store).close()  # what is wrong with it is told here, not by actors that wait for it
     control_loop = None
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(

@@ -58,8 +58,9 @@ class Ingress:
         jobs: Mapping[str, Job],
         files: Mapping[str, Path],
     ) -> None:
+        from foreshock.api.readiness import StoreProbe
         from foreshock.runs.repository import RunRepository
-        from foreshock.store import open_store
+        from foreshock.store.store import store_at
 
         self.here = Scorer(settings.registry, settings.log_level)
         self.batcher = Batcher()
@@ -73,8 +74,17 @@ class Ingress:
         self.jobs = dict(jobs)
         self.files = dict(files)
         self.models = Registry(settings.registry)
-        self.store = open_store(settings.store)
+        self.store = store_at(settings.store)  # scores are given while it is away, too
+        self.store_probe = StoreProbe(self.store, log)
         self.runs = RunRepository(self.store)
+
+    async def unready(self) -> str | None:
+        """What is missing for its work, in words that tell nothing of this installation."""
+        if not self.here.describe():
+            return "no model is served yet"
+        if not await self.store_probe.answers():
+            return "the store does not answer; the log says why"
+        return None
 
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
@@ -193,6 +203,9 @@ def serve_application(
     from ray import serve
     from ray.serve.schema import LoggingConfig
 
+    from foreshock.store import open_store
+
+    open_store(settings.store).close()  # with its tables, before replicas use it
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # importing it sets another level
     token, new = api_token(settings)
     options = {"num_cpus": 0}  # what always runs keeps no core from training; Ray lets each use one thread

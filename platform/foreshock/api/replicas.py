@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.logs import get_logger, set_up_logging
+from foreshock.logs import Condition, get_logger, said, set_up_logging
 from foreshock.runtime.loopback import stay_on_loopback
 from foreshock_models.detectors import Detector
 from foreshock_models.errors import ForeshockError, RegistryError, allowed
@@ -61,6 +61,7 @@ class ServedModels:
         self.log = get_logger("serving")
         self.registry = Registry(registry)
         self.models: dict[str, Served] = {}
+        self._conditions: dict[str, Condition] = {}
         self.room = threading.Semaphore(max(2, os.cpu_count() or 2))
         self.litter = threading.Event()
         self.refresh()
@@ -82,7 +83,13 @@ class ServedModels:
                     self.models[job] = served
                     self.log.info("serving", job=job, version=version)
             except ForeshockError as exc:
-                self.log.error("a champion cannot be served; the one before stays", job=job, error=str(exc))
+                self._refused(job).holds(str(exc), job=job)
+            else:
+                self._refused(job).over(job=job)
+
+    def _refused(self, job: str) -> Condition:
+        wrong = "a champion cannot be served; the one before stays"
+        return self._conditions.setdefault(job, Condition(self.log, wrong, "the champion is served"))
 
     def served(self, job: str, *, load: bool = True) -> Served:
         """The model of a job; one that has come just now is loaded, which takes a while, unless that is not wanted.
@@ -112,6 +119,7 @@ class ServedModels:
 
     def _follow(self) -> None:
         stop = threading.Event()
+        away = Condition(self.log, "the registry is away; trying again", "the registry is back")
         while not stop.wait(REFRESH):
             if self.litter.is_set():
                 self.litter.clear()
@@ -119,7 +127,9 @@ class ServedModels:
             try:
                 self.refresh()
             except Exception as exc:  # the registry may be away for a while
-                self.log.warning("registry not readable", error=str(exc))
+                away.holds(said(exc))
+            else:
+                away.over()
 
     def _warm_up(self, served: Served) -> None:
         """Score once, so that the first request does not wait for compiled code."""

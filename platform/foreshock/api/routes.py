@@ -90,9 +90,9 @@ def _health(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["health"])
     async def ready(request: Request) -> Response:
-        """It can score: 503 until a model is served."""
-        served = await _backend().served()
-        return JSONResponse({"status": "ok" if served else "no model is served yet"}, 200 if served else 503)
+        """It can do its work: 503 until a model is served, and while the store is away."""
+        missing = await _backend().unready()
+        return JSONResponse({"status": missing or "ok"}, 503 if missing else 200)
 
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics(request: Request) -> PlainTextResponse:

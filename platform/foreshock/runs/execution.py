@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from foreshock.logs import set_up_logging
+from foreshock.logs import get_logger, said, set_up_logging
 from foreshock.runs.model import ACTIVE, Run
 from foreshock.runs.repository import RunRepository
 from foreshock.runs.work import WORK, Task
@@ -21,6 +21,7 @@ from foreshock_pipelines.registry import Registry
 
 __all__ = ["execute", "launch"]
 
+log = get_logger("runs")
 BEAT_EVERY = 10.0
 LOOK_EVERY = 1.0
 """How often a run looks whether it was cancelled."""
@@ -85,10 +86,12 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         end("succeeded", result=result)
         return result
     except ForeshockError as exc:
+        log.error("run failed", job=job.name, kind=kind, run=run_id, error=str(exc))
         end("failed", error=str(exc))
         return {"error": str(exc)}
     except Exception as exc:
-        end("failed", error=f"{type(exc).__name__}: {exc}")
+        log.error("run failed", job=job.name, kind=kind, run=run_id, error=said(exc))
+        end("failed", error=said(exc))
         raise
     finally:
         over.set()

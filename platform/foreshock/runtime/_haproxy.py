@@ -18,15 +18,24 @@ HEADERS, SILENCE = 5, 30
 
 
 def narrowed(config: str, host: str) -> str:
-    """The configuration with each listener where it belongs."""
-    config = re.sub(r"^(\s*bind) (?:\*)?:(\d+)", r"\1 127.0.0.1:\2", config, flags=re.M)
-    config = config.replace("mode 666 level admin", "mode 600 level admin")
-    return re.sub(
+    """The configuration with each listener where it belongs.
+
+    Raises
+    ------
+    SystemExit
+        It is not as expected: HAProxy would listen where nobody knows of it.
+    """
+    config, closed = re.subn(r"^(\s*bind) (?:\*)?:(\d+)", r"\1 127.0.0.1:\2", config, flags=re.M)
+    config, private = re.subn("mode 666 level admin", "mode 600 level admin", config)
+    config, opened = re.subn(
         r"^(frontend http_frontend\n\s*bind) \S+:(\d+)",
         lambda found: f"{found[1]} {host}:{found[2]}",
         config,
         flags=re.M,
     )
+    if (closed, private, opened) != (2, 1, 1):
+        raise SystemExit("[ALERT] the proxy's listeners are not as expected: this version of Ray is not known")
+    return config
 
 
 def limited(config: str) -> str:

@@ -50,10 +50,10 @@ def check_address(address: str, variable: str) -> None:
             answer = connection.recv(9)
     except OSError as exc:
         raise InstallationError(
-            f"{variable}: no Ray cluster answers at {address}: {exc.strerror or exc}. {_remedy(variable)}"
+            f"{variable}: no Ray cluster answers at {target}: {exc.strerror or exc}. {_remedy(variable)}"
         ) from exc
     if len(answer) < 4 or answer[3] != SETTINGS:
-        raise InstallationError(f"{variable}: what answers at {address} is no Ray cluster. {_remedy(variable)}")
+        raise InstallationError(f"{variable}: what answers at {target} is no Ray cluster. {_remedy(variable)}")
 
 
 def _found_by_ray(variable: str) -> str:

@@ -14,13 +14,14 @@ from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
-from foreshock.logs import get_logger, set_up_logging
+from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.write_queue import Block
 from foreshock.store.retention import Retention
-from foreshock.store.store import open_patiently
+from foreshock.store.store import open_patiently, store_condition
+from foreshock_models.errors import StoreError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored import Scored
 
@@ -43,6 +44,7 @@ class AlertActor:
     ) -> None:
         set_up_logging(log_level)
         self.log = get_logger("alerts")
+        note_restart(self.log)
         self.store = open_patiently(store_url)
         self.engine = AlertPipeline(self.store, url)
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
@@ -105,16 +107,18 @@ class AlertActor:
         self.maintenance.run(dict(self.jobs), self.passed, _now_ms())
 
     def _again_and_again(self, name: str, action: Callable[[], None]) -> None:
-        said = ""
+        away = store_condition(self.log)
+        failing = Condition(self.log, f"{name} fails; trying again", f"{name} goes on")
         while not self._stop.wait(EVERY):
             try:
                 action()
-                said = ""
-            except Exception as exc:  # it must outlive everything; what went wrong is said, once
-                problem = f"{type(exc).__name__}: {exc}"
-                if problem != said:
-                    self.log.warning(f"{name} failed; it is tried again", error=problem)
-                said = problem
+            except StoreError as exc:
+                away.holds(str(exc))
+            except Exception as exc:  # it must outlive everything; what went wrong is said
+                failing.holds(said(exc))
+            else:
+                away.over()
+                failing.over()
 
 
 def _now_ms() -> int:

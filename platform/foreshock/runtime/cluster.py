@@ -13,10 +13,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from foreshock.logs import relayed
 from foreshock.runtime.address import check_address, cluster_address
 from foreshock.runtime.environment import environment, forced, proxy, ray_folder
 from foreshock.runtime.guard import guarded
 from foreshock.runtime.home import open_home
+from foreshock.runtime.messages import ray_messages
 from foreshock.runtime.ports import reserved_ports
 from foreshock.settings import Settings
 from foreshock_models.errors import InstallationError
@@ -57,6 +59,7 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None, serving: boo
         else:
             _start(stack, settings, num_cpus, serving)
         stack.callback(ray.shutdown)
+        stack.enter_context(ray_messages())
         _quiet()
         yield found is None
 
@@ -96,6 +99,8 @@ def _start(stack: ExitStack, settings: Settings, num_cpus: int | None, serving: 
     folder = Path(tempfile.mkdtemp(prefix="fs-", dir="/tmp"))  # short: HAProxy wants sockets of 97 bytes at most
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     variables = forced(settings.home) | stack.enter_context(guarded(folder, sessions))
+    variables |= stack.enter_context(relayed(folder / "log.sock", json=settings.log_json))
+    variables |= {"FORESHOCK_LOG_LEVEL": settings.log_level, "FORESHOCK_LOG_JSON": str(int(settings.log_json))}
     if serving:
         ports = stack.enter_context(reserved_ports(settings.host, settings.port, settings.max_replicas))
         variables |= proxy(settings, ports, folder)

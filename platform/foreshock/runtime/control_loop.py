@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.clock import Clock, ReplayClock, SystemClock
-from foreshock.logs import get_logger, set_up_logging
+from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
 from foreshock.runs.drift import DriftWatch, measure_on_ray
 from foreshock.runs.execution import launch
 from foreshock.runs.model import Run
@@ -31,8 +31,8 @@ from foreshock.runtime.job_files import JobFiles
 from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.report import PassReport
 from foreshock.store.retention import Retention
-from foreshock.store.store import open_patiently
-from foreshock_models.errors import SourceError
+from foreshock.store.store import open_patiently, store_condition
+from foreshock_models.errors import SourceError, StoreError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.ray_errors import local_error
 from foreshock_pipelines.registry import Registry
@@ -84,6 +84,7 @@ class ControlLoop:
     def __init__(self, plan: Plan) -> None:
         set_up_logging(plan.log_level)
         self.log = get_logger("control_loop")
+        note_restart(self.log)
         self.plan = plan
         self.jobs = dict(plan.jobs)
         self.clock: Clock = SystemClock()
@@ -154,6 +155,8 @@ class ControlLoop:
 
     # -- the loop --------------------------------------------------------------------------------------
     def _loop(self) -> None:
+        away = store_condition(self.log)
+        failing = Condition(self.log, "the control loop fails; trying again", "the control loop goes on")
         while True:
             try:
                 self._reload()
@@ -164,9 +167,15 @@ class ControlLoop:
                     if self.plan.replay is None:
                         self._look_for_drift(job)
                 self._tidy()
-            except Exception as exc:  # the loop must outlive everything; what went wrong is said
-                self.log.error("tick failed", error=f"{type(exc).__name__}: {exc}")
+            except StoreError as exc:
+                away.holds(str(exc))
                 time.sleep(TICK)
+            except Exception as exc:  # the loop must outlive everything; what went wrong is said
+                failing.holds(said(exc))
+                time.sleep(TICK)
+            else:
+                away.over()
+                failing.over()
             self._wait()
 
     def _wait(self) -> None:
@@ -210,7 +219,7 @@ class ControlLoop:
             done, _ = ray.wait([reference], timeout=PASS_LIMIT if replaying else 0)
             if not done:
                 if time.monotonic() - began > PASS_LIMIT:
-                    self.problems[job.name] = f"a scoring pass has taken longer than {PASS_LIMIT:g} s"
+                    self._failed(job.name, f"a scoring pass has taken longer than {PASS_LIMIT:g} s")
                 return
             del self.passes[job.name]
             self._collect(job.name, done[0])
@@ -237,14 +246,16 @@ class ControlLoop:
             self.reports[job] = ray.get(reference)
             self.measured.passed(self.reports[job])
             if self.problems.pop(job, None):
-                self.log.info("scoring again", job=job)
+                self.log.warning("scoring again", job=job)
         except ray.exceptions.RayError as exc:
             error = local_error(exc, "a scoring pass")
             self.measured.failed(job, source=isinstance(error, SourceError))
-            text = str(error)
-            if self.problems.get(job) != text:
-                self.log.warning("scoring failed; the gap is scored later", job=job, error=text)
-            self.problems[job] = text
+            self._failed(job, said(error))
+
+    def _failed(self, job: str, problem: str) -> None:
+        if self.problems.get(job) != problem:
+            self.log.warning("scoring failed; the gap is scored later", job=job, error=problem)
+        self.problems[job] = problem
 
     def _launch(self, run: Run) -> None:
         launch(run, self.jobs[run.job], self.plan.store_url, self.plan.registry)

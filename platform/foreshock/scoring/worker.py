@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from foreshock.logs import get_logger, set_up_logging
+from foreshock.logs import get_logger, note_restart, set_up_logging
 from foreshock.scoring.checkpoint import Checkpoint
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.remote_write import ScoreWriter, blocks_of
@@ -37,6 +37,7 @@ class ScoreWorker:
     def __init__(self, job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> None:
         set_up_logging(log_level)
         self.log = get_logger("score")
+        note_restart(self.log)
         self.registry = Registry(registry)
         self.store_url = store_url
         self.alerts = alerts

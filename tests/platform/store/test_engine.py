@@ -1,0 +1,75 @@
+"""Connections to the database of the store."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from foreshock.store import open_store
+from foreshock.store.store import store_at
+from foreshock_models.errors import StoreError
+
+
+def test_a_store_that_is_there_answers_a_check(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    open_store(url).close()
+    store_at(url).check()
+
+
+def test_a_check_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    with open_store(url).begin():
+        store_at(url).check()
+
+
+def test_a_store_that_nobody_has_made_is_neither_made_nor_answered_for(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    with pytest.raises(StoreError, match=f"^{path}: "):
+        store_at(f"sqlite:///{path}").check()
+    assert not path.exists()
+
+
+def test_a_file_that_is_taken_away_in_use_is_missed_and_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = open_store(f"sqlite:///{path}")
+    for elsewhere in (tmp_path / "b.db",):
+        path.rename(elsewhere)
+        for use in (store.check, store.undelivered):
+            with pytest.raises(StoreError, match=r"a\.db: the file of the store cannot be found"):
+                use()
+        assert not path.exists(), "nothing is written where nobody reads it"
+        elsewhere.rename(path)
+        store.check()
+        assert store.undelivered() == 0
+
+
+def test_a_file_that_is_replaced_in_use_is_used_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = open_store(f"sqlite:///{path}")
+    assert store.scored_jobs() == []
+    other = open_store(f"sqlite:///{tmp_path / 'backup.db'}")
+    with other.begin() as c:
+        other.post(c, "key", "notifier", {}, 0)
+    other.close()
+    shutil.copy(tmp_path / "backup.db", tmp_path / "new.db")
+    (tmp_path / "new.db").replace(path)
+    assert store.undelivered() == 1
+
+
+def test_what_is_no_database_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_text("this is no database, but a text that is long enough to be looked at" * 20)
+    with pytest.raises(StoreError, match=f"^{path}: file is not a database$"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_a_postgresql_that_is_away_is_one_line_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    from foreshock.store import migrate
+
+    monkeypatch.setattr(migrate, "ATTEMPTS", 2)
+    with pytest.raises(StoreError) as caught:
+        open_store("postgresql://me:secret@127.0.0.1:9/db")
+    assert "Connection refused" in str(caught.value)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
