@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from foreshock.logs import get_logger
 from foreshock_models.errors import StoreError
 
 __all__ = ["make_engine", "make_file", "reason"]
@@ -25,8 +24,6 @@ POSTGRES = {
     "tcp_user_timeout": 20_000,
 }  # fmt: skip
 """Options of libpq, unless the URL has its own: one that is gone without a word is noticed, too."""
-IDENTITY = "file"
-log = get_logger("store")
 
 
 def make_engine(url: str) -> Engine:
@@ -106,8 +103,7 @@ def _sqlite(url: URL) -> Engine:
         engine = sa.create_engine(url)
     else:
         engine = sa.create_engine(url, creator=functools.partial(_connect, path))
-        sa.event.listen(engine, "connect", functools.partial(_note_file, path))
-        sa.event.listen(engine, "checkout", functools.partial(_check_file, path))
+        sa.event.listen(engine, "checkout", _SameFile(path))
     sa.event.listen(engine, "connect", _tune)
     sa.event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -118,23 +114,24 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, check_same_thread=False)
 
 
-def _note_file(path: Path, _: Any, record: Any) -> None:
-    record.info[IDENTITY] = _identity(path)
+class _SameFile:
+    """Refuses to use a file that is not the one that was used first: what is written there is lost, or mixed up."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.used: tuple[int, int] | None = None
 
-def _check_file(path: Path, _: Any, record: Any, __: Any) -> None:
-    """Refuse a connection to a file that is no longer under its name: what is written there is lost."""
-    if record.info[IDENTITY] != _identity(path):
-        log.warning("the file of the store was replaced; the new one is used", file=str(path))
-        raise sa_exc.DisconnectionError
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError as exc:
-        raise StoreError(f"{path}: the file of the store cannot be found: {exc.strerror or exc}") from exc
-    return found.st_dev, found.st_ino
+    def __call__(self, *_: Any) -> None:
+        try:
+            found = self.path.stat()
+        except OSError as exc:
+            raise StoreError(f"{self.path}: the file of the store cannot be found: {exc.strerror or exc}") from exc
+        self.used = self.used or (found.st_dev, found.st_ino)
+        if self.used != (found.st_dev, found.st_ino):
+            raise StoreError(
+                f"{self.path}: the file of the store was replaced while it is in use; put it back, or stop "
+                "Foreshock first"
+            )
 
 
 def _tune(connection: Any, _: Any) -> None:

@@ -68,7 +68,7 @@ def test_the_setting_wins_over_rays_variable_and_local_means_none(monkeypatch: p
 
 def test_auto_without_a_cluster_on_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    with pytest.raises(InstallationError, match="RAY_ADDRESS: no Ray cluster (runs on this|answers)"):
+    with pytest.raises(InstallationError, match=r"RAY_ADDRESS: no Ray cluster (runs on this|answers)"):
         check_address("auto", "RAY_ADDRESS")
 
 

@@ -34,28 +34,24 @@ def test_a_store_that_nobody_has_made_is_neither_made_nor_answered_for(tmp_path:
 def test_a_file_that_is_taken_away_in_use_is_missed_and_found_again(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     store = open_store(f"sqlite:///{path}")
-    for elsewhere in (tmp_path / "b.db",):
-        path.rename(elsewhere)
-        for use in (store.check, store.undelivered):
-            with pytest.raises(StoreError, match=r"a\.db: the file of the store cannot be found"):
-                use()
-        assert not path.exists(), "nothing is written where nobody reads it"
-        elsewhere.rename(path)
-        store.check()
-        assert store.undelivered() == 0
+    path.rename(tmp_path / "b.db")
+    for use in (store.check, store.undelivered):
+        with pytest.raises(StoreError, match=r"a\.db: (the file of the store cannot be found|unable to open)"):
+            use()
+    assert not path.exists(), "nothing is written where nobody reads it"
+    (tmp_path / "b.db").rename(path)
+    store.check()
+    assert store.undelivered() == 0
 
 
-def test_a_file_that_is_replaced_in_use_is_used_from_then_on(tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_in_use_is_not_written_to(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     store = open_store(f"sqlite:///{path}")
-    assert store.scored_jobs() == []
-    other = open_store(f"sqlite:///{tmp_path / 'backup.db'}")
-    with other.begin() as c:
-        other.post(c, "key", "notifier", {}, 0)
-    other.close()
-    shutil.copy(tmp_path / "backup.db", tmp_path / "new.db")
+    shutil.copy(path, tmp_path / "new.db")
     (tmp_path / "new.db").replace(path)
-    assert store.undelivered() == 1
+    for _ in range(2):
+        with pytest.raises(StoreError, match="was replaced while it is in use"):
+            store.undelivered()
 
 
 def test_what_is_no_database_is_one_line(tmp_path: Path) -> None:
