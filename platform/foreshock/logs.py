@@ -97,6 +97,11 @@ class Condition:
             self._logged = now
         self._problem = problem
 
+    @property
+    def present(self) -> bool:
+        """Whether it was so when it was last looked at."""
+        return self._problem is not None
+
     def over(self, **context: Any) -> None:
         """It is not so."""
         if self._problem is not None:

@@ -48,6 +48,7 @@ def demo(
     base = settings_for_ray(port=port)
     from foreshock.api.authentication import present_token
     from foreshock.cli.up import wait_for_stop
+    from foreshock.runtime.compiling import compiling
     from foreshock.runtime.control_loop import Replay
     from foreshock.runtime.home import open_home
     from foreshock.store import open_store
@@ -68,12 +69,13 @@ def demo(
     job, file = _job(home, windows)
     say(f"fleet: {windows!r}")
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
-    with ray_cluster(settings, num_cpus=4, serving=True) as own:
+    with compiling() as kernels, ray_cluster(settings, num_cpus=4, serving=True) as own:
         with stage_line("starting; training") as note, ThreadPoolExecutor(1) as pool:
             # the training, which takes longer, stays in this thread: there Ctrl-C ends it
             starting = pool.submit(
                 bring_up, settings, {job.name: job}, files={job.name: file}, replay=replayed, own_cluster=own
             )
+            kernels.wait(note.steps)
             train(job, Registry(settings.registry), end=replayed.start, progress=note, steps=note.steps)
             running = starting.result()
         store = open_store(settings.store)

@@ -71,8 +71,10 @@ def train(
     """Train the detectors of a job and publish them as its champion."""
     settings = settings_for_ray()
     from foreshock.feedback.service import exclusions
-    from foreshock.store import open_store
+    from foreshock.runtime.compiling import compiling
     from foreshock.up import ray_cluster
+    from foreshock.store import open_store
+    from foreshock_models.precompile import compiled_before
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.estimate import check_memory, estimate
     from foreshock_pipelines.jobs.train import train as run
@@ -85,6 +87,9 @@ def train(
     source.check()
     first, last = times(job, source, start, end)
     chosen = named(detector)
+    if not compiled_before():
+        with compiling() as kernels, stage_line("compiling") as note:
+            kernels.wait(note.steps)
     if not force:
         check_memory(estimate(job, source, first, last))
     with contextlib.closing(open_store(settings.store)) as store:

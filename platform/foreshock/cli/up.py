@@ -39,12 +39,14 @@ def serve(config: Paths, host: Host = None, port: Port = None) -> None:
 def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
     settings = settings_for_ray(host=host, port=port)
     from foreshock.api.authentication import present_token
+    from foreshock.runtime.compiling import compiling
     from foreshock.up import bring_up, ray_cluster
 
     present_token(settings)  # a wrong one is told before anything starts
     jobs, files = jobs_of(config)
-    with ray_cluster(settings, serving=True) as own:
-        with stage_line("starting"):
+    with compiling() as kernels, ray_cluster(settings, serving=True) as own:
+        with stage_line("starting") as note:
+            kernels.wait(note.steps)  # else each process compiles the same
             running = bring_up(settings, jobs, files=files, scoring=scoring, own_cluster=own)
         announce(settings, running, jobs)
         wait_for_stop()

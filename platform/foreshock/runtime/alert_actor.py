@@ -111,6 +111,8 @@ class AlertActor:
         failing = Condition(self.log, f"{name} fails; trying again", f"{name} goes on")
         while not self._stop.wait(EVERY):
             try:
+                if away.present:
+                    self.store.check()  # a round that needs nothing of it says nothing about it
                 action()
             except StoreError as exc:
                 away.holds(str(exc))

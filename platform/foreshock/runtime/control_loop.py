@@ -159,6 +159,8 @@ class ControlLoop:
         failing = Condition(self.log, "the control loop fails; trying again", "the control loop goes on")
         while True:
             try:
+                if away.present:
+                    self.store.check()
                 self._reload()
                 if self.plan.replay is None:
                     self.scheduler.tick(self.jobs.values())

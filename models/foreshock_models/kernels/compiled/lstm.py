@@ -65,7 +65,9 @@ def predict(
         state = np.empty((n, h), np.float32)
         for step in range(steps):
             for b in range(n):
-                given[b, :f] = x[max(rows[first + b] - span + 1 + step, starts[first + b])]
+                row = max(rows[first + b] - span + 1 + step, starts[first + b])
+                for j in range(f):
+                    given[b, j] = x[row, j]
             np.dot(given, both, gates)
             add_bias_tanh(gates, bias)
             for b in range(n):
@@ -113,7 +115,8 @@ def gradients(windows: Array, weights: Array, usual: Array, steps: int, packed: 
         for step in range(steps):
             gate, cell = gates[step], cells[step + 1]
             for b in range(n):
-                given[b, :f] = windows[first + b, step]
+                for j in range(f):
+                    given[b, j] = windows[first + b, step, j]
             np.dot(given, both, gate)
             add_bias_tanh(gate, bias)
             for b in range(n):
@@ -137,7 +140,10 @@ def gradients(windows: Array, weights: Array, usual: Array, steps: int, packed: 
                 out[first + b, steps - 1, j] -= share[j] * slope[b, j]
 
         back = np.zeros((n, f + h), np.float32)  # of the row of this step, and of the state after the one before
-        back[:, f:] = np.dot(-slope, head)
+        of_state = np.dot(-slope, head)
+        for b in range(n):
+            for k in range(h):
+                back[b, f + k] = of_state[b, k]
         of_cell = np.zeros((n, h), np.float32)
         of_gates = np.empty((n, 4 * h), np.float32)
         for step in range(steps - 1, -1, -1):

@@ -41,7 +41,8 @@ def pick_rows(
                 entity += 1
             kept[n] = entity
             n += 1
-        some[k] = values[i]
+        for j in range(values.shape[1]):
+            some[k, j] = values[i, j]
         times[k] = timestamps[i]
         ends[n] = k + 1
     return some, times, ends[: n + 1].copy(), kept[:n].copy()

@@ -54,12 +54,15 @@ def predict(
         for b in range(n):
             for step in range(span):
                 row = max(rows[first + b] - span + 1 + step, starts[first + b])
-                windows[b, step * f : (step + 1) * f] = x[row]
+                for j in range(f):
+                    windows[b, step * f + j] = x[row, j]
         code = add_bias_silu(np.dot(windows, weights[0].T), biases[0])
         code = add_bias_silu(np.dot(code, weights[1].T), biases[1])
         latent = np.dot(code, weights[2].T) + biases[2]
         rebuilt = np.dot(add_bias_silu(np.dot(latent, weights[3].T), biases[3]), weights[4].T)
-        out[first : first + n] = rebuilt + biases[4]
+        for b in range(n):
+            for j in range(f):
+                out[first + b, j] = rebuilt[b, j] + biases[4][j]
     return out
 
 
@@ -108,6 +111,11 @@ def gradients(
         back = np.dot(-slope, layers[4]) * third_slope
         back = np.dot(np.dot(back, layers[3]), layers[2]) * second_slope
         back = np.dot(back, layers[1]) * first_slope
-        out[first : first + n] = np.dot(back, layers[0]).reshape(n, span, f)
-        out[first : first + n, span - 1] += slope
+        of_windows = np.dot(back, layers[0])
+        for b in range(n):
+            for step in range(span):
+                for j in range(f):
+                    out[first + b, step, j] = of_windows[b, step * f + j]
+            for j in range(f):
+                out[first + b, span - 1, j] += slope[b, j]
     return out

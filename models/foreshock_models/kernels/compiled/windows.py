@@ -77,7 +77,8 @@ def column_statistics(
         near[:size], near_square[:size] = 0.0, 0.0
         _moving_sum(value, back + 1 - short, back + 1, near[:size])
         _moving_sum(square, back + 1 - short, back + 1, near_square[:size])
-        far[:size] = near[:size]
+        for i in range(size):
+            far[i] = near[i]
         _moving_sum(value, back + 1 - long, back + 1 - short, far[:size])
         for i in range(size):
             end = back + i + 1
