@@ -72,8 +72,8 @@ def train(
     settings = settings_for_ray()
     from foreshock.feedback.service import exclusions
     from foreshock.runtime.compiling import compiling
-    from foreshock.up import ray_cluster
     from foreshock.store import open_store
+    from foreshock.up import ray_cluster
     from foreshock_models.precompile import compiled_before
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.estimate import check_memory, estimate
