@@ -148,7 +148,7 @@ def _print(receiver: socket.socket, json: bool) -> None:
             if text not in printed:
                 for render in renderers:
                     event = render(None, event.get("level", "info"), event)
-                print(event, file=sys.stderr, flush=True)
+                structlog.PrintLogger(sys.stderr).msg(event)
             printed.setdefault(text, now)
 
 

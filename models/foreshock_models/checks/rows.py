@@ -70,7 +70,7 @@ def first_rows(panel: Panel, n: int) -> Panel:
     return panel.take(panel.positions < n)
 
 
-def daily_load(n: int, *, seed: int = 1, noise: float = 1.0) -> NDArray[np.float64]:
+def daily_load(n: int = 14 * 24, *, seed: int = 1, noise: float = 1.0) -> NDArray[np.float64]:
     """Return `n` hours of a load with a daily season, 20 at night and 80 by day, and noise that lasts for hours."""
     rng = np.random.default_rng(seed)
     hours = np.arange(n)

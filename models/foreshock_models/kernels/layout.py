@@ -85,4 +85,4 @@ def records(table: NDArray[np.float64], fields: np.dtype[Any]) -> NDArray[Any]:
 
 def table_of(entities: NDArray[Any]) -> NDArray[np.float64]:
     """Return a view of records ``(n,)`` as a float64 table ``(n, n_columns)``."""
-    return entities.view(np.float64).reshape(len(entities), -1)
+    return entities.view(np.float64).reshape(len(entities), entities.dtype.itemsize // 8)

@@ -43,7 +43,7 @@ def test_what_crosses_only_after_the_horizon_is_unlikely_within_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [disk(0.0), daily_load() / 200, np.full(HOURS, 0.3)], ids=["flat", "daily", "constant"]
+    "rows", [disk(0.0), daily_load(HOURS) / 200, np.full(HOURS, 0.3)], ids=["flat", "daily", "constant"]
 )
 def test_what_does_not_rise_does_not_run_out(rows: np.ndarray) -> None:
     (found,) = time_to_exhaustion(ahead(rows), 0.95)

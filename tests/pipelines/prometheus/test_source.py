@@ -155,7 +155,7 @@ def test_a_limit_that_no_split_keeps_to_is_an_error_after_few_requests(faulty: S
     server = faulty(Reply(422, orjson.dumps({"status": "error", "error": MIMIR})))
     with pytest.raises(QueryError, match="query time range exceeds the limit"):
         read(server.url, {"cpu": "cpu"}, 0, 9_000)
-    assert len(server.methods) < 50
+    assert len(server.methods) < 64  # those under way when the last part is refused count, too
 
 
 @pytest.mark.prometheus

@@ -126,7 +126,7 @@ def test_a_mistake_is_named(home: Path, words: tuple[str, ...], says: str) -> No
 
 def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
     store = open_store(f"sqlite:///{home}/foreshock.db")
-    from foreshock.store.store import Checkpoint
+    from foreshock.scoring.checkpoint import Checkpoint
     from foreshock_models.state import State
 
     with store.begin() as c:
@@ -139,7 +139,7 @@ def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
 
 
 def test_a_silence_says_how_much_it_matches_or_that_it_matches_nothing(home: Path) -> None:
-    from foreshock.store.store import Checkpoint
+    from foreshock.scoring.checkpoint import Checkpoint
     from foreshock_models.state import State
 
     silence = ("alerts", "silence", "--for", "1h", "--reason", "x")
