@@ -190,7 +190,9 @@ def paths(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8),
-    st.sampled_from([..., [], {}, -1, 0, 2**63, 10**30, 1e308, "../x", "pyod:ECOD", [[]], {"a": {}}, [1, "a"]]).map(copy.deepcopy),
+    st.sampled_from(
+        [..., [], {}, -1, 0, 2**63, 10**30, 1e308, "../x", "pyod:ECOD", [[]], {"a": {}}, [1, "a"]]
+    ).map(copy.deepcopy),
 )  # fmt: skip
 
 
