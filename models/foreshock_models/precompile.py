@@ -29,7 +29,7 @@ MARK = "compiled"
 
 
 def compiled_before() -> bool:
-    """Whether these kernels were compiled on this machine."""
+    """Return whether these kernels were compiled on this machine."""
     from foreshock_models.kernels.cache import cache_folder
 
     folder = cache_folder()
@@ -37,7 +37,7 @@ def compiled_before() -> bool:
 
 
 def compile_kernels(progress: Callable[[int, int], None]) -> None:
-    """Fit, score and explain made-up rows with the default detectors.
+    """Fit, score and explain synthetic rows with the default detectors.
 
     Parameters
     ----------

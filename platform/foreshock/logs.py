@@ -70,7 +70,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def said(exc: BaseException) -> str:
-    """What went wrong, in one line; the cause, if it was raised in another process."""
+    """Say what went wrong, in one line; the cause, if it was raised in another process."""
     cause = getattr(exc, "cause", None) or exc
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     if not lines:
@@ -99,7 +99,7 @@ class Condition:
 
     @property
     def present(self) -> bool:
-        """Whether it was so when it was last looked at."""
+        """Return whether it was so when it was last looked at."""
         return self._problem is not None
 
     def over(self, **context: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where machine code is kept: in the user's cache, by what the kernels say, not by where they are installed.
+"""Cache of machine code: in the user's cache, by what the kernels say, not by where they are installed.
 
 Numba keeps it beside the source, where it goes with each upgrade and each new environment. Kernels are compiled
 again only when a kernel, numba, Python or the processor is another one.

@@ -79,7 +79,7 @@ class Ingress:
         self.runs = RunRepository(self.store)
 
     async def unready(self) -> str | None:
-        """What is missing for its work, in words that tell nothing of this installation."""
+        """Return what is missing for its work, in words that tell nothing of this installation."""
         if not self.here.describe():
             return "no model is served yet"
         if not await self.store_probe.answers():

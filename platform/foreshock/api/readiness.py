@@ -1,4 +1,4 @@
-"""Whether a replica can do its work."""
+"""Readiness: a replica can do its work."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StoreProbe:
         self._answer = True
 
     async def answers(self) -> bool:
-        """Whether the store answered within the last second, or does now."""
+        """Return whether the store answered within the last second, or does now."""
         if time.monotonic() < self._answered + FRESH:
             return self._answer
         if self._asking is None or self._asking.done():

@@ -9,7 +9,7 @@ from foreshock.logs import LogHandler, set_up_logging
 __all__ = ["relay_warnings"]
 
 MEANT = ("won't accept connections from HAProxy on other nodes",)
-"""What Serve warns of and is meant so: parts of the text."""
+"""Warnings of Serve that are meant so: parts of the text."""
 
 
 class _Meant(logging.Filter):

@@ -1,4 +1,4 @@
-"""What Ray says of processes that died, as events of the log."""
+"""Messages of Ray about processes that died, as events of the log."""
 
 from __future__ import annotations
 

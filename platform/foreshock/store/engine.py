@@ -81,7 +81,7 @@ def make_file(engine: Engine) -> None:
 
 
 def reason(exc: Exception) -> str:
-    """What the driver said, on one line."""
+    """Return the driver's message on one line."""
     return " ".join(str(getattr(exc, "orig", None) or exc).split())
 
 
