@@ -109,7 +109,7 @@ class Announcer:
                 free = replace(alert, silenced_by=None, announced=True)
                 self.alerts.save_announcement(c, free)
                 why = f"the silence {alert.silenced_by} is over and the alert lasts"
-                self.alerts.add_history(alert.id, "unsilenced", who="foreshock", why=why, at_ms=at_ms, c=c)
+                self.alerts.note(c, free, "unsilenced", who="foreshock", why=why, at_ms=at_ms)
                 self._post(c, free, event, now_ms)
                 changes.append(Change("unsilenced", free))
         return changes
@@ -142,7 +142,7 @@ class Announcer:
     def _silence(self, c: Connection, alert: Alert, silence: Silence, at_ms: int) -> Alert:
         held = replace(alert, silenced_by=silence.id)
         self.alerts.save_announcement(c, held)
-        self.alerts.add_history(alert.id, "silenced", who=silence.owner, why=silence.reason, at_ms=at_ms, c=c)
+        self.alerts.note(c, held, "silenced", who=silence.owner, why=silence.reason, at_ms=at_ms)
         return held
 
     def _post(self, c: Connection, alert: Alert, event: str, now_ms: int) -> None:

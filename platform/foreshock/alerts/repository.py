@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.model import KINDS, SEVERITIES, STATES, Alert, AlertKey, Page
+from foreshock.events.repository import EventRepository
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import StoreError, allowed
@@ -144,8 +145,15 @@ class AlertRepository:
         else:
             c.execute(sa.update(t.alerts).where(t.alerts.c.id == alert.id).values(**values))
         if event != "updated":
-            self.add_history(alert.id, event, who=who, why=why, at_ms=at_ms, c=c)
+            self.note(c, alert, event, at_ms=at_ms, who=who, why=why)
         return True
+
+    def note(self, c: Connection, alert: Alert, event: str, *, at_ms: int, who: str, why: str) -> None:
+        """Write what happened to an alert into its history, and as an event."""
+        self.add_history(alert.id, event, who=who, why=why, at_ms=at_ms, c=c)
+        told = ("job", "entity", "labels", "kind", "feature", "state", "severity", "summary", "opened_ms")
+        data = {"event": event, "who": who, "why": why, **{name: getattr(alert, name) for name in told}}
+        EventRepository(self.store).append(c, "alert", alert.id, data, at_ms)
 
     def save_announcement(self, c: Connection, alert: Alert) -> None:
         """Write whether receivers know of an alert, and what silences it."""

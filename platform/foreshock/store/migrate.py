@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ __all__ = ["downgrade", "upgrade"]
 
 LOCK = 7_351_001
 ATTEMPTS, PAUSE = 50, 0.2
+REVISION = re.compile(r'^revision = "(\w+)"', re.M)
+DOWN_REVISION = re.compile(r'^down_revision = "(\w+)"', re.M)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -54,13 +57,20 @@ def downgrade(store: Store, to: str) -> None:
 
 
 def _is_newest(store: Store) -> bool:
-    newest = max(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     try:
         with store.engine.connect() as connection:
             found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()
     except sa.exc.SQLAlchemyError:  # no tables yet, or nobody answers yet
         return False
-    return found == [newest]
+    return found == [newest_revision()]
+
+
+def newest_revision() -> str:
+    """Return the revision that no other one follows, read from the files: alembic takes a second to load."""
+    texts = [path.read_text(encoding="utf-8") for path in (MIGRATIONS / "versions").glob("*.py")]
+    names = {match[1] for text in texts if (match := REVISION.search(text))}
+    (newest,) = names - {match[1] for text in texts if (match := DOWN_REVISION.search(text))}
+    return newest
 
 
 def _run(store: Store, step: object, to: str) -> None:

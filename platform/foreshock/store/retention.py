@@ -18,7 +18,8 @@ BATCH = 2000
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long resolved alerts (with their history, and silences that are over), runs and sent notifications stay.
+    """How long resolved alerts (with their history, events, and silences that are over), runs and notifications
+    that were sent stay.
 
     Live alerts, feedback, and silences whose rows are not learnt from stay for ever.
     """
@@ -44,6 +45,7 @@ def tidy(store: Store, keep: Retention, now_ms: int) -> int:
     ended = sa.select(r.id).where(r.ended_ms < before(keep.runs)).limit(BATCH)
     over = sa.select(s.id).where(s.end_ms < before(keep.alerts), s.exclude == sa.false()).limit(BATCH)
     left = sa.select(u.seq).where(u.posted_ms < before(keep.outbox)).limit(BATCH)  # of jobs that write no more
+    told = sa.select(t.events.c.seq).where(t.events.c.at_ms < before(keep.alerts, rows_ms)).limit(BATCH)
     gone = 0
     with store.begin() as c:
         ids = list(c.execute(old).scalars())
@@ -55,6 +57,7 @@ def tidy(store: Store, keep: Retention, now_ms: int) -> int:
         sa.delete(t.runs).where(r.id.in_(ended)),
         sa.delete(t.silences).where(s.id.in_(over)),
         sa.delete(t.unwritten).where(u.seq.in_(left)),
+        sa.delete(t.events).where(t.events.c.seq.in_(told)),
     ):
         with store.begin() as c:
             gone += c.execute(query).rowcount

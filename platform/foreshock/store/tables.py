@@ -21,8 +21,8 @@ from sqlalchemy import (
 )  # fmt: skip
 
 __all__ = [
-    "LIVE_ROWS", "alerts", "cursors", "feedback", "history", "metadata", "outbox", "runs", "scorers", "served",
-    "silences", "unwritten",
+    "LIVE_ROWS", "alerts", "cursors", "events", "feedback", "history", "metadata", "outbox", "readers", "runs",
+    "scorers", "served", "silences", "unwritten",
 ]  # fmt: skip
 
 metadata = MetaData()
@@ -120,6 +120,29 @@ outbox = Table(
     # what waits for one notifier is found without reading what waits for another
     Index("outbox_unsent", "notifier", "seq", "due_ms", sqlite_where=UNSENT, postgresql_where=UNSENT),
     comment="what is to be delivered: written with the alert, before anything is sent",
+)  # fmt: skip
+
+events = Table(
+    "events", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("tenant", String(64), nullable=False, server_default="default"),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("events_by_tenant", "tenant", "seq"),
+    Index("events_by_subject", "tenant", "subject", "seq"),
+    Index("events_by_age", "at_ms"),
+    sqlite_autoincrement=True,  # a number is never given twice, though the newest event is taken away
+    comment="what happened: written with it, never changed",
+)  # fmt: skip
+
+readers = Table(
+    "readers", metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("consumer", String(32), primary_key=True),
+    Column("seq", BigInteger, nullable=False, comment="the last event that it has taken in"),
+    comment="how far each consumer of events has read: written with what it made of them",
 )  # fmt: skip
 
 unwritten = Table(
