@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults check docs format bench bench-% notebooks clean
+.PHONY: help demo test test-fast test-faults check docs format bench bench-% notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
@@ -25,6 +25,9 @@ demo: $(READY) ## the whole path on a made-up fleet: train, serve, score, explai
 test: $(READY) ## all tests, against real servers where they are installed
 	sh tests/servers/install.sh
 	$(BIN)/python -m tests.together $(ARGS)
+
+test-fast: $(READY) ## unit tests: no Ray, no server
+	$(BIN)/python -m pytest -q -n 2 tests/unit $(ARGS)
 
 test-faults: $(READY) ## kill everything, many times, and count what was lost
 	sh tests/servers/install.sh
@@ -47,7 +50,7 @@ format: $(READY) ## put the code in shape
 notebooks: $(READY) ## run the notebooks, and save them with their pictures
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
 		--ExecutePreprocessor.timeout=600 $(or $(NOTEBOOKS),$(wildcard notebooks/*.ipynb))
-	$(BIN)/python -m tests.notebooks.picture
+	$(BIN)/python -m tests.e2e.notebooks.picture
 
 bench: $(READY) ## speed, beside the peers, in one table
 	$(BIN)/python -m tests.bench $(ARGS)

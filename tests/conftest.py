@@ -11,15 +11,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-pytest_plugins = ["tests.servers.fixtures", "tests.servers.faulty"]
+pytest_plugins = [
+    "tests.servers.fixtures",
+    "tests.servers.faulty",
+    "tests.fixtures.alerts",
+    "tests.fixtures.stores",
+]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+UNIT = ROOT / "tests" / "unit"
+NOT_UNIT = {"ray", "prometheus", "postgres", "browser", "slow", "shared"}
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what `tests.together` runs in one process: what uses the shared cluster, and the notebooks."""
+    """Mark what `tests.together` runs in one process, and keep Ray, servers and slow tests out of the unit tier."""
     if "ray_cluster" in getattr(item, "fixturenames", ()) or item.path.suffix == ".ipynb":
         item.add_marker(pytest.mark.shared)
+    wrong = NOT_UNIT & {mark.name for mark in item.iter_markers()} if item.path.is_relative_to(UNIT) else None
+    if wrong:
+        raise pytest.UsageError(f"{item.nodeid} is marked {', '.join(sorted(wrong))}: move it to tests/integration")
 
 
 @pytest.fixture(scope="session")

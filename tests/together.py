@@ -1,46 +1,74 @@
-"""All tests in two processes side by side: those on the shared Ray cluster, with the notebooks, and the rest.
+"""Run all tests in two processes at a time, on machines with two cores.
 
-Both wait much for what they start. Each has a folder for Ray of its own, so that none takes the other's cluster for
-its own. Words of the command line (paths, ``-k`` ...) are for one pytest, as usual.
+The suite is a list of parts, longest first; a process that is done takes the next part. Each part is a pytest run
+with a folder for Ray of its own, so that no part joins the cluster of another. The tests on the shared Ray cluster
+are one part, because the cluster takes long to start. Output is printed part by part. Command-line arguments
+(paths, ``-k`` ...) make it one ordinary pytest run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from concurrent.futures import ThreadPoolExecutor
 
-PYTEST = [sys.executable, "-m", "pytest"]
+PYTEST = [sys.executable, "-m", "pytest", "-q"]
+WORKERS = 2
+PARTS: dict[str, list[str]] = {
+    "shared cluster": ["-m", "shared", "tests", "notebooks"],
+    "end to end, faults": ["-m", "not shared", "tests/e2e", "tests/faults"],
+    "integration: models, plugin, docs": [
+        "-m",
+        "not shared",
+        *(f"tests/integration/{x}" for x in ("models", "plugin", "docs", "test_packaging.py")),
+    ],
+    "integration: pipelines": ["-m", "not shared", "tests/integration/pipelines", "tests/integration/configs"],
+    "integration: platform": ["-m", "not shared", "tests/integration/platform"],
+    "unit: pipelines": ["-m", "not shared", "tests/unit/pipelines"],
+    "unit: platform": [
+        "-m",
+        "not shared",
+        "tests/unit",
+        "--ignore=tests/unit/models",
+        "--ignore=tests/unit/pipelines",
+    ],
+    "unit: models": ["-m", "not shared", "tests/unit/models"],
+}
 
 
-@contextlib.contextmanager
-def environment() -> Iterator[dict[str, str]]:
-    """That of one process; Ray's folder has a short name, because sockets lie in it."""
+def run(name: str) -> bool:
+    """Run one part and print its output; return whether it passed."""
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fs-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        yield {**os.environ, "RAY_TMPDIR": folder}
+        # the folder's name is short because Ray's sockets lie in it
+        done = subprocess.run(
+            [*PYTEST, *PARTS[name]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "RAY_TMPDIR": folder},
+        )
+    passed = done.returncode == 0
+    title = f"{name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - start:.0f} s"
+    sys.stdout.buffer.write(f"\n### {title}\n".encode() + done.stdout)
+    sys.stdout.flush()
+    return passed
 
 
-def main(words: list[str]) -> int:
-    """Exit code: 0 if all passed."""
-    if words:
-        return subprocess.run([*PYTEST, *words]).returncode
-    with environment() as one, environment() as other, tempfile.TemporaryFile() as log:
-        rest = subprocess.Popen([*PYTEST, "-m", "not shared"], stdout=log, stderr=subprocess.STDOUT, env=one)
-        try:
-            shared = subprocess.run([*PYTEST, "-m", "shared"], env=other).returncode
-            alone = rest.wait()
-        finally:
-            if rest.poll() is None:
-                rest.terminate()
-                rest.wait()
-            log.seek(0)
-            sys.stdout.flush()
-            sys.stdout.buffer.write(log.read())
-            sys.stdout.flush()
-    return shared or alone
+def main(arguments: list[str]) -> int:
+    """Return the exit code: 0 if all parts passed."""
+    if arguments:
+        return subprocess.run([*PYTEST, *arguments]).returncode
+    with ThreadPoolExecutor(WORKERS) as pool:
+        passed = list(pool.map(run, PARTS))
+    failed = [name for name, ok in zip(PARTS, passed, strict=True) if not ok]
+    print(
+        f"\n{len(PARTS) - len(failed)} of {len(PARTS)} parts passed"
+        + "".join(f"\nFAILED: {name}" for name in failed)
+    )
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
