@@ -70,6 +70,9 @@ bench-capacity: $(READY) ## what large installations would cost, from what make 
 bench-rca: $(READY) ## root-cause rankings on known faults, beside simple orders (DATA=folder)
 	$(BIN)/python -m tests.bench.rootcause --data $(DATA) $(ARGS)
 
+bench-incidents: $(READY) ## correlation of alerts into incidents, on known faults (DATA=folder)
+	$(BIN)/python -m tests.bench.incidents --data $(DATA) $(ARGS)
+
 bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
 	$(BIN)/python -m tests.bench $* $(ARGS)
 
