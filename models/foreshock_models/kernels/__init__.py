@@ -7,6 +7,6 @@ of each pair compares both on random input. Where they disagree, the reference i
 ``layout`` names the fields of the records that kernels read and write. It needs no compiler.
 
 Kernels take and return arrays only. They know no panel, no detector and no state object, and they import nothing of
-this package outside of ``kernels``. Everything under ``compiled/`` is cached on disk by numba, keyed by the file
-that it is in.
+this package outside of ``kernels``. Everything under ``compiled/`` is kept on disk by numba, keyed by what these
+files say (`foreshock_models.kernels.cache`).
 """

@@ -108,6 +108,7 @@ def _load_commands() -> None:
         backtest,
         config,
         demo,
+        doctor,
         entities,
         estimate,
         forecast,

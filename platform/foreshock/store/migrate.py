@@ -14,7 +14,7 @@ from foreshock_models.errors import StoreError
 if TYPE_CHECKING:
     from foreshock.store.store import Store
 
-__all__ = ["downgrade", "upgrade"]
+__all__ = ["downgrade", "newest_revision", "upgrade"]
 
 LOCK = 7_351_001
 ATTEMPTS, PAUSE = 50, 0.2

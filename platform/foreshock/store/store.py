@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from foreshock.logs import Condition, get_logger
 from foreshock.store.engine import make_engine, make_file, reason
-from foreshock.store.migrate import upgrade
+from foreshock.store.migrate import newest_revision, upgrade
 from foreshock_models.errors import StoreError
 
 __all__ = ["Store", "open_patiently", "open_store", "store_at", "store_condition"]
@@ -38,8 +38,8 @@ class Store:
         except sa_exc.DBAPIError as exc:
             raise StoreError(f"{self.where}: {reason(exc)}") from exc
 
-    def check(self) -> None:
-        """Ask for the version of the tables, without waiting for writers.
+    def check(self) -> str:
+        """Return the revision of the tables, without waiting for writers.
 
         Raises
         ------
@@ -50,10 +50,15 @@ class Store:
             with contextlib.closing(self.engine.raw_connection()) as connection:
                 cursor = connection.cursor()
                 cursor.execute("SELECT version_num FROM alembic_version")
-                cursor.fetchall()
+                found = cursor.fetchall()
                 cursor.close()
         except (sa_exc.DBAPIError, self.engine.dialect.loaded_dbapi.Error) as exc:
             raise StoreError(f"{self.where}: {reason(exc)}") from exc
+        return str(found[0][0]) if found else "none"
+
+    def revision(self) -> tuple[str, str]:
+        """Revision of its tables, and that of this version of Foreshock; errors as of `check`."""
+        return self.check(), newest_revision()
 
     @property
     def where(self) -> str:
