@@ -83,6 +83,18 @@ def test_all_of_it_listens_on_loopback_and_no_port_is_shared(two: tuple[Installa
     assert not ports[0] & ports[1]
 
 
+def test_the_doctor_lists_the_open_ports_of_the_installation_that_runs(
+    two: tuple[Installation, Installation],
+) -> None:
+    from foreshock.doctor.listeners import listeners
+
+    one, other = two
+    found = listeners(one.port)
+    assert {(f.address, f.port) for f in found} >= {("127.0.0.1", one.port)} and len(found) > 10
+    assert all(f.local for f in found)
+    assert not {f.port for f in found} & {f.port for f in listeners(other.port)}
+
+
 def test_a_token_reaches_its_own_installation_alone(two: tuple[Installation, Installation]) -> None:
     for mine, other in (two, two[::-1]):
         assert {mine.status(mine.port, mine.token) for _ in range(20)} == {200}

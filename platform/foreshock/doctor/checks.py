@@ -30,7 +30,7 @@ PRIVATE = ("", "foreshock.db", "foreshock.db-wal", "foreshock.db-shm", "api-toke
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: ``ok``, ``note`` (worth knowing) or ``wrong``."""
+    """Result of a check: ``ok``, ``note`` (worth knowing) or ``wrong``."""
 
     check: str
     state: str

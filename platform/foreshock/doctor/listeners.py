@@ -24,7 +24,7 @@ class Listener:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """True if only this machine reaches it."""
         return ipaddress.ip_address(self.address).is_loopback
 
 
