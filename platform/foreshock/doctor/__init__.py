@@ -1,4 +1,4 @@
-"""Examination of an installation: whether it can run, and who can reach it. Nothing of the installation is changed."""
+"""Examination of an installation: whether it can run, and who can reach it. Nothing in it is changed."""
 
 from __future__ import annotations
 
