@@ -21,7 +21,7 @@ SHOWN = len(style.CYCLE)
 """So many features get a colour of their own; the rest are one grey."""
 
 
-@style.plain_text
+@style.plain_text()
 def attributions(
     explanation: Explanation, scores: Scores | None = None, *, entity: str | None = None, step: float = 60.0
 ) -> Figure:

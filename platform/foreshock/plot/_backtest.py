@@ -29,7 +29,7 @@ LEVELS = ("score < 0.7", "near the line", "over the line", "over 2")
 BINS = 480
 
 
-@style.plain_text
+@style.plain_text()
 def backtest(
     report: BacktestReport | Mapping[str, BacktestReport], *, entities: Sequence[str] | None = None
 ) -> Figure:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@style.plain_text
+@style.plain_text()
 def calibration(check: pd.DataFrame | dict[str, pd.DataFrame]) -> Figure:
     """Budgets on the horizontal axis, alerts that came on the vertical one; on the diagonal a budget holds.
 

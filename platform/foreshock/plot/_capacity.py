@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@style.plain_text
+@style.plain_text()
 def capacity(table: pd.DataFrame, *, top: int = 15) -> Figure:
     """Hours until each resource reaches its limit, with the interval; the first at the top.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foreshock_models.detectors import Scores
 
 
-@style.plain_text
+@style.plain_text()
 def detectors(
     scores: Mapping[str, Scores] | Scores, *, entity: str | None = None, events: Sequence[Any] = ()
 ) -> Figure:

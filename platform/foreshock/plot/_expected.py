@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foreshock_models.detectors import Expectation, Scores
 
 
-@style.plain_text
+@style.plain_text()
 def expected(
     windows: Windows,
     expectation: Expectation,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foreshock_pipelines.forecasting.report import ForecastReport
 
 
-@style.plain_text
+@style.plain_text()
 def forecast(
     windows: Windows,
     made: ForecastReport | Forecast,

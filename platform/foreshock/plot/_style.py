@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.dates as mdates
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rcParams
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -30,10 +31,22 @@ SHADE = 0.15
 TALL = 5.0
 """From this score on, the axis of scores is compressed."""
 
-plain_text = rc_context({"text.parse_math": False})
-"""Decorator of what makes a figure: names with dollar signs are no formulas."""
-
 Times = NDArray[np.datetime64]
+
+
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """Decorate a function that draws a figure: names with dollar signs are no formulas.
+
+    ``rc_context`` is no choice: the first figure loads the backend, which turns interactive mode on in a notebook,
+    and leaving the context would turn it off again.
+    """
+    before = rcParams["text.parse_math"]
+    rcParams["text.parse_math"] = False
+    try:
+        yield
+    finally:
+        rcParams["text.parse_math"] = before
 
 
 def times_of(ms: NDArray[np.int64]) -> Times:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foreshock_models.explain.explanation import Explanation
 
 
-@style.plain_text
+@style.plain_text()
 def timeline(
     windows: Windows,
     scores: Scores | None = None,
