@@ -8,6 +8,7 @@ from foreshock_pipelines.jobfile.http_config import Authorization, BasicAuth, Ht
 from foreshock_pipelines.jobfile.job import AlertConfig, Job, NotifierConfig, Query, Schedule
 from foreshock_pipelines.jobfile.load import load_files, load_job, load_jobs, parse_job
 from foreshock_pipelines.jobfile.source import SourceConfig
+from foreshock_pipelines.jobfile.topology import TopologyConfig
 from foreshock_pipelines.jobfile.write import WriteConfig
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Schedule",
     "SourceConfig",
     "TlsConfig",
+    "TopologyConfig",
     "WriteConfig",
     "format_duration",
     "load_files",

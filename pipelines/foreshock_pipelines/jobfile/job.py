@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.errors import ConfigError
+from foreshock_models.errors import ConfigError, allowed
 from foreshock_pipelines.jobfile.base import Model, shown
 from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
 from foreshock_pipelines.jobfile.detectors import Detectors, normal_form
@@ -33,6 +33,7 @@ from foreshock_pipelines.jobfile.durations import (
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.http_config import HttpConfig
 from foreshock_pipelines.jobfile.source import SourceConfig
+from foreshock_pipelines.jobfile.topology import TopologyConfig
 from foreshock_pipelines.jobfile.urls import check_url, shown_url
 from foreshock_pipelines.jobfile.write import WriteConfig
 
@@ -237,6 +238,7 @@ class Job(Model):
     notify: list[NotifierConfig] = Field(
         default_factory=lambda: [NotifierConfig(type="log")], max_length=100, description="receivers of alerts"
     )
+    topology: TopologyConfig | None = Field(None, description="which of the entities call which; null: not known")
     write: WriteConfig | None = Field(None, description="where scores go by remote write; null nowhere")
     labels: Path | None = Field(
         None, description="CSV or Parquet of known anomalies: start, end and the entity labels"
@@ -291,6 +293,9 @@ class Job(Model):
             )
         if len(set(self.entity)) != len(self.entity):
             raise ValueError("entity names a label twice")
+        if self.topology is not None and self.topology.label not in (None, *self.entity):
+            wrong = str(self.topology.label)
+            raise ValueError(f"topology.label {shown(wrong)} is no entity label; {allowed(wrong, self.entity)}")
         if self.per_entity and self.auto is not None:
             raise ValueError("per_entity goes with detectors that are named, not with detectors: auto")
         if self.history < 10 * self.step:
@@ -302,6 +307,11 @@ class Job(Model):
                 f"{format_duration(self.step)}; shorten it, or lengthen the step"
             )
         return self
+
+    @property
+    def node_label(self) -> str:
+        """The entity label that names a node of the call graph."""
+        return (self.topology.label if self.topology is not None else None) or self.entity[0]
 
     @property
     def budget(self) -> Budget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,14 @@ class AlertRepository:
                 if len(page) < PAGE:
                     break
                 after = page[-1]["seq"]
+
+    def some(self, c: Connection, ids: Iterable[str]) -> dict[str, Alert]:
+        """Alerts by their ids; those that are gone are left out."""
+        wanted, found = sorted(ids), {}
+        for start in range(0, len(wanted), PAGE):
+            query = sa.select(t.alerts).where(t.alerts.c.id.in_(wanted[start : start + PAGE]))
+            found.update({row["id"]: Alert(**row) for row in c.execute(query).mappings()})
+        return found
 
     def last_resolved(self, c: Connection, job: str, entity: str, kind: str, feature: str = "") -> Alert | None:
         a = t.alerts.c

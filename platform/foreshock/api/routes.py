@@ -22,6 +22,7 @@ from foreshock.api.fast_path.disconnects import SCORE
 from foreshock.api.receiving import content_type, receive_body
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routers.forecasts import add_predictions
+from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
 from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock_models.errors import ForeshockError
@@ -50,6 +51,7 @@ def api() -> FastAPI:
     _health(app)
     _models(app)
     add_alerts(app, _backend, _json)
+    add_incidents(app, _backend, _json)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
     # Serve goes through them from the first on, to see which one a request is for

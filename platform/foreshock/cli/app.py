@@ -112,6 +112,7 @@ def _load_commands() -> None:
         entities,
         estimate,
         forecast,
+        incidents,
         jobs,
         lists,
         schedule,

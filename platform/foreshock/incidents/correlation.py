@@ -90,6 +90,7 @@ class Group:
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     causes: dict[str, float] = field(default_factory=dict)
     step_ms: int = 0
+    apart: bool = False
 
     def add(self, signal: Signal) -> None:
         self.first_ms = min(self.first_ms, signal.at_ms)
@@ -146,7 +147,8 @@ class Correlator:
         absorbed = []
         for _, other, _ in found[1:]:
             first, second = sorted((best, other), key=lambda group: (group.first_ms, group.id))
-            if max(best.last_ms, other.last_ms) - first.first_ms <= self.policy.longest:
+            span = max(best.last_ms, other.last_ms) - first.first_ms
+            if span <= self.policy.longest and not (first.apart or second.apart):
                 first.take(second)
                 self._forget(second)
                 self._index(first, second.nodes, second.jobs, second.labels)
@@ -155,11 +157,11 @@ class Correlator:
         self._add(best, signal)
         return Placement(best.id, False, why, tuple(absorbed))
 
-    def restore(self, name: str, signals: Iterable[Signal]) -> None:
-        """Take up an incident with its alerts, as the store has it."""
+    def restore(self, name: str, signals: Iterable[Signal], *, apart: bool = False) -> None:
+        """Take up an incident with its alerts, as the store has it; `apart`: it becomes one with no other."""
         for signal in signals:
             self._learn(signal)
-            group = self.groups.setdefault(name, Group(name, signal.at_ms, signal.at_ms))
+            group = self.groups.setdefault(name, Group(name, signal.at_ms, signal.at_ms, apart=apart))
             self._add(group, signal)
 
     def close(self, name: str) -> None:

@@ -14,6 +14,7 @@ from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
+from foreshock.incidents.gathering import Gatherer
 from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
@@ -49,11 +50,16 @@ class AlertActor:
         self.engine = AlertPipeline(self.store, url)
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
+        self.gatherer = Gatherer(self.store, lambda: dict(self.jobs))
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
         self._stop = threading.Event()
-        for name, action in (("delivery", self._deliver), ("maintenance", self._look_after)):
+        for name, action in (
+            ("delivery", self._deliver),
+            ("maintenance", self._look_after),
+            ("incidents", self._gather),
+        ):
             threading.Thread(target=self._again_and_again, args=(name, action), name=name, daemon=True).start()
 
     def apply(
@@ -102,6 +108,9 @@ class AlertActor:
 
     def _deliver(self) -> None:
         self.deliverer.run(_now_ms(), wait=0)
+
+    def _gather(self) -> None:
+        self.gatherer.run(_now_ms())
 
     def _look_after(self) -> None:
         self.maintenance.run(dict(self.jobs), self.passed, _now_ms())

@@ -13,13 +13,13 @@ from foreshock_models.errors import ConfigError, StoreError
 
 __all__ = ["find_id", "only"]
 
-TABLES = {"alert": t.alerts, "silence": t.silences, "run": t.runs}
+TABLES = {"alert": t.alerts, "incident": t.incidents, "silence": t.silences, "run": t.runs}
 NAMED = 5
 """Ids that an error of an ambiguous one names."""
 
 
-def find_id(store: Store, noun: Literal["alert", "silence", "run"], word: str) -> str:
-    """Return the id of an alert, silence or run that is `word` or, of all, alone in beginning with it.
+def find_id(store: Store, noun: Literal["alert", "incident", "silence", "run"], word: str) -> str:
+    """Return the id of an alert, incident, silence or run that is `word` or, of all, alone in beginning with it.
 
     Raises
     ------

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )  # fmt: skip
 
 __all__ = [
-    "LIVE_ROWS", "alerts", "cursors", "events", "feedback", "history", "metadata", "outbox", "readers", "runs",
-    "scorers", "served", "silences", "unwritten",
+    "LIVE_ROWS", "alerts", "cursors", "events", "feedback", "history", "incidents", "members", "metadata", "outbox",
+    "readers", "runs", "scorers", "served", "silences", "unwritten",
 ]  # fmt: skip
 
 metadata = MetaData()
@@ -143,6 +143,51 @@ readers = Table(
     Column("consumer", String(32), primary_key=True),
     Column("seq", BigInteger, nullable=False, comment="the last event that it has taken in"),
     comment="how far each consumer of events has read: written with what it made of them",
+)  # fmt: skip
+
+incidents = Table(
+    "incidents", metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("tenant", String(64), nullable=False, server_default="default"),
+    Column("id", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False, comment="of its first alert"),
+    Column("last_ms", BigInteger, nullable=False, comment="of its last alert"),
+    Column("alerts", Integer, nullable=False),
+    Column("jobs", JSON, nullable=False),
+    Column("entities", JSON, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("causes", JSON, nullable=False),
+    Column("named", Boolean, nullable=False, server_default=false(), comment="a person gave it its title"),
+    Column("apart", Boolean, nullable=False, server_default=false(), comment="a person split it"),
+    Column("kind", String(64), comment="its class"),
+    Column("kind_by", String(128)),
+    Column("confidence", Float),
+    Column("assignee", String(128)),
+    Column("acknowledged_by", String(128)),
+    Column("resolved_by", String(128)),
+    Column("resolved_ms", BigInteger),
+    Column("paged_ms", BigInteger),
+    Column("merged_into", String(32)),
+    Index("incidents_by_id", "tenant", "id", unique=True),
+    Index("incidents_by_state", "tenant", "state", "seq"),
+    Index("incidents_by_age", "tenant", "last_ms"),
+)  # fmt: skip
+
+members = Table(
+    "members", metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("alert", String(32), primary_key=True),
+    Column("incident", String(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("node", String(512), nullable=False),
+    Column("why", Text, nullable=False),
+    Index("members_by_incident", "tenant", "incident"),
+    comment="alerts of incidents, each in one, and why",
 )  # fmt: skip
 
 unwritten = Table(
