@@ -18,7 +18,9 @@ class TopologyConfig(Model):
     """The call graph: incidents are gathered, and their root causes ranked, along it."""
 
     label: str | None = Field(
-        None, max_length=256, description="entity label whose value names a node; default: the first one of `entity`"
+        None,
+        max_length=256,
+        description="entity label whose value names a node; default: the first one of `entity`",
     )
     calls: dict[Node, list[Node]] = Field(
         description="node to the nodes that it calls: {web: [api], api: [db, cache]}", max_length=10_000
