@@ -18,6 +18,7 @@
     │   └── StateError          what was asked does not fit the state that something is in
     ├── JobError                a train, tune, score, backtest or forecast job failed
     ├── HttpError               a request over HTTP got no answer, or none of 2xx
+    ├── AccessError             nobody is signed in, or not as somebody who may do this
     ├── InstallationError       the machine does not give what an installation needs: home, ports, Ray
     ├── NotifyError             a notification could not be delivered
     │   └── NotificationRefused the receiver refuses this notification; it may accept others
@@ -32,6 +33,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AccessError",
     "ArtifactError",
     "ConfigError",
     "DataError",
@@ -123,6 +125,10 @@ class StateError(StoreError):
 
 class JobError(ForeshockError):
     """A train, tune, score, backtest or forecast job failed."""
+
+
+class AccessError(ForeshockError):
+    """Nobody is signed in, or not as somebody who may do this; the message tells nothing of what exists."""
 
 
 class HttpError(ForeshockError):

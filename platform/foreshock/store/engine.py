@@ -15,9 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
+from foreshock.store.scope import narrow
 from foreshock_models.errors import StoreError
 
-__all__ = ["make_engine", "make_file", "reason"]
+__all__ = ["READING", "make_engine", "make_file", "reason"]
+
+READING = "foreshock_reading"
+"""Execution option of a connection that writes nothing, and so waits for no writer."""
 
 POSTGRES = {
     "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
@@ -46,7 +50,9 @@ def make_engine(url: str) -> Engine:
         name = parsed.get_backend_name()
         if name not in ("sqlite", "postgresql"):
             raise StoreError(f"FORESHOCK_STORE_URL: {name} cannot be used; allowed: sqlite, postgresql")
-        return _sqlite(parsed) if name == "sqlite" else _postgresql(parsed)
+        engine = _sqlite(parsed) if name == "sqlite" else _postgresql(parsed)
+        narrow(engine)
+        return engine
     except (sa_exc.ArgumentError, ImportError) as exc:
         raise StoreError(f"FORESHOCK_STORE_URL: cannot be used: {exc}") from exc
 
@@ -151,4 +157,5 @@ def _tune(connection: Any, _: Any) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # a transaction that reads and then writes would fail, not wait, when another one wrote between
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get(READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -14,8 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from foreshock.logs import Condition, get_logger
-from foreshock.store.engine import make_engine, make_file, reason
+from foreshock.store.engine import READING, make_engine, make_file, reason
 from foreshock.store.migrate import newest_revision, upgrade
+from foreshock.store.scope import OPTION, request_scope
 from foreshock_models.errors import StoreError
 
 __all__ = ["Store", "open_patiently", "open_store", "store_at", "store_condition"]
@@ -28,15 +29,36 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.signer: Any = None
+        """Signs checkpoints of the audit log, if this process may (see `foreshock.audit.signing`)."""
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction: all of it, or nothing."""
         try:
-            with self.engine.begin() as connection:
+            with self._connect() as connection, connection.begin():
                 yield connection
         except sa_exc.DBAPIError as exc:
             raise StoreError(f"{self.where}: {reason(exc)}") from exc
+        if self.signer is not None:
+            self.signer.committed()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, and does not wait for writers."""
+        try:
+            with self._connect(**{READING: True}) as connection, connection.begin():
+                yield connection
+        except sa_exc.DBAPIError as exc:
+            raise StoreError(f"{self.where}: {reason(exc)}") from exc
+
+    def _connect(self, **options: Any) -> Connection:
+        """A connection that sees the rows of the request at hand."""
+        scope = request_scope.get()
+        if scope is not None:
+            options[OPTION] = scope
+        connection = self.engine.connect()
+        return connection.execution_options(**options) if options else connection
 
     def check(self) -> str:
         """Return the revision of the tables, without waiting for writers.
