@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foreshock.api.app import serve_application
+from foreshock.identity.people import People
 from foreshock.runtime.cluster import ray_cluster
 from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
 from foreshock.settings import Settings
@@ -25,6 +27,8 @@ class Running:
     token: str
     new_token: bool
     control_loop: Any = None
+    password: str | None = None
+    """Of the administrator that was made just now; kept nowhere."""
 
 
 def bring_up(
@@ -37,7 +41,7 @@ def bring_up(
     own_cluster: bool = False,
 ) -> Running:
     """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
-    open_store(settings.store).close()  # what is wrong with it is told here, not by actors that wait for it
+    password = first_administrator(settings)  # what is wrong with the store is told here, not by actors
     control_loop = None
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
@@ -46,4 +50,15 @@ def bring_up(
         )  # fmt: skip
         control_loop = start_control_loop(plan)
     token, new = serve_application(settings, jobs, files, behind_proxy=own_cluster)
-    return Running(settings.url, token, new, control_loop)
+    return Running(settings.url, token, new, control_loop, password)
+
+
+def first_administrator(settings: Settings) -> str | None:
+    """Make an administrator in a store that has nobody yet; gives the password."""
+    from foreshock.audit.signing import sign_audit
+
+    store = sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
+    try:
+        return People(store).first_administrator()
+    finally:
+        store.close()

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
+from foreshock.audit import record
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError
 
@@ -31,6 +32,7 @@ def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int,
         AlertRepository(store).save(
             c, done, event="acknowledged", at_ms=now_ms, who=who, why=why or "taken care of"
         )
+        record(store, c, "alerts:acknowledge", alert_id, who=who, why=why)
         return announcer.announce(c, [Change("acknowledged", done)], silences, now_ms)[0].alert
 
 
@@ -44,7 +46,9 @@ def resolve(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url
     """
     ending = Ending(store, who, now_ms, url)
     with store.begin() as c:
-        return ending.end(c, _live(store, c, alert_id), why or "resolved by hand")
+        ended = ending.end(c, _live(store, c, alert_id), why or "resolved by hand")
+        record(store, c, "alerts:resolve", alert_id, who=who, why=why)
+        return ended
 
 
 class Ending:

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foreshock.api.authentication import Guard, api_token, token_digest
+from foreshock.api.authentication import api_token
 from foreshock.api.errors import Problem
 from foreshock.api.explainer import Explainer
 from foreshock.api.fast_path.batching import Batcher
 from foreshock.api.receiving import Budget
 from foreshock.api.routes import api
 from foreshock.api.scorer import Scorer
+from foreshock.identity.tokens import token_digest
 from foreshock.logs import get_logger
 from foreshock.settings import Settings
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
@@ -58,6 +59,7 @@ class Ingress:
         jobs: Mapping[str, Job],
         files: Mapping[str, Path],
     ) -> None:
+        from foreshock.api.identity import Identity
         from foreshock.api.readiness import StoreProbe
         from foreshock.runs.repository import RunRepository
         from foreshock.store.store import store_at
@@ -66,7 +68,6 @@ class Ingress:
         self.batcher = Batcher()
         self.scorer = scorer
         self.explainer = explainer
-        self.guard = Guard(digest)
         self.settings = settings
         self.max_body = settings.max_body
         self.budget = Budget(BODIES * settings.max_body)
@@ -77,6 +78,8 @@ class Ingress:
         self.store = store_at(settings.store)  # scores are given while it is away, too
         self.store_probe = StoreProbe(self.store, log)
         self.runs = RunRepository(self.store)
+        self.identity = Identity(self.store, settings, digest)
+        self.verifier = self.identity.verifier
 
     async def unready(self) -> str | None:
         """Return what is missing for its work, in words that tell nothing of this installation."""
@@ -89,8 +92,14 @@ class Ingress:
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
 
-    async def score(self, data: bytes) -> bytes:
-        """The answer, as JSON, to the JSON body of a `ScoreRequest`."""
+    async def score(self, data: bytes, jobs: tuple[str, ...] | None = None) -> bytes:
+        """The answer, as JSON, to the JSON body of a `ScoreRequest`; `jobs`: patterns of those allowed."""
+        if jobs is None:
+            return await self._score(data, None)
+        with unnamed(jobs):
+            return await self._score(data, jobs)
+
+    async def _score(self, data: bytes, jobs: tuple[str, ...] | None) -> bytes:
         asked = None
         if len(data) <= SMALL:
             try:
@@ -98,14 +107,16 @@ class Ingress:
             except RegistryError:  # or its model has come just now: to load it takes a while
                 asked = await asyncio.to_thread(self.here.few_asked, data, FEW_ROWS)
         if asked is not None:
+            asked.served.admit(jobs)
             return await self.batcher.score(asked.served, asked.panel, asked.last)
-        return await self._bytes(lambda: self.scorer.score_json.remote(data))
+        return await self._bytes(lambda: self.scorer.score_json.remote(data, jobs))
 
     async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:
         return await self._bytes(lambda: self.scorer.score_arrow.remote(job, data, last))
 
-    async def explain(self, data: bytes) -> Any:
-        return await self._elsewhere(lambda: self.explainer.explain.remote(data))
+    async def explain(self, data: bytes, jobs: tuple[str, ...] | None = None) -> Any:
+        with unnamed(jobs):
+            return await self._elsewhere(lambda: self.explainer.explain.remote(data, jobs))
 
     async def _bytes(self, call: Callable[[], Any]) -> bytes:
         answer: bytes = await self._elsewhere(call)
@@ -234,6 +245,17 @@ def serve_application(
         )  # fmt: skip
     _wait_until_up(settings)
     return token, new
+
+
+@contextmanager
+def unnamed(jobs: tuple[str, ...] | None) -> Iterator[None]:
+    """Name no job in an error, if not all of them may be asked."""
+    try:
+        yield
+    except RegistryError as exc:
+        if jobs is None:
+            raise
+        raise Problem(404, "no model of that job is served, or you may not ask it") from exc
 
 
 @contextmanager

@@ -1,10 +1,8 @@
-"""Authorization of requests, decided here alone. At present one bearer token may do everything."""
+"""The API token of the installation, which may do everything; it needs no store."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,43 +11,13 @@ from foreshock.runtime.home import kept_secret
 from foreshock.settings import Settings
 from foreshock_models.errors import ConfigError
 
-__all__ = ["OPEN_PATHS", "Guard", "api_token", "present_token", "token_digest"]
+__all__ = ["api_token", "present_token"]
 
-OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
-"""Answer without a token: probes and browsers have none, and they tell nothing of this installation."""
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 """Characters that fit into a header: printable ASCII without spaces."""
 FILE = "api-token"
 LONGEST = 4096
 """Letters of a token; a proxy refuses headers of more than about four times as many."""
-
-
-class Guard:
-    """Checks the ``Authorization`` header of a request.
-
-    Parameters
-    ----------
-    digest
-        SHA-256 of the token, as `token_digest` gives it: the token itself stays out of Ray's object store and logs.
-    """
-
-    def __init__(self, digest: str) -> None:
-        self.digest = digest
-
-    def admits(self, path: str, authorization: str | None) -> bool:
-        if path in OPEN_PATHS:
-            return True
-        scheme, _, rest = (authorization or "").partition(" ")
-        token = rest.strip(" \t")
-        if scheme.lower() != "bearer" or not token:
-            return False
-        given = hashlib.sha256(token.encode()).hexdigest()
-        return hmac.compare_digest(given, self.digest)
-
-
-def token_digest(token: str) -> str:
-    """SHA-256 of a token that `api_token` gave."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def api_token(settings: Settings) -> tuple[str, bool]:

@@ -7,12 +7,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
-from foreshock.api.authentication import OPEN_PATHS
+from foreshock.api.authorization import OPEN_PATHS, PRINCIPAL, default_deny, describe, require
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
+from foreshock.audit.acting import SYSTEM, acting
+from foreshock.identity.model import Principal
+from foreshock.identity.permissions import Permission
+from foreshock.identity.verification import Verifier
+from foreshock.store.scope import NOTHING, within
 from foreshock_models.errors import ForeshockError
 
 __all__ = ["Api", "header_of"]
@@ -27,18 +32,19 @@ class Api(FastAPI):
 
     Parameters
     ----------
-    admits
-        Whether a path may be asked for with such an ``Authorization`` header.
+    verifier
+        Gives what tells who a request is from.
 
     Attributes
     ----------
-    short : path to the endpoint that a POST goes to past FastAPI, whose layers cost as much as scoring a window
+    short : path to the permission and the endpoint of a POST that goes past FastAPI, whose layers cost as much as
+        scoring a window
     """
 
-    def __init__(self, admits: Callable[[str, str | None], bool], **more: Any) -> None:
-        super().__init__(**more)
-        self.admits = admits
-        self.short: dict[str, Endpoint] = {}
+    def __init__(self, verifier: Callable[[], Verifier], **more: Any) -> None:
+        super().__init__(dependencies=[Depends(default_deny)], **more)
+        self.verifier = verifier
+        self.short: dict[str, tuple[Permission, Endpoint]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -46,15 +52,20 @@ class Api(FastAPI):
         if scope["type"] == "http" and has_body(scope):
             answer = _Answer(receive, send)
             receive, send = answer.receive, answer.send
-        if not self.admits(scope["path"], header_of(scope, b"authorization")):
-            if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
-                return await send({"type": "websocket.close", "code": 1008})
-            problem = Problem(401, "send 'Authorization: Bearer TOKEN' with the API token")
-            return await problem_response(Request(scope), problem)(scope, receive, send)
-        endpoint = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
-        if endpoint is None:
-            return await super().__call__(scope, receive, send)
+        if scope["path"] not in OPEN_PATHS:
+            try:
+                scope[PRINCIPAL] = await self._principal(header_of(scope, b"authorization"))
+            except (Problem, ForeshockError) as exc:
+                if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
+                    return await send({"type": "websocket.close", "code": 1008})
+                return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
+        short = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
+        if short is None:
+            with within(NOTHING), acting(SYSTEM):  # until an endpoint's permission says more
+                return await super().__call__(scope, receive, send)
+        permission, endpoint = short
         try:
+            require(scope[PRINCIPAL], permission)
             body, kind = await endpoint(scope, receive)
         except (Problem, ForeshockError) as exc:
             return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
@@ -67,6 +78,12 @@ class Api(FastAPI):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    async def _principal(self, authorization: str | None) -> Principal:
+        """Return who asks; what was looked up a moment ago costs one look into a table."""
+        verifier = self.verifier()
+        found = verifier.known(authorization)
+        return found if found is not None else await asyncio.to_thread(verifier.verify, authorization)
+
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = super().openapi()
@@ -74,9 +91,7 @@ class Api(FastAPI):
             components["schemas"] = _referred(document) | components.get("schemas", {})
             components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             document["security"] = [{"token": []}]
-            for path in OPEN_PATHS & document["paths"].keys():
-                for operation in document["paths"][path].values():
-                    operation["security"] = []
+            describe(self, document)
             self.openapi_schema = document
         return self.openapi_schema
 

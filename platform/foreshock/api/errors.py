@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foreshock_models.errors import (
+    AccessError,
     ConfigError,
     DataError,
     ForeshockError,
@@ -50,6 +51,8 @@ def problem_of(exc: Exception) -> Problem:
     """The problem that an error of Foreshock's is to a client."""
     if isinstance(exc, Problem):
         return exc
+    if isinstance(exc, AccessError):
+        return Problem(401, str(exc))
     if isinstance(exc, RegistryError):
         return Problem(404, str(exc))
     if isinstance(exc, StateError):

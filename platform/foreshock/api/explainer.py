@@ -22,13 +22,14 @@ __all__ = ["Explainer"]
 class Explainer(ServedModels):
     """Explains scores; apart from scorers, so that it never delays one."""
 
-    def explain(self, data: bytes) -> dict[str, Any]:
-        """The explanation that a JSON body, an `ExplainRequest`, asks for."""
+    def explain(self, data: bytes, jobs: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """The explanation that a JSON body, an `ExplainRequest`, asks for; `jobs`: patterns of those allowed."""
         with self.large():
             value = json_value(data)
             refuse_repeated_keys(data, value)
             body = checked(ExplainRequest, value)
             served = self.served(body.job)
+            served.admit(jobs)
             return _explained(served, panel_of(served, [body.window]), body.time, body.detector)
 
 

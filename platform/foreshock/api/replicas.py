@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -39,6 +40,11 @@ class Served:
     @property
     def step(self) -> float:
         return float(self.model.manifest["step"])
+
+    def admit(self, jobs: tuple[str, ...] | None) -> None:
+        """Raise RegistryError if the job is none of these; patterns of names, None for all."""
+        if jobs is not None and not any(fnmatchcase(self.model.job, pattern) for pattern in jobs):
+            raise RegistryError(f"no model of the job {self.model.job!r} is served")
 
     def check(self) -> None:
         """Raise RegistryError for a model that no training published: entity, step or training are wrong."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import orjson
 from fastapi import FastAPI, Path, Request
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope
 
+from foreshock.api.authorization import allow, principal_of, require
 from foreshock.api.bodies import checked, json_value, refuse_repeated_keys, schema_problem
 from foreshock.api.document import Api
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
@@ -21,17 +22,20 @@ from foreshock.api.exposition import scrape_type
 from foreshock.api.fast_path.disconnects import SCORE
 from foreshock.api.receiving import content_type, receive_body
 from foreshock.api.routers.alerts import add_alerts
+from foreshock.api.routers.auth import add_auth
 from foreshock.api.routers.forecasts import add_predictions
 from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
 from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
+from foreshock.identity.model import Principal
+from foreshock.identity.verification import Verifier
 from foreshock_models.errors import ForeshockError
 
 __all__ = ["api"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
-STATUSES = (400, 401, 404, 408, 409, 413, 415, 422, 503)
+STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
 SMALL_BODY = 2**20
 """Largest body that holds no windows, bytes."""
@@ -40,7 +44,7 @@ SMALL_BODY = 2**20
 def api() -> FastAPI:
     """The FastAPI application; an `Ingress` answers for it."""
     app = Api(
-        lambda path, authorization: bool(_backend().guard.admits(path, authorization)),
+        lambda: cast(Verifier, _backend().verifier),
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",
         version="1",
@@ -54,6 +58,7 @@ def api() -> FastAPI:
     add_incidents(app, _backend, _json)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
+    add_auth(app, _backend, _json)
     # Serve goes through them from the first on, to see which one a request is for
     app.router.routes.sort(key=lambda route: getattr(route, "path", None) != SCORE)
     return app
@@ -97,7 +102,7 @@ def _health(app: FastAPI) -> None:
         return JSONResponse({"status": missing or "ok"}, 503 if missing else 200)
 
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
-    async def metrics(request: Request) -> PlainTextResponse:
+    async def metrics(request: Request, who: Annotated[Principal, allow("metrics:read")]) -> PlainTextResponse:
         """Latest scores and the platform's own state, for Prometheus."""
         kind, utf8 = scrape_type(request.headers.get("accept", ""))
         return PlainTextResponse(await _backend().metrics(utf8), media_type=kind)
@@ -105,41 +110,46 @@ def _health(app: FastAPI) -> None:
 
 def _models(app: Api) -> None:
     @app.post(SCORE, tags=["scoring"], openapi_extra=body_schema(ScoreRequest, arrow=ArrowQuery))
-    async def score(request: Request) -> Response:
+    async def score(request: Request, who: Annotated[Principal, allow("scores:create")]) -> Response:
         """Scores of one or many windows; 1.0 is the alert line. Arrow in, Arrow out."""
         body, kind = await _score(request.scope, request.receive)
         return Response(body, media_type=kind.decode())
 
-    app.short[SCORE] = _score
+    app.short[SCORE] = "scores:create", _score
 
     @app.post("/ai/explain", tags=["scoring"], openapi_extra=body_schema(ExplainRequest))
-    async def explain(request: Request) -> Response:
+    async def explain(request: Request, who: Annotated[Principal, allow("explanations:create")]) -> Response:
         """Explain how much each feature drove a score (SHAP), beside what is usual."""
         backend = _backend()
         _must_be_json(content_type(request.scope))
         with backend.budget.hold() as held:
             data = await receive_body(request.scope, request.receive, backend.max_body, held)
-            return _answer(await backend.explain(data))
+            return _answer(await backend.explain(data, who.jobs("explanations:create")))
 
     @app.get("/ai/models", tags=["models"])
-    async def models(request: Request) -> list[dict[str, Any]]:
+    async def models(request: Request, who: Annotated[Principal, allow("models:read")]) -> list[dict[str, Any]]:
         """Describe the served model: its version, and its training data."""
         found: list[dict[str, Any]] = await _backend().served()
-        return found
+        return [model for model in found if who.may("models:read", model["job"])]
 
     @app.post("/ai/train", tags=["models"], status_code=202, openapi_extra=body_schema(TrainRequest))
-    async def train(request: Request) -> dict[str, str | None]:
+    async def train(request: Request, who: Annotated[Principal, allow("models:train")]) -> dict[str, str | None]:
         """Start a training run, of the job as its file says now; 409 if one is under way.
 
         `refused`: why the file is invalid, in which case the job is trained as it is in force.
         """
         backend = _backend()
         body = await _json(request, TrainRequest, backend.max_body)
+        require(who, "models:train", body.job)
         run, refused = await backend.train(body.job)
         return {"run": run, "refused": refused}
 
     @app.get("/ai/runs/{run}", tags=["models"])
-    def run(request: Request, run: Annotated[str, Path(description="id of the run")]) -> dict[str, Any]:
+    def run(
+        request: Request,
+        who: Annotated[Principal, allow("runs:read")],
+        run: Annotated[str, Path(description="id of the run")],
+    ) -> dict[str, Any]:
         """State, log and result of a run."""
         found: dict[str, Any] = _backend().run(run)
         return found
@@ -148,6 +158,7 @@ def _models(app: Api) -> None:
 async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
     """The body of the answer, and its content type; nothing on the way that need not be there."""
     backend = _backend()
+    jobs = principal_of(scope).jobs("scores:create")
     kind = content_type(scope)
     if kind == ARROW:
         query = checked(ArrowQuery, dict(QueryParams(scope["query_string"])))
@@ -155,11 +166,12 @@ async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
             raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
         with backend.budget.hold() as held:
             data = await receive_body(scope, receive, backend.max_body, held)
+            require(principal_of(scope), "scores:create", query.job)
             return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
     _must_be_json(kind, also=ARROW)
     with backend.budget.hold() as held:
         data = await receive_body(scope, receive, backend.max_body, held)
-        return await backend.score(data), b"application/json"
+        return await backend.score(data, jobs), b"application/json"
 
 
 @cache

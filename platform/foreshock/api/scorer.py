@@ -75,10 +75,11 @@ class Scorer(ServedModels):
         found = few_rows(served, body.windows, few)
         return None if found is None else Asked(served, found, body.last)
 
-    def score_json(self, data: bytes) -> bytes:
-        """The answer, as JSON, to a JSON body."""
+    def score_json(self, data: bytes, jobs: tuple[str, ...] | None = None) -> bytes:
+        """The answer, as JSON, to a JSON body; `jobs`: patterns of those that may be asked."""
         with self.large():
             asked = self.asked(data)
+            asked.served.admit(jobs)
             return score_together(asked.served, [(asked.panel, asked.last)])[0]
 
     def score_arrow(self, job: str, data: bytes, last: int | None = None) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["SYSTEM", "Actor", "acting", "current_actor"]
+__all__ = ["SYSTEM", "Actor", "act_as", "acting", "current_actor"]
 
 
 @dataclass(frozen=True, slots=True)

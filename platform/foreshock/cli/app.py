@@ -105,6 +105,7 @@ def _load_commands() -> None:
     """Import the modules whose commands register themselves on `app`; each imports Ray and torch only when run."""
     from foreshock.cli import (  # noqa: F401
         alerts,
+        audit,
         backtest,
         config,
         demo,
@@ -118,6 +119,8 @@ def _load_commands() -> None:
         schedule,
         silences,
         submit,
+        tokens,
         tune,
         up,
+        users,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from foreshock.identity.model import Principal
     from foreshock.settings import Settings
     from foreshock.store import Store
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
     "AsJson", "By", "ConfigPath", "Limit", "OptionalJob", "Why", "positive_duration", "settings_for_ray",
-    "the_registry", "the_store", "the_version",
+    "the_registry", "the_store", "the_user", "the_version",
 ]  # fmt: skip
 
 LONGEST_NAME, LONGEST_WHY = 128, 2000
@@ -51,14 +53,24 @@ By = Annotated[
 
 
 def the_store() -> Store:
-    """The store of this installation."""
+    """The store of this installation, in which the user of this machine acts."""
+    from foreshock.audit.acting import act_as
+    from foreshock.audit.signing import sign_audit
     from foreshock.runtime.home import open_home
     from foreshock.settings import load_settings
     from foreshock.store import open_store
 
     settings = load_settings()
     open_home(settings.home)
-    return open_store(settings.store)
+    act_as(the_user().actor())
+    return sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
+
+
+def the_user() -> Principal:
+    """Whoever runs the command: a user of this machine who can read the home may do everything."""
+    from foreshock.identity.model import everything
+
+    return everything("local", getpass.getuser())
 
 
 def the_registry() -> Registry:

@@ -70,6 +70,9 @@ def announce(settings: Settings, running: Running, jobs: dict[str, Job]) -> None
     if running.new_token:
         say(f"API token, made now and kept in {settings.home / 'api-token'}:", whole=True)
         say(f"  {running.token}", whole=True)
+    if running.password:
+        say("administrator, made now; this password is shown once, and is to be changed at the first login:")
+        say(f"  admin  {running.password}", whole=True)
     say(f"jobs: {', '.join(jobs)}. Ctrl-C stops.")
 
 

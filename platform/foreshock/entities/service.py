@@ -9,6 +9,7 @@ from typing import Any
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import Ending
+from foreshock.audit import record
 from foreshock.clock import iso
 from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.scoring.cursors import CursorRepository
@@ -77,6 +78,7 @@ def forget(
         CursorRepository(store).delete(c, job, gone)
         live = [alert for alert in AlertRepository(store).live(job, c).values() if alert.entity in gone]
         reason = why or "decommissioned"
+        record(store, c, "entities:forget", job, entities=gone, who=who, why=why)
         return [ending.end(c, alert, reason) for alert in live]
 
 

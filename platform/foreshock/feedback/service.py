@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import Ending
+from foreshock.audit import record
 from foreshock.feedback.repository import VERDICTS, Feedback, FeedbackRepository
 from foreshock.logs import get_logger
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
@@ -98,6 +99,7 @@ def give(
         )
         if verdict == "false" and alert.live:
             ending.end(c, alert, note or "a false alarm")
+        record(store, c, "feedback:give", alert_id, verdict=verdict, who=who, note=note)
     return feedback
 
 
@@ -155,6 +157,7 @@ def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
         kept.undo(c, last.id, now_ms)
         why = f"{last.verdict} by {last.who} is taken back"
         AlertRepository(store).add_history(alert_id, "feedback undone", who=who, why=why, at_ms=now_ms, c=c)
+        record(store, c, "feedback:undo", alert_id, verdict=last.verdict, who=who)
     return replace(last, undone_ms=now_ms)
 
 

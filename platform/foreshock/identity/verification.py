@@ -53,6 +53,10 @@ class Verifier:
         found = self._known.get(authorization)
         return found[1] if found is not None and time.monotonic() < found[0] else None
 
+    def forget(self) -> None:
+        """Look everybody up again: something was revoked here."""
+        self._known.clear()
+
     def verify(self, authorization: str | None) -> Principal:
         """Return who an ``Authorization`` header is of; may ask the store.
 

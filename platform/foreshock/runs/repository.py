@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from foreshock.audit import current_actor, record
+from foreshock.audit.acting import SYSTEM
 from foreshock.runs.model import ACTIVE, Run
 from foreshock.store import tables as t
 from foreshock.store.store import Store
@@ -44,6 +46,8 @@ class RunRepository:
                     where=t.served.c.due_ms < served.excluded.due_ms,
                 )
             )
+            if current_actor() != SYSTEM:  # a schedule's own are no act of anybody
+                record(self.store, c, "runs:begin", run.id, job=job, kind=kind, cause=cause)
         return run
 
     def update(self, run_id: str, **changes: Any) -> Run:
@@ -52,6 +56,8 @@ class RunRepository:
             values["active"] = None
         with self.store.begin() as c:
             c.execute(sa.update(t.runs).where(t.runs.c.id == run_id, t.runs.c.state.in_(ACTIVE)).values(**values))
+            if changes.get("state") == "cancelled" and current_actor() != SYSTEM:
+                record(self.store, c, "runs:cancel", run_id)
         return self.get(run_id)
 
     def get(self, run_id: str) -> Run:

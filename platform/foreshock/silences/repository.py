@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from foreshock.audit import record
 from foreshock.silences.matchers import read_matcher
 from foreshock.silences.model import Silence, check_silence
 from foreshock.store import tables as t
@@ -43,6 +44,10 @@ class SilenceRepository:
                     "foreshock silences end"
                 )
             c.execute(sa.insert(t.silences).values(**_row(silence)))
+            record(
+                self.store, c, "silences:add", silence.id, owner=silence.owner, reason=silence.reason,
+                matchers=[str(matcher) for matcher in silence.matchers], end_ms=silence.end_ms,
+            )  # fmt: skip
         return silence
 
     def get(self, silence_id: str, connection: Connection | None = None) -> Silence:
@@ -86,6 +91,7 @@ class SilenceRepository:
             ended = replace(silence, end_ms=now_ms, start_ms=min(silence.start_ms, now_ms), ended_by=who)
             changed = {name: getattr(ended, name) for name in ("start_ms", "end_ms", "ended_by")}
             c.execute(sa.update(t.silences).where(t.silences.c.id == silence_id).values(**changed))
+            record(self.store, c, "silences:end", silence_id, who=who)
         return ended
 
     def reminded(self, c: Connection, silence_id: str, now_ms: int) -> bool:

@@ -16,12 +16,14 @@ from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.reach import reach
 from foreshock.alerts.repository import AlertRepository
+from foreshock.api.authorization import allow, author
 from foreshock.api.schemas import Body, body_schema
 from foreshock.clock import iso
 from foreshock.entities.service import entities as list_entities
 from foreshock.entities.service import forget as forget_entities
 from foreshock.feedback import service as feedback
 from foreshock.feedback.repository import FeedbackRepository
+from foreshock.identity.model import Principal
 from foreshock.silences.matchers import LONGEST
 from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, declare
 from foreshock.silences.recurrence import LONGEST_RULE
@@ -35,7 +37,12 @@ JobFilter = Annotated[str | None, Query(pattern=JOB, description="only this job"
 AlertId = Annotated[str, Path(max_length=64, pattern=NO_NUL, description="id of the alert")]
 SilenceId = Annotated[str, Path(max_length=64, pattern=NO_NUL, description="id of the silence")]
 Who = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL, examples=["anna"])]
-WhoQuery = Annotated[str, Query(min_length=1, max_length=128, pattern=NO_NUL, description="who does it")]
+WhoQuery = Annotated[
+    str | None,
+    Query(
+        min_length=1, max_length=128, pattern=NO_NUL, description="who does it, if a program does it for somebody"
+    ),
+]
 Time = Annotated[str, Field(max_length=LONGEST_TIME, pattern=NO_NUL)]
 Why = Annotated[str, Field(max_length=2000, pattern=NO_NUL, examples=["restarted it"])]
 
@@ -43,7 +50,7 @@ Why = Annotated[str, Field(max_length=2000, pattern=NO_NUL, examples=["restarted
 class Act(Body):
     """The author of an action on an alert, and the reason."""
 
-    who: Who
+    who: Who | None = Field(None, description="who does it, if a program does it for somebody; a person is known")
     why: Why = ""
 
 
@@ -71,7 +78,7 @@ class SilenceBody(Body):
     matchers: list[Annotated[str, Field(max_length=4 * LONGEST, pattern=NO_NUL)]] = Field(
         min_length=1, max_length=MOST_MATCHERS, examples=[["job=node", 'instance=~"web-.*"']]
     )
-    owner: Who
+    owner: Who | None = Field(None, description="whose it is, if a program makes it; a person's own is theirs")
     reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON, pattern=NO_NUL, examples=["disk swap"])]
     start: Time = Field("now", description="now, -3h, or ISO 8601; without an offset local to `timezone`")
     end: Time | None = Field(None, description="required, unless a one-off has a duration")
@@ -100,6 +107,7 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/anomalies", tags=["alerts"])
     def anomalies(
         request: Request,
+        caller: Annotated[Principal, allow("alerts:read")],
         job: JobFilter = None,
         entity: Annotated[str | None, Query(max_length=512, pattern=NO_NUL, description="only this entity")] = None,
         state: Annotated[
@@ -125,26 +133,34 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
         return {"anomalies": [alert_payload(a, a.state, here.url) for a in page.alerts], "next": page.next}
 
     @app.get("/ai/anomalies/{alert}", tags=["alerts"])
-    def anomaly(request: Request, alert: AlertId) -> dict[str, Any]:
+    def anomaly(
+        request: Request, caller: Annotated[Principal, allow("alerts:read")], alert: AlertId
+    ) -> dict[str, Any]:
         """One alert with its history, and what people said of it."""
         return _whole(backend(), AlertRepository(backend().store).get(alert))
 
 
 def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.post("/ai/anomalies/{alert}/ack", tags=["alerts"], openapi_extra=body_schema(Act))
-    async def ack(request: Request, alert: AlertId) -> dict[str, Any]:
+    async def ack(
+        request: Request, caller: Annotated[Principal, allow("alerts:act")], alert: AlertId
+    ) -> dict[str, Any]:
         """Say that somebody takes care of it; 409 if it is resolved."""
         body: Act = await read_json(request, Act, backend().max_body)
-        return await _do(backend(), service.acknowledge, alert, who=body.who, why=body.why)
+        return await _do(backend(), service.acknowledge, alert, who=author(caller, body.who), why=body.why)
 
     @app.post("/ai/anomalies/{alert}/resolve", tags=["alerts"], openapi_extra=body_schema(Act))
-    async def resolve(request: Request, alert: AlertId) -> dict[str, Any]:
+    async def resolve(
+        request: Request, caller: Annotated[Principal, allow("alerts:act")], alert: AlertId
+    ) -> dict[str, Any]:
         """End it, for as long as the same episode goes on and is not critical; 409 if it is resolved."""
         body: Act = await read_json(request, Act, backend().max_body)
-        return await _do(backend(), service.resolve, alert, who=body.who, why=body.why)
+        return await _do(backend(), service.resolve, alert, who=author(caller, body.who), why=body.why)
 
     @app.post("/ai/anomalies/{alert}/feedback", tags=["alerts"], openapi_extra=body_schema(FeedbackBody))
-    async def give(request: Request, alert: AlertId) -> dict[str, Any]:
+    async def give(
+        request: Request, caller: Annotated[Principal, allow("feedback:give")], alert: AlertId
+    ) -> dict[str, Any]:
         """Say whether it was right; the detector learns from it at once. 409 if that was said already."""
         here = backend()
         body: FeedbackBody = await read_json(request, FeedbackBody, here.max_body)
@@ -152,43 +168,50 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
 
         def act() -> dict[str, Any]:
             given = feedback.give(
-                here.store, here.models, alert, body.verdict, who=body.who, now_ms=_now_ms(), interval=interval,
-                note=body.why, url=here.url,
+                here.store, here.models, alert, body.verdict, who=author(caller, body.who), now_ms=_now_ms(),
+                interval=interval, note=body.why, url=here.url,
             )  # fmt: skip
             return {"means": feedback.meaning(given), **_whole(here, AlertRepository(here.store).get(alert))}
 
         return await run_in_threadpool(act)
 
     @app.delete("/ai/anomalies/{alert}/feedback", tags=["alerts"])
-    def undo(request: Request, alert: AlertId, who: WhoQuery) -> dict[str, Any]:
+    def undo(
+        request: Request, caller: Annotated[Principal, allow("feedback:give")], alert: AlertId, who: WhoQuery = None
+    ) -> dict[str, Any]:
         """Take back what was said last of it; 409 if nothing is in force."""
         here = backend()
-        feedback.undo(here.store, alert, who=who, now_ms=_now_ms())
+        feedback.undo(here.store, alert, who=author(caller, who), now_ms=_now_ms())
         return _whole(here, AlertRepository(here.store).get(alert))
 
 
 def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.get("/ai/silences", tags=["silences"])
     def silences(
-        request: Request, over: Annotated[bool, Query(description="those that are over, too")] = False
+        request: Request,
+        caller: Annotated[Principal, allow("silences:read")],
+        over: Annotated[bool, Query(description="those that are over, too")] = False,
     ) -> list[dict[str, Any]]:
         """Silences, in the order of their ends."""
         now = _now_ms()
         return [s.as_json(now) for s in SilenceRepository(backend().store).since(0 if over else now)]
 
     @app.get("/ai/silences/{silence}", tags=["silences"])
-    def silence(request: Request, silence: SilenceId) -> dict[str, Any]:
+    def silence(
+        request: Request, caller: Annotated[Principal, allow("silences:read")], silence: SilenceId
+    ) -> dict[str, Any]:
         """One silence."""
         return SilenceRepository(backend().store).get(silence).as_json(_now_ms())
 
     @app.post("/ai/silences", tags=["silences"], status_code=201, openapi_extra=body_schema(SilenceBody))
-    async def add(request: Request) -> dict[str, Any]:
+    async def add(request: Request, caller: Annotated[Principal, allow("silences:write")]) -> dict[str, Any]:
         """Hold back alerts for a time, once or again and again; `matches` says of how many that are known now."""
         here = backend()
         body: SilenceBody = await read_json(request, SilenceBody, here.max_body)
 
         def act() -> dict[str, Any]:
-            made = declare(**body.model_dump(), now=datetime.now(UTC))
+            fields = {**body.model_dump(), "owner": author(caller, body.owner)}
+            made = declare(**fields, now=datetime.now(UTC))
             added = SilenceRepository(here.store).add(made)
             return {**added.as_json(_now_ms()), "matches": reach(here.store, here.models, added).as_json()}
 
@@ -197,29 +220,35 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
     @app.delete("/ai/silences/{silence}", tags=["silences"])
     def end(
         request: Request,
+        caller: Annotated[Principal, allow("silences:write")],
         silence: SilenceId,
-        who: WhoQuery,
+        who: WhoQuery = None,
     ) -> dict[str, Any]:
         """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
-        return SilenceRepository(backend().store).end(silence, _now_ms(), who).as_json(_now_ms())
+        return SilenceRepository(backend().store).end(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
 
 
 def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/ai/entities", tags=["entities"])
-    def listed(request: Request, job: JobFilter = None) -> list[dict[str, Any]]:
+    def listed(
+        request: Request, caller: Annotated[Principal, allow("entities:read")], job: JobFilter = None
+    ) -> list[dict[str, Any]]:
         """List the monitored entities: calm, pending, anomalous or absent, and whether they are still warming."""
         return list_entities(backend().store, job)
 
     @app.delete("/ai/entities", tags=["entities"])
     def forget(
         request: Request,
+        caller: Annotated[Principal, allow("entities:forget")],
         job: Annotated[str, Query(pattern=JOB, description="name of the job")],
         entity: Annotated[str, Query(max_length=512, pattern=NO_NUL, description="the entity")],
-        who: WhoQuery,
+        who: WhoQuery = None,
     ) -> dict[str, Any]:
         """Take an entity as decommissioned: it is missed no more, its alerts are resolved."""
         here = backend()
-        done = forget_entities(here.store, job, [entity], who=who, why="", now_ms=_now_ms(), url=here.url)
+        done = forget_entities(
+            here.store, job, [entity], who=author(caller, who), why="", now_ms=_now_ms(), url=here.url
+        )
         return {"forgotten": entity, "resolved": [alert.id for alert in done]}
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from fastapi import FastAPI, Query
 from prometheus_client.core import GaugeMetricFamily
 
+from foreshock.api.authorization import allow, require
 from foreshock.api.errors import Problem
 from foreshock.clock import iso
 from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
+from foreshock.identity.model import Principal
 from foreshock.store import Store
 from foreshock_models.errors import allowed
 from foreshock_pipelines.jobfile import Job, format_duration, parse_duration
@@ -42,6 +44,7 @@ def add_predictions(app: FastAPI, backend: Callable[[], Backend]) -> None:
 
     @app.get("/ai/predictions", tags=["forecasts"])
     def get_predictions(
+        caller: Annotated[Principal, allow("forecasts:read")],
         job: JobName,
         entity: Entity = None,
         feature: Feature = None,
@@ -50,12 +53,19 @@ def add_predictions(app: FastAPI, backend: Callable[[], Backend]) -> None:
         limit: Annotated[int, PER_PAGE] = 100,
     ) -> dict[str, Any]:
         """The latest forecast of each series, with its interval, its method and its backtest error."""
+        require(caller, "forecasts:read", job)
         here = backend()
         return predictions(here.store, here.jobs, job, entity, feature, horizon, after=after, limit=limit)
 
     @app.get("/ai/exhaustion", tags=["forecasts"])
-    def get_exhaustion(job: JobName, entity: Entity = None, feature: Feature = None) -> dict[str, Any]:
+    def get_exhaustion(
+        caller: Annotated[Principal, allow("forecasts:read")],
+        job: JobName,
+        entity: Entity = None,
+        feature: Feature = None,
+    ) -> dict[str, Any]:
         """List what runs out first: for each feature with `exhaustion` in the job file."""
+        require(caller, "forecasts:read", job)
         here = backend()
         return exhaustion(here.store, here.jobs, job, entity, feature)
 

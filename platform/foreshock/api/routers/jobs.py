@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
+
+from foreshock.api.authorization import allow
+from foreshock.identity.model import Principal
 
 __all__ = ["add_jobs", "ask_control_loop"]
 
@@ -17,13 +20,14 @@ def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
     """Add the route; `backend` gives the `Ingress` of this replica."""
 
     @app.get("/ai/jobs", tags=["jobs"])
-    async def jobs(request: Request) -> dict[str, Any]:
+    async def jobs(request: Request, caller: Annotated[Principal, allow("jobs:read")]) -> dict[str, Any]:
         """Jobs: model, last scored time, the policy in force, and why a changed job file is not (`refused`)."""
         found = await ask_control_loop("status")
         if found is None:
             alone = {"problem": "only the HTTP API runs here, or the control loop does not answer", "refused": None}
-            return {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
-        return found
+            found = {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
+        mine = {name: job for name, job in found["jobs"].items() if caller.may("jobs:read", name)}
+        return {**found, "jobs": mine}
 
 
 async def ask_control_loop(method: str, *args: Any) -> Any:

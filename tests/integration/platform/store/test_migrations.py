@@ -22,9 +22,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store = open_store(url)
     yield store
     upgrade(store)
+    downgrade(store, "0001")  # the tables of later ones, with triggers that refuse to delete, go with them
     with store.begin() as c:
-        for table in metadata.sorted_tables:
-            c.execute(sa.delete(table))
+        for name in sa.inspect(c).get_table_names():
+            if name != "alembic_version":
+                c.execute(sa.delete(metadata.tables[name]))
+    upgrade(store)
     store.close()
 
 

@@ -12,11 +12,14 @@ import pytest
 from starlette.responses import PlainTextResponse
 from typer.testing import CliRunner
 
-from foreshock.api.authentication import OPEN_PATHS, Guard, api_token, token_digest
+from foreshock.api.authentication import api_token
+from foreshock.api.authorization import OPEN_PATHS
 from foreshock.api.document import Api
 from foreshock.cli.app import _load_commands, app
+from foreshock.identity.tokens import token_digest
+from foreshock.identity.verification import Verifier
 from foreshock.settings import load_settings
-from foreshock_models.errors import ConfigError
+from foreshock_models.errors import AccessError, ConfigError
 
 TOKEN = "a-token-for-the-tests"
 
@@ -110,29 +113,58 @@ WRONG = [
 @pytest.mark.parametrize("digest", [token_digest(TOKEN), token_digest("")])
 @pytest.mark.parametrize("authorization", WRONG)
 def test_a_header_without_the_whole_token_is_refused(authorization: str | None, digest: str) -> None:
-    guard = Guard(digest)
-    for path in ("/ai/score", "/metrics", "/docs/", "/healthz/x", "/", "", "//healthz", "/openapi.json/"):
-        assert not guard.admits(path, authorization)
+    verifier = Verifier(digest)
+    for _ in range(2):
+        with pytest.raises(AccessError):
+            verifier.verify(authorization)
+        assert verifier.known(authorization) is None
 
 
-def test_the_token_is_admitted_and_open_paths_need_none() -> None:
-    guard = Guard(token_digest(TOKEN))
-    assert guard.admits("/ai/score", f"Bearer {TOKEN}")
-    assert guard.admits("/ai/score", f"bearer  {TOKEN} ")
-    assert all(guard.admits(path, None) for path in OPEN_PATHS)
+def test_the_token_is_admitted_and_remembered_for_a_moment() -> None:
+    verifier = Verifier(token_digest(TOKEN))
+    for header in (f"Bearer {TOKEN}", f"bearer  {TOKEN} "):
+        assert verifier.known(header) is None
+        assert verifier.verify(header).kind == "installation"
+        assert verifier.known(header) is not None
+
+
+def test_open_paths_alone_answer_without_a_token() -> None:
+    found = {
+        path
+        for path in (*OPEN_PATHS, "/ai/score", "/metrics", "/docs/", "/healthz/x", "//healthz")
+        if asyncio.run(status(path)) != 401
+    }
+    assert found == OPEN_PATHS
+
+
+async def status(path: str) -> int:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [],
+        "query_string": b"", "root_path": "", "server": ("localhost", 80), "scheme": "http",
+    }  # fmt: skip
+    await Api(lambda: Verifier(token_digest(TOKEN)))(scope, receive, send)
+    return int(sent[0]["status"])
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize("path", ["/ai/score", "/quick", "/nothing", "/docs/oauth2-redirect"])
 def test_nothing_behind_the_guard_runs_without_the_token(kind: str, path: str) -> None:
     ran: list[str] = []
-    api = Api(Guard(token_digest(TOKEN)).admits)
+    api = Api(lambda: Verifier(token_digest(TOKEN)))
 
     async def endpoint(*_: Any) -> Any:
         ran.append(path)
         return b"{}", b"application/json"
 
-    api.short["/quick"] = endpoint
+    api.short["/quick"] = "scores:create", endpoint
     api.add_api_route("/ai/score", lambda: ran.append(path) or PlainTextResponse(""), methods=["POST"])
     sent: list[Any] = []
 

@@ -11,10 +11,14 @@ from fastapi import Request
 from foreshock.api import document
 from foreshock.api.document import Api
 from foreshock.api.errors import Problem
+from foreshock.identity.tokens import token_digest
+from foreshock.identity.verification import Verifier
+
+TOKEN = "a-token-for-the-tests"
 
 
 def api() -> Api:
-    app = Api(lambda path, authorization: path != "/closed")
+    app = Api(lambda: Verifier(token_digest(TOKEN)))
 
     async def quick(scope: Any, receive: Any) -> tuple[bytes, bytes]:
         while (await receive()).get("more_body", False):
@@ -27,7 +31,9 @@ def api() -> Api:
     async def broken(scope: Any, receive: Any) -> tuple[bytes, bytes]:
         raise RuntimeError("unforeseen")
 
-    app.short |= {"/quick": quick, "/refused": refused, "/broken": broken}
+    app.short |= {
+        path: ("scores:create", f) for path, f in {"/quick": quick, "/refused": refused, "/broken": broken}.items()
+    }
 
     @app.post("/read")
     async def read(request: Request) -> int:
@@ -43,8 +49,9 @@ def api() -> Api:
 def ask(path: str, *headers: tuple[bytes, bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[Any] = []
     parts = [b"a", b"b", b""] if headers else [b""]
+    known = [] if path == "/closed" else [(b"authorization", f"Bearer {TOKEN}".encode())]
     scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": list(headers),
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": [*headers, *known],
         "query_string": b"", "root_path": "", "server": ("localhost", 80), "scheme": "http", "http_version": "1.1",
     }  # fmt: skip
 

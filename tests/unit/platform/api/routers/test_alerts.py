@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from tests.servers.principals import asked_by
 
 from foreshock.alerts.announce import Announcer, Change
 from foreshock.alerts.model import Alert
@@ -41,7 +42,7 @@ class Here:
 class Client:
     """Asks an application in this process."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: Any) -> None:
         self.app = app
 
     def get(self, url: str, **more: Any) -> httpx.Response:
@@ -79,7 +80,7 @@ def api(here: Here) -> Client:
     for kind in (Problem, ForeshockError):
         app.add_exception_handler(kind, problem)
     add_alerts(app, lambda: here, _json)
-    return Client(app)
+    return Client(asked_by(app))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
+from tests.servers.principals import asked_by
 
 from foreshock.api.errors import Problem, problem_response
 from foreshock.api.routers.forecasts import add_predictions, forecast_metrics
@@ -78,7 +79,7 @@ def api(backend: Backend) -> Client:
     async def problem(request: Request, exc: Problem) -> Response:
         return problem_response(request, exc)
 
-    return Client(app)
+    return Client(asked_by(app))
 
 
 def test_a_prediction_has_its_interval_method_and_backtest_error(api: Client) -> None:

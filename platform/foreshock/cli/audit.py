@@ -1,0 +1,115 @@
+"""``foreshock audit``: who did what, and proof that nothing of it was changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foreshock.cli.app import app
+from foreshock.cli.console import say, show_json, show_table, stream
+from foreshock.cli.formats import moment
+from foreshock.cli.options import AsJson, Limit, positive_duration, the_store
+
+audit = typer.Typer(help="The audit log: list, export, verify, prove.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+Tenant = Annotated[str, typer.Option(help="Tenant whose log it is.")]
+
+
+@audit.command("list")
+def audit_list(
+    act: Annotated[str | None, typer.Option(help="Only these acts: alerts, or alerts:acknowledge.")] = None,
+    who: Annotated[str | None, typer.Option(help="Only what this person or program did.")] = None,
+    limit: Limit = 50,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Entries, the newest first."""
+    from dataclasses import asdict
+
+    from foreshock.audit.repository import AuditRepository
+
+    store = the_store()
+    with store.read() as c:
+        found = AuditRepository(store, tenant).find(c, act=act, who=who, limit=limit)
+    if as_json:
+        show_json([asdict(entry) for entry in found])
+        return
+    rows = [
+        (
+            str(e.seq), moment(e.at_ms), e.who or "(erased)", e.kind, e.address or "", e.act, e.subject, e.outcome,
+            ", ".join(f"{name} {value}" for name, value in e.data.items()),
+        )
+        for e in found
+    ]  # fmt: skip
+    show_table(("entry", "at (UTC)", "who", "kind", "address", "act", "subject", "outcome", "more"), rows)
+
+
+@audit.command("verify")
+def audit_verify(tenant: Tenant = "default", as_json: AsJson = False) -> None:
+    """Compute the whole log again, and compare it with its signed checkpoints and with what was seen before."""
+    from dataclasses import asdict
+
+    from foreshock.audit.service import verify
+    from foreshock.audit.witness import Witness
+    from foreshock.settings import load_settings
+    from foreshock_models.errors import StoreError
+
+    found = verify(the_store(), Witness(load_settings().home), tenant)
+    if as_json:
+        show_json(asdict(found))
+    elif not found.problems:
+        say(f"{found.size} entries, none changed or removed; root {found.root}, signed up to {found.signed}")
+    if found.problems:
+        raise StoreError("the audit log is not as it was:\n" + "\n".join(found.problems))
+
+
+@audit.command("export")
+def audit_export(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default standard output.")] = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Write all entries, checkpoints and public keys, one JSON object a line: enough to verify them elsewhere."""
+    import orjson
+
+    from foreshock.audit.service import export
+    from foreshock.audit.witness import Witness
+    from foreshock.cli.files import make_room, writing
+    from foreshock.settings import load_settings
+
+    make_room(output)
+    lines = b"".join(
+        orjson.dumps(line) + b"\n" for line in export(the_store(), Witness(load_settings().home), tenant)
+    )
+    if output is None:
+        stream(lines.decode())
+    else:
+        with writing(output) as part:
+            part.write_bytes(lines)
+        say(f"{output}: written")
+
+
+@audit.command("prove")
+def audit_prove(
+    entry: Annotated[int, typer.Argument(min=0, help="Number of the entry.")], tenant: Tenant = "default"
+) -> None:
+    """Print one entry, and the hashes that lead from it to a signed checkpoint, as JSON."""
+    from foreshock.audit.service import prove
+
+    show_json(prove(the_store(), entry, tenant))
+
+
+@audit.command("erase")
+def audit_erase(
+    older: Annotated[str, typer.Option(help="Of entries older than this, as in 90d.")],
+    tenant: Tenant = "default",
+) -> None:
+    """Erase who and from which address; what was done stays, and can be verified."""
+    import time
+
+    from foreshock.audit.service import erase_people
+
+    before = round((time.time() - positive_duration(older, "--older").total_seconds()) * 1000)
+    say(f"{erase_people(the_store(), before, tenant)} entries name nobody any more")
