@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+from tests.servers.stores import empty_tables
 
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import acknowledge, resolve
 from foreshock.events.repository import EventRepository
 from foreshock.store import Store, open_store
-from foreshock.store.tables import metadata
 from foreshock_models.errors import StoreError
 
 
@@ -26,9 +25,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         url = request.getfixturevalue("postgres_url")
     store = open_store(url)
     yield store
-    with store.begin() as c:
-        for table in metadata.sorted_tables:
-            c.execute(sa.delete(table))
+    empty_tables(store)
     store.close()
 
 

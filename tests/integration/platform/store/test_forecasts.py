@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
+from tests.servers.stores import empty_tables
 
 from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
 from foreshock.store import open_store
-from foreshock.store.tables import metadata
 
 HOUR = 3_600_000
 ROWS = np.array([[1.0, 0.5, 1.5], [2.0, 1.0, 3.0]])
@@ -23,9 +22,7 @@ def forecasts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Foreca
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
     store = open_store(url)
-    with store.begin() as c:
-        for table in metadata.sorted_tables:
-            c.execute(sa.delete(table))
+    empty_tables(store)
     yield ForecastRepository(store)
     store.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.servers.stores import empty_tables
 
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import acknowledge
@@ -55,9 +56,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
         c.exec_driver_sql("ANALYZE")
     yield store
-    with store.begin() as c:
-        for table in t.metadata.sorted_tables:
-            c.execute(sa.delete(table))
+    empty_tables(store)
     store.close()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.servers.stores import empty_tables
 
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
@@ -30,9 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         url = request.getfixturevalue("postgres_url")
     store = open_store(url)
     yield store
-    with store.begin() as c:
-        for table in metadata.sorted_tables:
-            c.execute(sa.delete(table))
+    empty_tables(store)
     store.close()
 
 
