@@ -21,6 +21,7 @@ __all__ = ["REMEMBERED", "Verifier", "bearer"]
 REMEMBERED = 3.0
 """Seconds that a token counts as good without being looked up; revocation takes as long."""
 MOST = 10_000
+SEND = "send 'Authorization: Bearer TOKEN' with an API token, or one of /auth/login"
 HOUR_MS = 3_600_000
 
 
@@ -77,16 +78,16 @@ class Verifier:
     def principal(self, token: str | None) -> Principal:
         """Return who a token is of; errors as `verify`."""
         if token is None:
-            raise AccessError("send 'Authorization: Bearer TOKEN' with an API token, or one of /auth/login")
+            raise AccessError(SEND)
         if hmac.compare_digest(token_digest(token), self._digest):
             return everything("installation", "api-token")
         if self._store is None or self._access is None:
-            raise AccessError("send 'Authorization: Bearer TOKEN' with the API token")
+            raise AccessError(SEND)
         if token.startswith(PREFIX):
             return self._program(self._store, token)
         if token.count(".") == 2:
             return self._person(self._store, self._access, token)
-        raise AccessError("the token is not one of this installation")
+        raise AccessError(f"the token is not one of this installation; {SEND}")
 
     def _program(self, store: Store, token: str) -> Principal:
         kept = IdentityRepository(store)
