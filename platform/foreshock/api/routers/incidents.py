@@ -11,8 +11,10 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from foreshock.api.authorization import allow, author
 from foreshock.api.routers.alerts import NO_NUL, Act, JobFilter, Who
 from foreshock.api.schemas import Body, body_schema
+from foreshock.identity.model import Principal
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.incidents.service import LONGEST_TEXT, LONGEST_TITLE, IncidentService
 from foreshock.incidents.view import postmortem_of, whole
@@ -42,21 +44,21 @@ class Assignment(Act):
 class Comment(Body):
     """A comment on an incident."""
 
-    who: Who
+    who: Who | None = None
     text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=NO_NUL)]
 
 
 class Rename(Body):
     """A new title."""
 
-    who: Who
+    who: Who | None = None
     title: Title
 
 
 class Classification(Body):
     """The class of an incident."""
 
-    who: Who
+    who: Who | None = None
     kind: Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL, examples=["capacity"])]
 
 
@@ -84,6 +86,7 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
     @app.get("/incidents", tags=["incidents"])
     def incidents(
         request: Request,
+        caller: Annotated[Principal, allow("incidents:read")],
         state: Annotated[
             Literal["open", "acknowledged", "resolved", "merged", "live"] | None,
             Query(description="live: open or acknowledged; default: all"),
@@ -104,13 +107,17 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
         return {"incidents": [incident.as_json(here.url) for incident in page.incidents], "next": page.next}
 
     @app.get("/incidents/{incident}", tags=["incidents"])
-    def incident(request: Request, incident: IncidentId) -> dict[str, Any]:
+    def incident(
+        request: Request, caller: Annotated[Principal, allow("incidents:read")], incident: IncidentId
+    ) -> dict[str, Any]:
         """One incident with its alerts, why each belongs to it, its root causes, and its timeline."""
         here = backend()
         return whole(IncidentRepository(here.store), incident, here.url)
 
     @app.get("/incidents/{incident}/postmortem", tags=["incidents"])
-    def postmortem(request: Request, incident: IncidentId) -> Response:
+    def postmortem(
+        request: Request, caller: Annotated[Principal, allow("incidents:read")], incident: IncidentId
+    ) -> Response:
         """Its post-mortem in Markdown: what is known is filled in."""
         here = backend()
         text = postmortem_of(IncidentRepository(here.store), incident, here.url)
@@ -119,79 +126,105 @@ def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
 
 def _create(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.post("/incidents", tags=["incidents"], status_code=201, openapi_extra=body_schema(NewIncident))
-    async def create(request: Request) -> dict[str, Any]:
+    async def create(request: Request, caller: Annotated[Principal, allow("incidents:act")]) -> dict[str, Any]:
         """Open an incident by hand; people are told at once."""
         here = backend()
         body: NewIncident = await read_json(request, NewIncident, here.max_body)
 
         def act() -> dict[str, Any]:
-            made = IncidentService(here.store).create(**body.model_dump(), now_ms=_now_ms())
+            made = IncidentService(here.store).create(**_said(caller, body), now_ms=_now_ms())
             return whole(IncidentRepository(here.store), made.id, here.url)
 
         return await run_in_threadpool(act)
 
 
 def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
-    async def do(request: Request, model: type[Body], use_case: str, incident: str) -> dict[str, Any]:
+    async def do(
+        request: Request, caller: Principal, model: type[Body], use_case: str, incident: str
+    ) -> dict[str, Any]:
         here = backend()
         body = await read_json(request, model, here.max_body)
-        return await run_in_threadpool(_done, here, use_case, incident, body.model_dump())
+        return await run_in_threadpool(_done, here, use_case, incident, _said(caller, body))
 
     @app.post("/incidents/{incident}/ack", tags=["incidents"], openapi_extra=body_schema(Act))
-    async def ack(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def ack(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Say that somebody takes care of it: escalation stops. 409 if it is not live."""
-        return await do(request, Act, "acknowledge", incident)
+        return await do(request, caller, Act, "acknowledge", incident)
 
     @app.post("/incidents/{incident}/resolve", tags=["incidents"], openapi_extra=body_schema(Act))
-    async def resolve(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def resolve(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """End it; alerts that come later are another incident. 409 if it is not live."""
-        return await do(request, Act, "resolve", incident)
+        return await do(request, caller, Act, "resolve", incident)
 
     @app.post("/incidents/{incident}/reopen", tags=["incidents"], openapi_extra=body_schema(Act))
-    async def reopen(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def reopen(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Take it up again; people are told again. 409 if it is not resolved."""
-        return await do(request, Act, "reopen", incident)
+        return await do(request, caller, Act, "reopen", incident)
 
     @app.post("/incidents/{incident}/assign", tags=["incidents"], openapi_extra=body_schema(Assignment))
-    async def assign(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def assign(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Say who handles it. 409 if it is not live."""
-        return await do(request, Assignment, "assign", incident)
+        return await do(request, caller, Assignment, "assign", incident)
 
     @app.post("/incidents/{incident}/comment", tags=["incidents"], openapi_extra=body_schema(Comment))
-    async def comment(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def comment(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Add a comment to its timeline."""
-        return await do(request, Comment, "comment", incident)
+        return await do(request, caller, Comment, "comment", incident)
 
     @app.post("/incidents/{incident}/rename", tags=["incidents"], openapi_extra=body_schema(Rename))
-    async def rename(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def rename(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Give it a title that alerts do not change any more."""
-        return await do(request, Rename, "rename", incident)
+        return await do(request, caller, Rename, "rename", incident)
 
     @app.post("/incidents/{incident}/class", tags=["incidents"], openapi_extra=body_schema(Classification))
-    async def classify(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def classify(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Say of what class it is; later incidents are classified by it, too."""
-        return await do(request, Classification, "classify", incident)
+        return await do(request, caller, Classification, "classify", incident)
 
 
 def _join(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.post("/incidents/{incident}/merge", tags=["incidents"], openapi_extra=body_schema(Merge))
-    async def merge(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def merge(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Make it a part of another one; gives the other one. 409 if one of them is not live."""
         here = backend()
         body: Merge = await read_json(request, Merge, here.max_body)
-        return await run_in_threadpool(_done, here, "merge", incident, body.model_dump())
+        return await run_in_threadpool(_done, here, "merge", incident, _said(caller, body))
 
     @app.post("/incidents/{incident}/split", tags=["incidents"], openapi_extra=body_schema(Split))
-    async def split(request: Request, incident: IncidentId) -> dict[str, Any]:
+    async def split(
+        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+    ) -> dict[str, Any]:
         """Move alerts into an incident of their own; gives the new one. 409 if they are not in it."""
         here = backend()
         body: Split = await read_json(request, Split, here.max_body)
-        return await run_in_threadpool(_done, here, "split", incident, body.model_dump())
+        return await run_in_threadpool(_done, here, "split", incident, _said(caller, body))
 
 
 def _done(here: Any, use_case: str, incident: str, given: dict[str, Any]) -> dict[str, Any]:
     made = getattr(IncidentService(here.store), use_case)(incident, **given, now_ms=_now_ms())
     return whole(IncidentRepository(here.store), made.id, here.url)
+
+
+def _said(caller: Principal, body: Body) -> dict[str, Any]:
+    """A body, with who acts."""
+    given = body.model_dump()
+    return {**given, "who": author(caller, given["who"])}
 
 
 def _now_ms() -> int:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "identity"
-down_revision = "events"
+down_revision = "incidents"
 branch_labels = None
 depends_on = None
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
+from tests.servers.principals import asked_by
 
 from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.incidents import add_incidents
@@ -34,7 +35,7 @@ def ask(house: Any) -> Ask:
 
     def do(method: str, path: str, **more: Any) -> httpx.Response:
         async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
+            transport = httpx.ASGITransport(asked_by(app))
             async with httpx.AsyncClient(transport=transport, base_url="http://foreshock") as client:
                 return await client.request(method, path, **more)
 
