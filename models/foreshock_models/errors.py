@@ -170,7 +170,17 @@ class InstallationError(ForeshockError):
 
 
 class NotifyError(ForeshockError):
-    """A notification could not be delivered."""
+    """A notification could not be delivered.
+
+    Attributes
+    ----------
+    retry_after
+        Seconds that the receiver asks to wait; None: it says nothing.
+    """
+
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class NotificationRefused(NotifyError):

@@ -21,7 +21,7 @@ __all__ = ["Correlator", "Group", "Placement", "Policy", "Signal"]
 BY_HOPS = (1.0, 0.9, 0.75, 0.6)
 """Evidence of a related node, by calls in between."""
 SAME_JOB, LABELS, CAUSES = 0.55, 0.5, 0.35
-"""Evidence of the same job, of shared labels that nobody else has, and of equal causes."""
+"""Evidence of the same job, of shared labels that are rare, and of equal causes."""
 UNRELATED = -0.6
 """Evidence of nodes that are in the call graph, without dependence on each other."""
 ENOUGH = 0.4

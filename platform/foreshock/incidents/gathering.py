@@ -40,7 +40,7 @@ ENTITIES = 50
 
 @dataclass(slots=True)
 class _Changed:
-    """What one batch of events did to an incident."""
+    """Changes of one incident by one batch of events."""
 
     incident: Incident
     new: bool = False

@@ -18,7 +18,7 @@ PLATFORM = "foreshock"
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a team handles as one. Times are ms since the epoch.
+    """Alerts that a team handles as one. Times are ms since the epoch.
 
     Attributes
     ----------

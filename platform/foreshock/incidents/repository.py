@@ -112,7 +112,7 @@ class IncidentRepository:
         return EventRepository(self.store, self.tenant).append(c, "incident", incident.id, data, at_ms)
 
     def timeline(self, incident: str, limit: int = 1000) -> builtins.list[Event]:
-        """What happened to an incident, in order."""
+        """Events of an incident, in order."""
         return EventRepository(self.store, self.tenant).since(0, ["incident"], subject=incident, limit=limit)
 
     # -- alerts of incidents ---------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class IncidentRepository:
         c.execute(update.values(incident=to))
 
     def live_alerts(self, c: Connection, incident: str) -> int:
-        """How many alerts of an incident are not resolved."""
+        """Count the alerts of an incident that are not resolved."""
         m = t.members.c
         query = sa.select(sa.func.count()).select_from(t.members.join(t.alerts, t.alerts.c.id == m.alert))
         return int(

@@ -24,7 +24,7 @@ LONGEST_TITLE = 500
 
 @dataclass(frozen=True, slots=True)
 class IncidentService:
-    """What people do with the incidents of a tenant."""
+    """Use cases of the incidents of a tenant."""
 
     store: Store
     tenant: str = DEFAULT_TENANT

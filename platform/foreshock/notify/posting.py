@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import orjson
 
 from foreshock_models.errors import ConfigError, HttpError, NotificationRefused, NotifyError
-from foreshock_pipelines.http_client import HttpClient, shown
+from foreshock_pipelines.http_client import HttpClient, Response, shown
 from foreshock_pipelines.jobfile import NotifierConfig
 
-__all__ = ["JsonPoster"]
+__all__ = ["JsonPoster", "encoded"]
 
 ABOUT_THE_RECEIVER = {401, 403, 404, 405, 407, 408, 410, 421, 425, 426, 429, 451}
 """Client errors that say nothing about the notification: address, credentials, limits of requests."""
@@ -35,7 +35,11 @@ class JsonPoster:
         self.client = HttpClient(config, path_is_secret=path_is_secret)
 
     def post(self, body: Any, headers: Mapping[str, str] | None = None) -> None:
-        """Return if it was accepted with a status of 2xx.
+        """Return if it was accepted with a status of 2xx; errors as `send` raises them."""
+        self.send(encoded(body), headers)
+
+    def send(self, content: bytes, headers: Mapping[str, str] | None = None, *, read: bool = False) -> Response:
+        """Post JSON that is encoded already; gives the answer, whose body is there if `read`.
 
         Raises
         ------
@@ -44,20 +48,21 @@ class JsonPoster:
         NotifyError
             It is down, too slow, moved, or does not let us in.
         """
-        content = _json(body)
         try:
-            self.client.request(
-                "POST", self.url, body=content, timeout=self.timeout, status_only=True,
+            return self.client.request(
+                "POST", self.url, body=content, timeout=self.timeout, status_only=not read,
                 headers={"Content-Type": "application/json", **(headers or {})},
             )  # fmt: skip
         except HttpError as exc:
             status = exc.status or 0
             refused = 400 <= status < 500 and status not in ABOUT_THE_RECEIVER
             kind = NotificationRefused if refused else NotifyError
-            raise kind(f"{self.type} {shown(self.url, path=False)}: {exc}") from exc
+            text = f"{self.type} {shown(self.url, path=False)}: {exc}"
+            raise kind(text, retry_after=exc.retry_after) from exc
 
 
-def _json(body: Any) -> bytes:
+def encoded(body: Any) -> bytes:
+    """JSON of a body."""
     try:
         return orjson.dumps(body)  # NaN and infinity become null
     except TypeError:  # text that is no UTF-8, or a number of more than 64 bits

@@ -218,7 +218,7 @@ class NotifierQueue:
         self.counts.count("failed")
         if not self.sender.ready:
             log.warning("notifier cannot be made", notifier=self.name, error=failure.reason)
-        self.sender.failed(now_ms)
+        self.sender.failed(now_ms, failure.retry_after)
 
 
 def _subject(key: str) -> str:

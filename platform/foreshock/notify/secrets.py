@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from pydantic import SecretStr
+
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.jobfile import NotifierConfig
 
@@ -43,6 +45,7 @@ def _text(error: BaseException) -> str:
 
 def _secrets(config: NotifierConfig) -> Iterator[str]:
     found = [*config.headers.values(), config.proxy_url]
+    found += [value for name in type(config).model_fields if isinstance(value := getattr(config, name), SecretStr)]
     if config.basic_auth is not None:
         found.append(config.basic_auth.password)
     if config.authorization is not None:

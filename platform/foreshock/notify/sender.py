@@ -19,6 +19,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds. An Alertmanager that is back after an outage must hear of live alerts within a minute."""
 
 
+LONGEST_ASKED = 3600.0
+"""Seconds that a receiver may ask to be left alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why notifications were not delivered.
@@ -28,11 +32,13 @@ class Failure:
     reason : one line without secrets
     refused : the receiver refuses these notifications and may accept others
     foreseen : it is an error of Foreshock's own; else the notifier has a fault, maybe with these notifications only
+    retry_after : seconds that the receiver asks to wait
     """
 
     reason: str
     refused: bool = False
     foreseen: bool = True
+    retry_after: float | None = None
 
 
 class Sender:
@@ -79,9 +85,10 @@ class Sender:
     def succeeded(self) -> None:
         self.failures = 0
 
-    def failed(self, now_ms: int) -> None:
-        """Leave the receiver alone for a while, longer each time."""
-        self.resume_ms = now_ms + pause_ms(self.failures)
+    def failed(self, now_ms: int, retry_after: float | None = None) -> None:
+        """Leave the receiver alone for a while, longer each time, and for as long as it asks for."""
+        asked = min(retry_after or 0.0, LONGEST_ASKED)
+        self.resume_ms = now_ms + max(pause_ms(self.failures), round(asked * 1000))
         self.failures += 1
 
     def _prepare(self) -> None:
@@ -110,7 +117,7 @@ class Sender:
         except NotificationRefused as exc:
             return Failure(masked(exc, self.config), refused=True)
         except ForeshockError as exc:
-            return Failure(masked(exc, self.config))
+            return Failure(masked(exc, self.config), retry_after=getattr(exc, "retry_after", None))
         except BaseException as exc:
             return Failure(masked(exc, self.config), foreseen=False)
         finally:
