@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from foreshock.audit.signing import sign_audit
 from foreshock.identity.access_tokens import AccessTokens
@@ -34,8 +33,5 @@ class Identity:
         self.verifier = Verifier(digest, store, self.access)
 
     def ring(self) -> Keyring:
-        return self._ring
-
-    @cached_property
-    def _ring(self) -> Keyring:
+        """The keys that seal, read again each time: they rotate while this process runs."""
         return open_keyring(self._home, os.environ.get("ENCRYPTION_KEY"))

@@ -21,6 +21,7 @@ from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.exposition import scrape_type
 from foreshock.api.fast_path.disconnects import SCORE
 from foreshock.api.receiving import content_type, receive_body
+from foreshock.api.routers.admin import add_admin
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routers.auth import add_auth
 from foreshock.api.routers.forecasts import add_predictions
@@ -59,6 +60,7 @@ def api() -> FastAPI:
     add_predictions(app, _backend)
     add_jobs(app, _backend)
     add_auth(app, _backend, _json)
+    add_admin(app, _backend, _json)
     # Serve goes through them from the first on, to see which one a request is for
     app.router.routes.sort(key=lambda route: getattr(route, "path", None) != SCORE)
     return app

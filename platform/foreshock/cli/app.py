@@ -115,6 +115,7 @@ def _load_commands() -> None:
         forecast,
         incidents,
         jobs,
+        keys,
         lists,
         schedule,
         silences,

@@ -1,0 +1,70 @@
+"""``foreshock keys``: the keys that seal what is secret at rest, and those that sign."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from foreshock.cli.app import app
+from foreshock.cli.console import say, show_json, show_table
+from foreshock.cli.options import AsJson, the_store
+
+keys = typer.Typer(help="Keys that seal and sign: list, rotate.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@keys.command("list")
+def keys_list(as_json: AsJson = False) -> None:
+    """Keys that seal, by their ids, and how many values each seals."""
+    from foreshock.secrets import open_keyring
+    from foreshock.secrets.resealing import sealed_by
+    from foreshock.settings import load_settings
+
+    store = the_store()
+    ring = open_keyring(load_settings().home, os.environ.get("ENCRYPTION_KEY"))
+    used = sealed_by(store)
+    found = [
+        {"id": key.hex(), "current": key == ring.current, "at_hand": key in ring.keys, "sealed": used.get(key, 0)}
+        for key in [*ring.keys, *(key for key in used if key not in ring.keys)]
+    ]
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (str(k["id"]), "seals" if k["current"] else "opens" if k["at_hand"] else "is missing", str(k["sealed"]))
+        for k in found
+    ]
+    show_table(("key", "use", "values"), rows)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Keep older keys, as for backups.")] = False,
+    signing: Annotated[bool, typer.Option("--signing", help="Make new keys that sign, too.")] = False,
+) -> None:
+    """Make a new key that seals, seal everything again by it, and forget the older ones; what runs goes on.
+
+    With ENCRYPTION_KEY set, put the new key before the old one there first, and restart; this seals again.
+    """
+    from foreshock.audit import record
+    from foreshock.audit.signing import rotate_keys
+    from foreshock.identity.access_tokens import AccessTokens
+    from foreshock.secrets import open_keyring
+    from foreshock.secrets.keyring import drop_old_keys, rotate_file
+    from foreshock.secrets.resealing import reseal_all
+    from foreshock.settings import load_settings
+
+    home, environment = load_settings().home, os.environ.get("ENCRYPTION_KEY")
+    store = the_store()
+    ring = open_keyring(home, environment) if environment is not None else rotate_file(home)
+    done = reseal_all(store, ring)
+    if environment is None and not keep_old:
+        ring = drop_old_keys(home)
+    with store.begin() as c:
+        if signing:
+            AccessTokens(store, lambda: ring).rotate(c)
+            rotate_keys(store, c)
+        record(store, c, "keys:rotate", ring.current.hex(), resealed=done, signing=signing)
+    say(f"{ring.current.hex()} seals now; {done} values were sealed again")
