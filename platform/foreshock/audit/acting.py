@@ -1,4 +1,4 @@
-"""Who acts: known to the audit log without being handed through every call."""
+"""The actor of an act: known to the audit log without being handed through every call."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _walk(repository: AuditRepository, c: Connection, found: Verification, wante
 
 
 def _differs(row: Any) -> bool:
-    """Whether words are not those that the leaf commits to; what was erased is not compared."""
+    """Return whether words are not those that the leaf commits to; what was erased is not compared."""
     try:
         entry = entry_of({"at_ms": 0} | {name[2:]: row[name] for name in row if name.startswith("d_")})
         rest = commitment("rest", row["d_rest_salt"], entry.rest())

@@ -67,7 +67,7 @@ def the_store() -> Store:
 
 
 def the_user() -> Principal:
-    """Whoever runs the command: a user of this machine who can read the home may do everything."""
+    """The person who runs the command: a user of this machine who can read the home may do everything."""
     from foreshock.identity.model import everything
 
     return everything("local", getpass.getuser())

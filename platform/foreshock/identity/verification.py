@@ -1,4 +1,4 @@
-"""Who a request is from, by what it carries; remembered for a moment, so that it costs next to nothing."""
+"""The principal of a request, by what it carries; remembered for a moment, so that it costs next to nothing."""
 
 from __future__ import annotations
 
