@@ -95,7 +95,7 @@ def address_of(scope: Any) -> str:
 
 
 Asking = Annotated[Principal, Depends(Permit(OWN))]
-"""Whoever asks, about themselves."""
+"""The principal that asks, about themselves."""
 
 
 async def person(principal: Asking) -> Principal:

@@ -112,5 +112,5 @@ def token_digest(token: str) -> str:
 
 
 def _holds(by: Principal, permission: str, jobs: str) -> bool:
-    """Return whether somebody has a permission for all that a pattern names: for all jobs, or for the same pattern."""
+    """Return whether somebody has a permission for all that a pattern names."""
     return any(permission in grant.permissions and grant.jobs in (ALL_JOBS, jobs) for grant in by.grants)

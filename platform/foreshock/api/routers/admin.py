@@ -57,7 +57,7 @@ class Roles(Body):
 
 
 class Reset(Body):
-    """Whether the second factor goes, too."""
+    """A wish for another password; the second factor may go, too."""
 
     second_factor: bool = False
 

@@ -101,7 +101,7 @@ def _sessions(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
 def _own(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.get("/auth/me", tags=["auth"])
     async def me(request: Request, caller: Asking) -> dict[str, Any]:
-        """Who asks, and what they may do, for which jobs."""
+        """Say who asks, and what they may do, for which jobs."""
         return {
             "kind": caller.kind,
             "name": caller.name,
