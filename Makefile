@@ -33,11 +33,12 @@ test-faults: $(READY) ## kill everything, many times, and count what was lost
 	sh tests/servers/install.sh
 	$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(READY) ## lint, types, import rules, prose
+check: $(READY) ## lint, types, import rules, dependencies, prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy platform pipelines models
 	$(BIN)/lint-imports
+	$(BIN)/deptry platform pipelines models
 	$(BIN)/python docs/prose.py
 
 docs: $(READY) ## the documentation site, in build/site; broken links are errors

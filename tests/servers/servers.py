@@ -17,7 +17,8 @@ import httpx
 import numpy as np
 import pytest
 
-from foreshock_pipelines.datasets.windows import Windows, entity_labels
+from foreshock_pipelines.datasets.entity_key import entity_labels
+from foreshock_pipelines.datasets.windows import Windows
 
 PROMETHEUS = "prometheus"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.errors import ConfigError, DataError
 from foreshock_models.panel import Panel
-from foreshock_pipelines.datasets.windows import entity_key
+from foreshock_pipelines.datasets.entity_key import entity_key
 
 __all__ = ["Intervals", "label_rows", "read_labels"]
 

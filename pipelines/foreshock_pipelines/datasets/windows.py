@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 
 from foreshock_models.errors import DataError, SourceError, allowed
 from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.columns import TIMESTAMP, label_codes, sorted_codes, to_ms, to_numbers
+from foreshock_pipelines.datasets.entity_key import entity_key
 from foreshock_pipelines.datasets.fill import check_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import ray.data
 
-__all__ = ["TIMESTAMP", "Windows", "entity_key", "entity_labels", "to_ms"]
+__all__ = ["Windows"]
 
-TIMESTAMP = pa.timestamp("ms", tz="UTC")
 METADATA = b"foreshock"
 MOST_REASONS = 10
 LABEL = pa.dictionary(pa.int32(), pa.string())
-FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
-"""Milliseconds of the years 1 and 9999: what a datetime can say."""
 
 
 class Windows:
@@ -98,7 +97,7 @@ class Windows:
         meta = _meta(job, step, labels, queries, partial)
         if len(ms) == 0:
             return cls(_empty(meta, list(features)))
-        codes, names = _codes({key: labels[key] for key in labels}, len(ms))
+        codes, names = label_codes({key: labels[key] for key in labels}, len(ms))
         grid = ms // size
         first = (int(grid.min()) if start is None else start // size) * size
         last = (int(grid.max()) if end is None else end // size) * size
@@ -112,7 +111,7 @@ class Windows:
         slots = codes[inside] * n_steps + at[inside]
         dense: dict[str, NDArray[np.float64]] = {}
         for name, column in features.items():
-            given = _numbers(name, column, len(ms))
+            given = to_numbers(name, column, len(ms))
             dense[name] = np.full(n_entities * n_steps, np.nan)
             dense[name][slots] = given[inside]
         return cls.dense(
@@ -149,7 +148,7 @@ class Windows:
         times = np.tile(first + np.arange(n_steps) * size, n_entities)
         columns: dict[str, Any] = {"timestamp": pa.array(times, pa.int64()).cast(TIMESTAMP)}
         for name, values in entities.items():
-            inverse, unique = _sorted_codes(name, values)
+            inverse, unique = sorted_codes(name, values)
             columns[name] = pa.DictionaryArray.from_arrays(
                 pa.array(np.repeat(inverse, n_steps), pa.int32()), pa.array(unique, pa.string())
             )
@@ -391,115 +390,11 @@ class Windows:
     __hash__ = None  # type: ignore[assignment]
 
 
-def entity_key(labels: Mapping[str, str]) -> str:
-    r"""One string for an entity: the bare value of a single label, else ``a=x,b=y``.
-
-    ``\`` escapes ``,`` and itself, and ``=`` in a name.
-
-    >>> entity_key({"instance": "web-1:9100"})
-    'web-1:9100'
-    >>> entity_key({"namespace": "shop", "service.name": "cart=0"})
-    'namespace=shop,service.name=cart=0'
-    """
-    if len(labels) == 1:
-        return str(next(iter(labels.values())))
-    return ",".join(f"{_escaped(k, '=')}={_escaped(str(v))}" for k, v in labels.items())
-
-
-def _escaped(text: str, more: str = "") -> str:
-    for char in ("\\", ",", *more):
-        text = text.replace(char, f"\\{char}")
-    return text
-
-
-def entity_labels(key: str, names: Sequence[str]) -> dict[str, str]:
-    """The labels of an entity: the inverse of `entity_key`, given the label names.
-
-    Raises
-    ------
-    DataError
-        It is not the key of an entity with these labels.
-    """
-    if len(names) == 1:
-        return {names[0]: key}
-    labels: dict[str, str] = {}
-    name, part = None, ""
-    escaped = False
-    for char in [*key, ","]:
-        if escaped:
-            part, escaped = part + char, False
-        elif char == "\\":
-            escaped = True
-        elif char == "=" and name is None:
-            name, part = part, ""
-        elif char == ",":
-            if name is None:
-                break  # not a label
-            labels[name] = part
-            name, part = None, ""
-        else:
-            part += char
-    if tuple(labels) != tuple(names):
-        raise DataError(f"{key!r} does not name an entity with the labels {', '.join(names)}")
-    return labels
-
-
-def to_ms(times: Any) -> NDArray[np.int64]:
-    """Times in any usual form as milliseconds since the epoch, ``(n,)`` int64.
-
-    Raises
-    ------
-    DataError
-        One is missing, is no time, or is outside the years 1 to 9999.
-    """
-    try:
-        values = _as_ms(times)
-    except (TypeError, ValueError, OverflowError, pa.ArrowException) as exc:
-        raise DataError(f"timestamps: cannot be read as times: {exc}") from exc
-    if values.ndim != 1:
-        raise DataError(f"timestamps: one per row is needed; got the shape {values.shape}")
-    if len(values) and not (int(values.min()) >= FIRST and int(values.max()) <= LAST):
-        raise DataError("timestamps: one is outside the years 1 to 9999; integers are milliseconds since the epoch")
-    return values.astype(np.int64)
-
-
-def _as_ms(times: Any) -> NDArray[Any]:
-    """Milliseconds, as integers of any kind."""
-    if isinstance(times, pa.Array | pa.ChunkedArray):
-        if times.null_count:
-            raise ValueError("one is null")
-        times = times.cast(TIMESTAMP).cast(pa.int64()).to_numpy()
-    values = np.asarray(times)
-    if values.dtype.kind in "iu":
-        return values
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            raise ValueError("one is not finite")
-        return np.round(values).clip(FIRST - 1, LAST + 1).astype(np.int64)
-    import pandas as pd  # only for times as people write them: it takes 50 MB
-
-    index = pd.DatetimeIndex(pd.to_datetime(times, utc=True))
-    if index.hasnans:
-        raise ValueError("one is missing")
-    return index.as_unit("ms").asi8
-
-
 def _step_ms(step: float) -> int:
     """Milliseconds of a step."""
     if not 0.0005 < step < 1e9:  # NaN neither
         raise DataError(f"step: must be at least 0.001 s, and less than thirty years; got {step}")
     return round(step * 1000)
-
-
-def _numbers(name: str, column: Any, n_rows: int) -> NDArray[np.float64]:
-    """A feature's values ``(n_rows,)``."""
-    try:
-        values = np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError) as exc:
-        raise DataError(f"{name}: the values of a feature must be numbers: {exc}") from exc
-    if values.shape != (n_rows,):
-        raise DataError(f"{name}: values of the shape {values.shape} for {n_rows} timestamps")
-    return values
 
 
 def _meta(
@@ -513,46 +408,9 @@ def _ms(time: int | datetime) -> int:
     return round(time.timestamp() * 1000) if isinstance(time, datetime) else int(time)
 
 
-def _codes(labels: dict[str, Any], n_rows: int) -> tuple[NDArray[np.int64], list[NDArray[np.object_]]]:
-    """Number each distinct label set, in sorted order; also each label's values per number."""
-    codes = np.zeros(n_rows, np.int64)
-    parts: list[tuple[NDArray[np.int64], NDArray[np.object_]]] = []
-    for label, values in labels.items():
-        own, names = _sorted_codes(label, values)
-        if len(own) != n_rows:
-            raise DataError(f"{label}: {len(own)} values of a label for {n_rows} timestamps")
-        distinct, codes = np.unique(codes * len(names) + own, return_inverse=True)  # so that they never overflow
-        parts = [(kept[distinct // len(names)], known) for kept, known in parts]
-        parts.append((distinct % len(names), names))
-    return codes, [names[own] for own, names in parts]
-
-
-def _sorted_codes(label: str, values: Any) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Each row's number in the sorted distinct values ``(n_rows,)``, and these.
-
-    They are Python strings: an array of fixed width would make each as long as the longest.
-    """
-    try:
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        elif not isinstance(values, pa.Array):
-            values = pa.array(values, from_pandas=True)
-        if not isinstance(values, pa.DictionaryArray):
-            values = values.dictionary_encode()
-    except (TypeError, ValueError, pa.ArrowException) as exc:
-        raise DataError(f"{label}: the values of a label must be text: {exc}") from exc
-    known = values.dictionary.to_pylist()
-    if values.null_count or None in known:
-        raise DataError(f"{label}: a label is null; each row needs one (an empty string is one, too)")
-    texts = np.empty(len(known), object)
-    texts[:] = [str(text) for text in known]
-    names, order = np.unique(texts, return_inverse=True)
-    return order[values.indices.to_numpy(zero_copy_only=False)].astype(np.int64), names
-
-
 def _lonely(table: pa.Table, labels: Sequence[str], some: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """One row of each entity that has no sample at all, so that it stays in the result."""
-    codes, _names = _codes({name: table.column(name) for name in labels}, table.num_rows)
+    codes, _names = label_codes({name: table.column(name) for name in labels}, table.num_rows)
     keep = np.zeros(table.num_rows, bool)
     silent = np.setdiff1d(codes, codes[some])
     _, firsts = np.unique(codes, return_index=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock_models.errors import HttpError
-from foreshock_pipelines.datasets.windows import entity_labels
+from foreshock_pipelines.datasets.entity_key import entity_labels
 from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.prometheus.labels import exported_labels

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from foreshock_models.errors import DataError, QueryError, SourceUnavailable, allowed
+from foreshock_pipelines.datasets.columns import TIMESTAMP
 from foreshock_pipelines.datasets.grid import grid, mask_out_of_range
 from foreshock_pipelines.datasets.ray_dataset import ray_dataset
-from foreshock_pipelines.datasets.windows import TIMESTAMP, Windows
+from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.progress import PartProgress
 from foreshock_pipelines.sources.protocol import Partial
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foreshock.alerts.model import Alert
-from foreshock_pipelines.datasets.windows import entity_labels
+from foreshock_pipelines.datasets.entity_key import entity_labels
 from foreshock_pipelines.jobfile import Job
 
 __all__ = ["Finding", "new_alert"]

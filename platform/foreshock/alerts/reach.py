@@ -70,7 +70,7 @@ def _holds(silence: Silence, labels: dict[str, str]) -> bool:
 
 def _entities(store: Store, job: str, manifest: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Labels of the entities of a job, with its name."""
-    from foreshock_pipelines.datasets.windows import entity_labels
+    from foreshock_pipelines.datasets.entity_key import entity_labels
 
     for row in CursorRepository(store).of_job(job):
         try:

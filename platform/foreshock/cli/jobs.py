@@ -241,7 +241,7 @@ def _write_scores(path: Path, scored: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from foreshock_pipelines.datasets.windows import TIMESTAMP
+    from foreshock_pipelines.datasets.columns import TIMESTAMP
 
     panel = scored.panel
     columns = {

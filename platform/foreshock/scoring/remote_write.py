@@ -23,7 +23,7 @@ from foreshock.scoring.report import WriteStats
 from foreshock.scoring.write_queue import Block, WaitingBlock, WriteQueue
 from foreshock.store.store import open_patiently
 from foreshock_models.errors import ForeshockError
-from foreshock_pipelines.datasets.windows import entity_labels
+from foreshock_pipelines.datasets.entity_key import entity_labels
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.scoring.scored import Scored

@@ -270,7 +270,7 @@ def check_silence(silence: Silence) -> Silence:
 
 
 def _by_labels(names: Sequence[str], covered: Any) -> Any:
-    from foreshock_pipelines.datasets.windows import entity_labels
+    from foreshock_pipelines.datasets.entity_key import entity_labels
 
     return lambda entity: covered(exported_labels(entity_labels(entity, names)))
 

@@ -20,7 +20,7 @@ from tests.servers import servers
 from foreshock.api.exposition import render
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.remote_write import score_labels
-from foreshock_pipelines.datasets.windows import entity_key
+from foreshock_pipelines.datasets.entity_key import entity_key
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.prometheus.remote_write import RemoteWriter, TimeSeries
 

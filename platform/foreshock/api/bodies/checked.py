@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from foreshock.api.schemas import WindowBody
 from foreshock_models.errors import DataError, allowed
 from foreshock_models.panel import Panel
+from foreshock_pipelines.datasets.entity_key import entity_key
 from foreshock_pipelines.datasets.fill import MOST_VALUES, check_rows
-from foreshock_pipelines.datasets.windows import entity_key
 
 if TYPE_CHECKING:
     from foreshock.api.replicas import Served

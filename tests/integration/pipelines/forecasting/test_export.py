@@ -14,7 +14,7 @@ import pytest
 from tests.servers import servers
 
 from foreshock_models.forecasters import TimeToExhaustion
-from foreshock_pipelines.datasets.windows import entity_key
+from foreshock_pipelines.datasets.entity_key import entity_key
 from foreshock_pipelines.forecasting.export import write
 from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, WriteConfig, parse_job

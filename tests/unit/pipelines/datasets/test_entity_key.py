@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshock_models.errors import DataError
-from foreshock_pipelines.datasets.windows import entity_key, entity_labels
+from foreshock_pipelines.datasets.entity_key import entity_key, entity_labels
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6) | st.text("a=,\\", max_size=6)
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from foreshock_models.errors import DataError
 from foreshock_pipelines.datasets import fill
-from foreshock_pipelines.datasets.windows import Windows, to_ms
+from foreshock_pipelines.datasets.columns import to_ms
+from foreshock_pipelines.datasets.windows import Windows
 
 MINUTE = 60_000
 START = 1_772_445_600_000

@@ -13,7 +13,7 @@ from tests.servers import servers
 
 from foreshock_models.errors import WriteError
 from foreshock_models.forecasters import TimeToExhaustion
-from foreshock_pipelines.datasets.windows import entity_key
+from foreshock_pipelines.datasets.entity_key import entity_key
 from foreshock_pipelines.forecasting.export import accepts_future_samples, forecast_gauges, forecast_series, write
 from foreshock_pipelines.forecasting.report import ForecastReport
 from foreshock_pipelines.jobfile import Job, WriteConfig, parse_job
