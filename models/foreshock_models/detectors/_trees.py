@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.trees import isolation_scores
 
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest  # scoring needs no scikit-learn
 
 __all__ = ["Forest", "flatten", "grow", "score_forests"]
+
+
+DEEPEST = 20
+"""Levels of the deepest tree that is loaded; one grown on 256 rows has 8."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,40 @@ class Forest:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Forest:
-        """Restore forests from `to_arrays`."""
-        return cls(**{k.removeprefix("trees."): v for k, v in arrays.items() if k.startswith("trees.")})
+        """Restore forests from `to_arrays`.
+
+        Raises
+        ------
+        ArtifactError
+            The arrays are no trees: a walk down them would not end, or would leave them.
+        """
+        try:
+            forest = cls(**{f.name: arrays[f"trees.{f.name}"] for f in fields(cls)})
+        except KeyError as exc:
+            raise ArtifactError(f"the saved trees are damaged: {exc.args[0]} is missing") from exc
+        if not forest._is_sound():
+            raise ArtifactError("the saved trees are damaged: their nodes do not form trees")
+        return forest
+
+    def _is_sound(self) -> bool:
+        """Each child comes after its only parent, and no leaf is deeper than `DEEPEST` levels."""
+        n = len(self.feature)
+        if (
+            any(a.shape != (n,) for a in (self.threshold, self.left, self.right, self.depth))
+            or self.roots.ndim != 2
+        ):
+            return False
+        (inner,) = np.nonzero(self.left >= 0)
+        children = np.concatenate([self.left[inner], self.right[inner]])
+        return bool(
+            np.array_equal(self.feature >= 0, self.left >= 0)
+            and (children > np.tile(inner, 2)).all()
+            and (children < n).all()
+            and len(np.unique(children)) == len(children)
+            and len(self.normal) == len(self.roots)
+            and ((self.roots >= 0) & (self.roots < n)).all()
+            and _levels(self.left, self.right, self.roots).max(initial=0) <= DEEPEST
+        )
 
 
 def grow(samples: NDArray[np.float32], n_trees: int, max_samples: int, seed: int) -> Forest:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from foreshock_models.detectors._trees import flatten, score_forests
+from foreshock_models.detectors._trees import Forest, flatten, grow, score_forests
+from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.trees import BLOCK
 
 
@@ -49,3 +52,23 @@ def test_more_columns_than_a_byte_counts_are_told_apart() -> None:
     forest = IsolationForest(n_estimators=20, random_state=0).fit(x)
     found = score_forests(flatten([forest]), x[None])
     np.testing.assert_allclose(found[:, 0], -forest.score_samples(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"left": lambda left, _: np.where(left == left[left >= 0][0], 0, left)},  # a circle
+        {"left": lambda left, right: np.where(left >= 0, right, left)},  # two parents: 2 ** depth walks
+        {"right": lambda right, _: np.where(right >= 0, len(right) + 7, right)},  # outside
+        {"roots": lambda roots, _: roots - 1},
+        {"depth": lambda depth, _: depth[:-1]},
+    ],
+)
+def test_saved_nodes_that_are_no_trees_are_damage(wrong: dict[str, Any]) -> None:
+    samples = np.random.default_rng(0).normal(size=(1, 64, 2)).astype(np.float32)
+    arrays = dict(grow(samples, 3, 64, 0).to_arrays())
+    assert Forest.from_arrays(arrays).roots.shape == (1, 3)
+    ((name, change),) = wrong.items()
+    arrays[f"trees.{name}"] = change(arrays[f"trees.{name}"], arrays["trees.right"]).astype(np.int32)
+    with pytest.raises(ArtifactError, match="damaged"):
+        Forest.from_arrays(arrays)
