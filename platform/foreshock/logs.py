@@ -89,7 +89,7 @@ class Condition:
         self._problem: str | None = None
         self._logged = 0.0
 
-    def holds(self, problem: str, **context: Any) -> None:
+    def raised(self, problem: str, **context: Any) -> None:
         """It is so, for this reason."""
         now = time.monotonic()
         if self._problem is None or (problem != self._problem and now > self._logged + QUIET):
@@ -102,7 +102,7 @@ class Condition:
         """Return whether it was so when it was last looked at."""
         return self._problem is not None
 
-    def over(self, **context: Any) -> None:
+    def cleared(self, **context: Any) -> None:
         """It is not so."""
         if self._problem is not None:
             self._log.warning(self._right, **context)

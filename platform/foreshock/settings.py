@@ -29,7 +29,7 @@ def _home() -> Path:
         user = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
         raise ConfigError(
-            "FORESHOCK_HOME: must be set to a folder, for HOME is not set and this user has no home directory"
+            "FORESHOCK_HOME: must be set to a folder, because HOME is not set and this user has no home directory"
         ) from None
     return Path(user).absolute() / ".local" / "share" / "foreshock"
 

@@ -10,7 +10,7 @@ HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters: C0, delete, C1
     "\xad\u061c\u180e\u200b\u200e\u200f\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
     "\u2028-\u202e"  # line and paragraph separators, bidirectional embeddings and overrides
-    "\ud800-\udfff]"  # bytes of file names that are no UTF-8
+    "\ud800-\udfff]"  # bytes of file names that are not valid UTF-8
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"  # joiners, unless between letters of a script
 )
 

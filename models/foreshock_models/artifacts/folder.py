@@ -2,7 +2,7 @@
 
 ``manifest.json`` names the format, the detector with its parameters, the features, how it was trained, library
 versions, and size and SHA-256 of every other file: one ``*.safetensors`` for each detector. The manifest is
-written last: a folder without it is no model.
+written last: a folder without it is not a model.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from foreshock_models.artifacts.manifest import FORMAT, LARGEST_FILE, MANIFEST, SEAL, read_file, read_manifest
-from foreshock_models.baseline import Baseline
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.errors import ArtifactError, NotFitted
+from foreshock_models.usual_values import Baseline
 
 __all__ = ["load", "save"]
 

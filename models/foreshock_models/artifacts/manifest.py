@@ -143,7 +143,7 @@ def _wrong_model(model: Any, files: set[str], where: str, levels: int) -> str | 
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Return true for a JSON value of a type; true is no integer."""
+    """Return true for a JSON value of a type; true is not an integer."""
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock_models.baseline import Baseline
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.calibrator import Calibrator
 from foreshock_models.detectors._display import NotebookDisplay
@@ -24,6 +23,7 @@ from foreshock_models.explain.explainer import Explainer
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
+from foreshock_models.usual_values import Baseline
 
 __all__ = ["Detector"]
 

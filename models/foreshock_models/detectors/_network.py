@@ -21,7 +21,7 @@ from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
 if TYPE_CHECKING:
-    from foreshock_models.detectors._training import Team
+    from foreshock_models.detectors._training import ProcessGroup
 
 __all__ = ["NetworkDetector"]
 
@@ -57,7 +57,7 @@ class NetworkDetector(Detector):
     on_epoch: Callable[[int, Callable[[], Self]], None] | None = None
     """Called after each epoch with its number, from 1, and a function that returns the detector with the weights as
     they are, able to give raw scores. An exception that it raises ends the training."""
-    team: Team | None = None
+    team: ProcessGroup | None = None
     """Processes that train together with this one; None: it trains alone."""
 
     def __init__(

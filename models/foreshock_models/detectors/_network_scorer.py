@@ -246,7 +246,7 @@ def _has_driver() -> bool:
 
 
 def _usual_size(residual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Usual size of each feature's residuals ``(n_features,)``; NaN is no residual."""
+    """Usual size of each feature's residuals ``(n_features,)``; NaN is not a residual."""
     out = np.empty(residual.shape[1])
     for j, column in enumerate(residual.T):
         values = column[~np.isnan(column)]

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from foreshock_models.detectors._torch_nets import Net, device_of
 from foreshock_models.detectors._windows import TrailingWindows
 
-__all__ = ["Team", "Training", "train"]
+__all__ = ["ProcessGroup", "Training", "train"]
 
 Weights = dict[str, NDArray[np.float32]]
 
 
-class Team(Protocol):
+class ProcessGroup(Protocol):
     """Processes that train one network together: each takes its share of every batch.
 
     All have the same rows and the same seed, so that they draw the same batches.
@@ -71,7 +71,7 @@ class Training:
     device: str
     seed: int
     on_epoch: Callable[[int, Callable[[], tuple[Weights, list[float]]]], None] | None = None
-    team: Team | None = None
+    team: ProcessGroup | None = None
 
 
 def train(

@@ -84,7 +84,7 @@ class Forest:
         Raises
         ------
         ArtifactError
-            The arrays are no trees: a walk down them would not end, or would leave them.
+            The arrays are not trees: a walk down them would not end, or would leave them.
         """
         try:
             forest = cls(**{f.name: arrays[f"trees.{f.name}"] for f in fields(cls)})

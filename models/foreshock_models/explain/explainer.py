@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.baseline import Baseline
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.explain.recent_change import lookback_rows, recent_change, reweight
 from foreshock_models.panel import Panel
+from foreshock_models.usual_values import Baseline
 
 __all__ = ["Attributes", "Explainer"]
 

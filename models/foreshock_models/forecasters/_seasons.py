@@ -137,7 +137,7 @@ def _level(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
 
 
 def _clip(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Without the outermost half percent: an incident is no season."""
+    """Without the outermost half percent: an incident is not a season."""
     known = values[~np.isnan(values)]
     rank = round(0.005 * (len(known) - 1))
     ranked = np.partition(known, [rank, len(known) - 1 - rank])  # ten times as fast as np.nanquantile

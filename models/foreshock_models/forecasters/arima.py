@@ -132,7 +132,7 @@ def _search(values: NDArray[np.float64]) -> tuple[int, int]:
         nmodels=MAX_MODELS,
     )  # fmt: skip
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # an optimiser that stops early or tries an impossible step is no news
+        # an optimiser that stops early or tries an impossible step is not news
         warnings.filterwarnings("ignore", category=UserWarning, module=r"statsforecast\.arima")
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"statsforecast|scipy")
         arma = search.fit(values).model_["arma"]

@@ -36,7 +36,7 @@ class KernelCache(UserProvidedCacheLocator):
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> KernelCache | None:
-        """The locator of a function, or None: it is no kernel, or the folder cannot be used."""
+        """The locator of a function, or None: it is not a kernel, or the folder cannot be used."""
         if config.CACHE_DIR or Path(py_file).parent != COMPILED or cache_folder() is None:
             return None
         return cls(py_func, py_file)

@@ -19,7 +19,7 @@ BEFORE, AFTER = 6, 4
 USUAL = 0.95
 """The unit of a metric: this quantile of its departures in quiet rows."""
 LEAST = 0.02
-"""The unit is at least this share of the metric's size, so that rounding of a constant is no departure."""
+"""The unit is at least this share of the metric's size, so that rounding of a constant is not a departure."""
 FEWEST = 20
 """A metric with fewer quiet samples has no unit, and is left out."""
 

@@ -223,7 +223,7 @@ class Windows:
                 raise DataError(f"the column {name!r} is there twice; give each feature a name of its own")
         for name in entity:
             if name not in names:
-                raise DataError(f"the entity label {name!r} is no column; {allowed(name, names)}")
+                raise DataError(f"the entity label {name!r} is not a column; {allowed(name, names)}")
         features = [str(c) for c in frame.columns if c not in {"timestamp", *entity}]
         ms = to_ms(frame["timestamp"])
         if step is None:

@@ -31,7 +31,7 @@ CONNECT_SECONDS = 10.0
 PIECE = 1 << 20
 """Bytes of a body read at once; between two pieces the clock is looked at."""
 SMALL = 1 << 16
-"""Bytes kept of an answer that is no success, and by default of any."""
+"""Bytes kept of an answer that is not a success, and by default of any."""
 MOST_REDIRECTS = 5
 MOVED = {301, 302, 303, 307, 308}
 SAME_METHOD = {307, 308}
@@ -145,7 +145,7 @@ class HttpClient:
         read_only
             It changes nothing, so that it may be sent again to where any redirect leads.
         status_only
-            A status of 2xx is success whatever follows it: a body that is too long, too slow or cut is no error.
+            A status of 2xx is success whatever follows it: a body that is too long, slow or cut is not an error.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class HttpClient:
             return response.status_code, response.headers, content
 
     def _body(self, response: requests.Response, request: _Request) -> bytes:
-        """All of a body; of one that is no success, the beginning."""
+        """All of a body; of one that is not a success, the beginning."""
         success = 200 <= response.status_code < 300
         pieces, size = [], 0
         while piece := response.raw.read1(PIECE, decode_content=True):
@@ -233,7 +233,7 @@ class HttpClient:
 
     def _not_followed(self, request: _Request, status: int, target: str, read_only: bool) -> str | None:
         if urlsplit(target).scheme not in ("http", "https") or not urlsplit(target).hostname:
-            return "it is no HTTP address"
+            return "it is not an HTTP address"
         if not same_host(request.url, target):
             return "it leads to another host, or from https to http"
         if status not in SAME_METHOD and not read_only:

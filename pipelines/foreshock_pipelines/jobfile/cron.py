@@ -26,7 +26,9 @@ def parse_timezone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
-        raise ValueError(f"{shown(name)} is no time zone; write an IANA name, as in UTC or Europe/Berlin") from exc
+        raise ValueError(
+            f"{shown(name)} is not a known time zone; write an IANA name, as in UTC or Europe/Berlin"
+        ) from exc
 
 
 def parse_schedule(text: str, timezone: str = "UTC") -> CronTrigger | timedelta:
@@ -54,7 +56,7 @@ def parse_schedule(text: str, timezone: str = "UTC") -> CronTrigger | timedelta:
             timezone=parse_timezone(timezone),
         )
     except ValueError as exc:
-        raise ValueError(f"{shown(text)} is no cron line (minute hour day month weekday): {exc}") from exc
+        raise ValueError(f"{shown(text)} is not a cron line (minute hour day month weekday): {exc}") from exc
     if _never(day, month, trigger):
         raise ValueError(f"{shown(text)} never comes: no year has that day")
     return trigger
@@ -81,14 +83,14 @@ def _weekdays(field: str) -> str:
     for part in field.lower().split(","):
         match = re.fullmatch(r"(\w+)(?:-(\w+))?(?:/(\d{1,2}))?", part, re.ASCII)
         if not match:
-            raise ValueError(f"{part!r} is no weekday")
+            raise ValueError(f"{part!r} is not a weekday")
         first = _weekday(match[1])
         last = _weekday(match[2]) if match[2] else first
         if last < first:
             last += 7
         step = int(match[3] or 1)
         if step == 0:
-            raise ValueError(f"{part!r} is no weekday: a step is at least 1")
+            raise ValueError(f"{part!r} is not a weekday: a step is at least 1")
         days += [WEEKDAYS[d % 7] for d in range(first, last + 1, step)]
     return ",".join(dict.fromkeys(days))
 
@@ -98,4 +100,4 @@ def _weekday(word: str) -> int:
         return int(word)
     if word[:3] in WEEKDAYS:
         return WEEKDAYS.index(word[:3])
-    raise ValueError(f"{word!r} is no weekday; write 0-7 (0 and 7 are Sunday) or {', '.join(WEEKDAYS)}")
+    raise ValueError(f"{word!r} is not a weekday; write 0-7 (0 and 7 are Sunday) or {', '.join(WEEKDAYS)}")

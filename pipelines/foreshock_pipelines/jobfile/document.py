@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.place import dotted, place
+from foreshock_pipelines.jobfile.location import dotted, place
 
 __all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "parse_yaml"]
 
@@ -32,7 +32,7 @@ def parse_yaml(text: str, name: str) -> Any:
     Raises
     ------
     ConfigError
-        One line that names the place: not YAML, a tag, a key that is no text or stands twice, an alias to itself,
+        One line that names the place: not YAML, a tag, a key that is not text or stands twice, an alias to itself,
         a number that is not finite, or more than this module allows.
     """
     try:
@@ -155,7 +155,7 @@ def _load(text: str) -> Any:
 
 
 def _check_keys(node: yaml.Node, seen: set[int]) -> None:
-    """Refuse keys that are no text, and keys that stand twice, of which YAML would keep the last."""
+    """Refuse keys that are not text, and keys that stand twice, of which YAML would keep the last."""
     if id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))

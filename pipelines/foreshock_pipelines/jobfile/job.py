@@ -295,7 +295,7 @@ class Job(Model):
             raise ValueError("entity names a label twice")
         if self.topology is not None and self.topology.label not in (None, *self.entity):
             wrong = str(self.topology.label)
-            raise ValueError(f"topology.label {shown(wrong)} is no entity label; {allowed(wrong, self.entity)}")
+            raise ValueError(f"topology.label {shown(wrong)} is not an entity label; {allowed(wrong, self.entity)}")
         if self.per_entity and self.auto is not None:
             raise ValueError("per_entity goes with detectors that are named, not with detectors: auto")
         if self.history < 10 * self.step:

@@ -12,8 +12,8 @@ from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.detectors import check_detectors
 from foreshock_pipelines.jobfile.document import parse_yaml
 from foreshock_pipelines.jobfile.job import Job
-from foreshock_pipelines.jobfile.mistakes import lines_of
-from foreshock_pipelines.jobfile.reading import read_text
+from foreshock_pipelines.jobfile.text import read_text
+from foreshock_pipelines.jobfile.validation_errors import lines_of
 from foreshock_pipelines.jobfile.variables import expand
 
 __all__ = ["job_files", "load_files", "load_job", "load_jobs", "parse_job"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.place import dotted
+from foreshock_pipelines.jobfile.location import dotted
 
 __all__ = ["MAX_EXPANDED", "expand"]
 

@@ -164,7 +164,7 @@ class PrometheusClient:
         if exc.status in (400, 422):
             return QueryError(f"{self.shown} refused the query {query!r}: {exc}")
         if exc.status in (401, 403):
-            return SourceUnavailable(f"{self.shown}: not let in: {exc}; check bearer_token_file or basic_auth")
+            return SourceUnavailable(f"{self.shown}: access denied: {exc}; check bearer_token_file or basic_auth")
         return SourceUnavailable(f"{self.shown}: {exc}")
 
 

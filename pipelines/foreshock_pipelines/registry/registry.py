@@ -366,7 +366,7 @@ def _check(kind: str, name: str) -> None:
     """Refuse a name that could lead out of the registry."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise RegistryError(
-            f"{str(name)[:100]!r} is no name of a {kind}: up to 128 letters, digits and . _ -, "
+            f"{str(name)[:100]!r} is not a valid name of a {kind}: up to 128 letters, digits and . _ -, "
             "the first a letter, digit or _"
         )
 

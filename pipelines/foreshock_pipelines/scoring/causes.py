@@ -15,7 +15,7 @@ __all__ = ["Cause", "Causes", "causes_of", "last_explained"]
 
 MAX_CAUSES = 5
 MIN_SHARE = 0.01
-"""A feature with a smaller share of the attributions is no cause."""
+"""A feature with a smaller share of the attributions is not a cause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""An alert as it leaves the house: for notifiers, the HTTP API and the command line."""
+"""The external representation of an alert: for notifiers, the HTTP API and the command line."""
 
 from __future__ import annotations
 

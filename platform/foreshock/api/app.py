@@ -148,12 +148,12 @@ class Ingress:
     async def _staged(self, name: str) -> tuple[Job, str | None]:
         """A job as its file says now; if that is invalid, the job in force, and the reason."""
         from foreshock.api.routers.jobs import ask_control_loop
-        from foreshock.runtime.job_files import stage
+        from foreshock.runtime.job_files import load_changed_job
 
         if name not in self.files:
             return self.jobs[name], None
         try:
-            return await asyncio.to_thread(stage, name, self.files[name]), None
+            return await asyncio.to_thread(load_changed_job, name, self.files[name]), None
         except ForeshockError as exc:
             return await ask_control_loop("job", name) or self.jobs[name], str(exc)
 

@@ -43,17 +43,17 @@ class StoreProbe:
         try:
             return await asyncio.wait_for(asyncio.shield(self._asking), PATIENCE)
         except TimeoutError:
-            self._away.holds(f"no answer within {PATIENCE:g} s")
+            self._away.raised(f"no answer within {PATIENCE:g} s")
             return False
 
     async def _ask(self) -> bool:
         try:
             await asyncio.to_thread(self._store.check)
         except StoreError as exc:
-            self._away.holds(str(exc))
+            self._away.raised(str(exc))
             self._answer = False
         else:
-            self._away.over()
+            self._away.cleared()
             self._answer = True
         self._answered = time.monotonic()
         return self._answer

@@ -89,9 +89,9 @@ class ServedModels:
                     self.models[job] = served
                     self.log.info("serving", job=job, version=version)
             except ForeshockError as exc:
-                self._refused(job).holds(str(exc), job=job)
+                self._refused(job).raised(str(exc), job=job)
             else:
-                self._refused(job).over(job=job)
+                self._refused(job).cleared(job=job)
 
     def _refused(self, job: str) -> Condition:
         wrong = "a champion cannot be served; the one before stays"
@@ -133,9 +133,9 @@ class ServedModels:
             try:
                 self.refresh()
             except Exception as exc:  # the registry may be away for a while
-                away.holds(said(exc))
+                away.raised(said(exc))
             else:
-                away.over()
+                away.cleared()
 
     def _warm_up(self, served: Served) -> None:
         """Score once, so that the first request does not wait for compiled code."""

@@ -41,10 +41,10 @@ def backtest(
     """Replay the past without looking ahead: which alerts would have fired, under this policy and another one."""
     settings = settings_for_ray()
     from foreshock.up import ray_cluster
+    from foreshock_pipelines.backtesting.page import render
     from foreshock_pipelines.datasets.labels import read_labels
     from foreshock_pipelines.jobfile import load_job
     from foreshock_pipelines.jobs.backtest import backtest as run
-    from foreshock_pipelines.reports.backtest import render
     from foreshock_pipelines.sources import open_source
 
     job = load_job(config)

@@ -32,7 +32,7 @@ def validate(
     Notifiers are made, and the files of secrets, certificates and labels must be there. With --online, the source
     must answer, and each query must give one series for each entity; the exit code is 1 if one does not.
     """
-    from foreshock.runtime.checks import load_checked
+    from foreshock.runtime.job_checks import load_and_verify_job
     from foreshock_models.errors import ConfigError, JobError
     from foreshock_pipelines.jobfile import load_files
 
@@ -43,7 +43,7 @@ def validate(
     wrong: list[str] = []
     for path in given:  # each may be of another installation, so names may be used again
         try:
-            found += [(file, job) for job, file in load_files(path, load=load_checked).values()]
+            found += [(file, job) for job, file in load_files(path, load=load_and_verify_job).values()]
         except ConfigError as exc:
             wrong.append(str(exc))
     if wrong:

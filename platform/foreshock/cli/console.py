@@ -76,7 +76,7 @@ def show_table(headers: Sequence[str], rows: Rows, *, title: str = "", styles: S
 
 
 def show_json(value: Any) -> None:
-    """Print JSON; numbers have 12 digits, and what is no number is null."""
+    """Print JSON; numbers have 12 digits, and what is not a number is null."""
     stream(json.dumps(_rounded(value), indent=2, default=str) + "\n")
 
 

@@ -24,11 +24,11 @@ def doctor(
 ) -> None:
     """Check versions, home, store, models, Ray, open ports and sources. Exit code 1: something is wrong."""
     from foreshock.doctor import examine
-    from foreshock.runtime.checks import load_runnable
+    from foreshock.runtime.job_checks import load_job_for_run
     from foreshock.settings import load_settings
     from foreshock_pipelines.jobfile import load_files
 
-    jobs = [job for job, _ in load_files(config, load=load_runnable).values()] if config else []
+    jobs = [job for job, _ in load_files(config, load=load_job_for_run).values()] if config else []
     found = list(examine(load_settings(), jobs))
     if as_json:
         show_json([asdict(one) for one in found])

@@ -219,5 +219,5 @@ def _span(lower: float, upper: float, looked: float) -> str:
 
 
 def _hours(value: float, looked: float) -> str:
-    """A time to come; what lies beyond the forecast is no number."""
+    """A time to come; what lies beyond the forecast is not a number."""
     return f"{value:.3g} h" if math.isfinite(value) else f"later than {looked:.3g} h"

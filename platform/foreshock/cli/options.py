@@ -32,7 +32,7 @@ def _text(most: int) -> Callable[[str], str]:
         if len(value) > most:
             raise typer.BadParameter(f"at most {most} characters are kept, these are {len(value)}")
         if any("\ud800" <= char <= "\udfff" for char in value):
-            raise typer.BadParameter("it is no UTF-8 text")
+            raise typer.BadParameter("it is not valid UTF-8")
         return value
 
     return check

@@ -55,10 +55,10 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
 
 def jobs_of(paths: list[Path]) -> tuple[dict[str, Job], dict[str, Path]]:
     """Jobs of files and folders, and the file of each; a link stays one, for what it leads to may be replaced."""
-    from foreshock.runtime.checks import load_runnable
+    from foreshock.runtime.job_checks import load_job_for_run
     from foreshock_pipelines.jobfile import load_files
 
-    found = load_files(paths, load=load_runnable)
+    found = load_files(paths, load=load_job_for_run)
     return {name: job for name, (job, _) in found.items()}, {
         name: file.absolute() for name, (_, file) in found.items()
     }

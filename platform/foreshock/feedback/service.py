@@ -117,7 +117,7 @@ def parse_interval(text: str, near_ms: int) -> tuple[int, int]:
         first, last = (_clock(part.strip(), near) for part in parts)
     except ValueError as exc:
         raise ConfigError(
-            f"{text!r} is no interval; write it as in 14:00..15:30 (UTC, on the day of the alert) "
+            f"{text!r} is not an interval; write it as in 14:00..15:30 (UTC, on the day of the alert) "
             "or 2026-03-01T14:00..2026-03-01T15:30"
         ) from exc
     if last < first and len(parts[1].strip()) <= len("00:00:00"):

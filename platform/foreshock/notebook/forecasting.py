@@ -45,7 +45,7 @@ def forecast(
     Raises
     ------
     DataError
-        A horizon that is no duration or longer than the history, or an unknown feature.
+        A horizon that is not a duration or longer than the history, or an unknown feature.
 
     Examples
     --------

@@ -65,7 +65,7 @@ def encoded(body: Any) -> bytes:
     """JSON of a body."""
     try:
         return orjson.dumps(body)  # NaN and infinity become null
-    except TypeError:  # text that is no UTF-8, or a number of more than 64 bits
+    except TypeError:  # text that is not valid UTF-8, or a number of more than 64 bits
         return json.dumps(body).encode()
 
 

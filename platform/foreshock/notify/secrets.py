@@ -15,7 +15,7 @@ __all__ = ["masked"]
 LONGEST = 500
 MASK = "***"
 SHORTEST = 3
-"""Shorter values are no secrets, and would make gaps in many words."""
+"""Shorter values are not secrets, and would make gaps in many words."""
 KEY = 16
 """A part of a path that is so long may be a key."""
 

@@ -36,10 +36,10 @@ Times = NDArray[np.datetime64]
 
 @contextmanager
 def plain_text() -> Iterator[None]:
-    """Decorate a function that draws a figure: names with dollar signs are no formulas.
+    """Decorate a function that draws a figure: names with dollar signs are not formulas.
 
-    ``rc_context`` is no choice: the first figure loads the backend, which turns interactive mode on in a notebook,
-    and leaving the context would turn it off again.
+    ``rc_context`` is not an option: the first figure loads the backend, which turns interactive mode on in a
+    notebook, and leaving the context would turn it off again.
     """
     before = rcParams["text.parse_math"]
     rcParams["text.parse_math"] = False

@@ -21,7 +21,7 @@ REST = timedelta(days=1)
 
 
 class DriftWatch:
-    """ControlLoopMetrics each job once an hour, one measurement at a time per job.
+    """Measures each job once an hour, one measurement at a time per job.
 
     Parameters
     ----------

@@ -39,8 +39,8 @@ def check_address(address: str, variable: str) -> None:
     host, _, port = target.rpartition(":")
     if not host or "/" in host or not port.isdigit() or int(port) > 65535:
         raise InstallationError(
-            f"{variable}: {address!r} is no address of a Ray cluster; allowed: HOST:PORT, ray://HOST:PORT, auto. "
-            f"{_remedy(variable)}"
+            f"{variable}: {address!r} is not an address of a Ray cluster; "
+            f"allowed: HOST:PORT, ray://HOST:PORT, auto. {_remedy(variable)}"
         )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE) as connection:
@@ -53,7 +53,7 @@ def check_address(address: str, variable: str) -> None:
             f"{variable}: no Ray cluster answers at {target}: {exc.strerror or exc}. {_remedy(variable)}"
         ) from exc
     if len(answer) < 4 or answer[3] != SETTINGS:
-        raise InstallationError(f"{variable}: what answers at {target} is no Ray cluster. {_remedy(variable)}")
+        raise InstallationError(f"{variable}: what answers at {target} is not a Ray cluster. {_remedy(variable)}")
 
 
 def _found_by_ray(variable: str) -> str:

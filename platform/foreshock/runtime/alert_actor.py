@@ -124,12 +124,12 @@ class AlertActor:
                     self.store.check()  # a round that needs nothing of it says nothing about it
                 action()
             except StoreError as exc:
-                away.holds(str(exc))
+                away.raised(str(exc))
             except Exception as exc:  # it must outlive everything; what went wrong is said
-                failing.holds(said(exc))
+                failing.raised(said(exc))
             else:
-                away.over()
-                failing.over()
+                away.cleared()
+                failing.cleared()
 
 
 def _now_ms() -> int:

@@ -16,10 +16,10 @@ from typing import Any
 from foreshock.logs import relayed
 from foreshock.runtime.address import check_address, cluster_address
 from foreshock.runtime.environment import environment, forced, proxy, ray_folder
-from foreshock.runtime.guard import guarded
 from foreshock.runtime.home import open_home
 from foreshock.runtime.messages import ray_messages
 from foreshock.runtime.ports import reserved_ports
+from foreshock.runtime.reaper import guarded
 from foreshock.settings import Settings
 from foreshock_models.errors import InstallationError
 

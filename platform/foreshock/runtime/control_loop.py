@@ -1,4 +1,4 @@
-"""The scheduler actor: starts scoring passes and runs when they are due; restarted by Ray where it left off."""
+"""The control loop: an actor that starts scoring passes and runs when they are due, and that Ray restarts."""
 
 from __future__ import annotations
 
@@ -168,16 +168,16 @@ class ControlLoop:
                     self._score(job)
                     if self.plan.replay is None:
                         self._look_for_drift(job)
-                self._tidy()
+                self._end_leftover_actors()
             except StoreError as exc:
-                away.holds(str(exc))
+                away.raised(str(exc))
                 time.sleep(TICK)
             except Exception as exc:  # the loop must outlive everything; what went wrong is said
-                failing.holds(said(exc))
+                failing.raised(said(exc))
                 time.sleep(TICK)
             else:
-                away.over()
-                failing.over()
+                away.cleared()
+                failing.cleared()
             self._wait()
 
     def _wait(self) -> None:
@@ -195,9 +195,9 @@ class ControlLoop:
         reason = self.drift.look(job, self.clock.now())
         self.measured.drifted(job.name, self.drift.found.get(job.name, {}))
         if reason is not None and self.start_run(job.name, "train", reason) is not None:
-            self.log.info("training, for the inputs have drifted", job=job.name, reason=reason)
+            self.log.info("training because the inputs drifted", job=job.name, reason=reason)
 
-    def _tidy(self) -> None:
+    def _end_leftover_actors(self) -> None:
         """End what reads have left behind, while no run may need it."""
         if not self.plan.own_cluster or time.monotonic() < self._tidied + TIDY_EVERY:
             return
@@ -270,7 +270,7 @@ class ControlLoop:
 
 
 def start_control_loop(plan: Plan) -> Any:
-    """A new control_loop; one that runs already is replaced.
+    """Start the control loop; one that runs already is replaced.
 
     The processes that it needs are asked for here, not one by the other: each takes seconds to come up.
     """

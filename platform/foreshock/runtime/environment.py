@@ -31,7 +31,7 @@ DEFAULTS = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     # on a machine under load the proxy is not ready within the usual 5 s, is killed for it, and the start fails
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "50",
-    "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": "foreshock.api.watching.relay_warnings",
+    "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": "foreshock.api.serve_warnings.relay_warnings",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "foreshock.api.fast_path.disconnects.middlewares",
     # bodies and answers go from one replica to another; what bounds them is FORESHOCK_MAX_BODY, not gRPC's 4 MiB
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),

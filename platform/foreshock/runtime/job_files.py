@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from foreshock.logs import get_logger
-from foreshock.runtime.checks import load_runnable
+from foreshock.runtime.job_checks import load_job_for_run
 from foreshock_models.errors import ConfigError, ForeshockError
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.sources import open_source
 
-__all__ = ["JobFiles", "stage"]
+__all__ = ["JobFiles", "load_changed_job"]
 
 log = get_logger("jobs")
 Stamp = tuple[int, int, int, str | None]
@@ -21,7 +21,7 @@ AGAIN_AFTER = 60.0
 """Seconds after which a refused file is tried again, though it did not change: what it needs may be there now."""
 
 
-def stage(name: str, path: Path) -> Job:
+def load_changed_job(name: str, path: Path) -> Job:
     """The job of that name as its file says now, if all of it holds but for the model that serves.
 
     Raises
@@ -29,7 +29,7 @@ def stage(name: str, path: Path) -> Job:
     ForeshockError
         It does not load, its source cannot be made, or a notifier is unknown or has a wrong URL.
     """
-    job = load_runnable(path)
+    job = load_job_for_run(path)
     if job.name != name:
         raise ConfigError(f"{path}: the job was {name!r} and is now {job.name!r}; restart Foreshock to rename it")
     open_source(job)
@@ -120,7 +120,7 @@ class JobFiles:
         self.refused[name] = why
 
     def _load(self, name: str, path: Path) -> Job:
-        job = stage(name, path)
+        job = load_changed_job(name, path)
         champion = self.registry.champion(name)
         if champion is not None:
             self._must_fit(job, path, champion)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.logs import get_logger
-from foreshock.store.retention import Retention, tidy
+from foreshock.store.retention import Retention, delete_expired
 from foreshock_pipelines.jobfile import Job
 
 __all__ = ["Maintenance"]
@@ -43,7 +43,7 @@ class Maintenance:
             if now_ms - passed.get(name, 0) > QUIET_MS:
                 self.engine.sweep(job, now_ms)
         self._remind(list(jobs), now_ms)
-        self._tidy(now_ms)
+        self._delete_expired(now_ms)
 
     def _remind(self, jobs: list[str], now_ms: int) -> None:
         announcer = self.engine.announcer
@@ -52,12 +52,12 @@ class Maintenance:
                 with self.engine.store.begin() as c:
                     announcer.remind(c, silence, jobs, now_ms)
 
-    def _tidy(self, now_ms: int) -> None:
+    def _delete_expired(self, now_ms: int) -> None:
         """A batch each time until nothing old is left, then not for a day."""
         if now_ms - self._tidied < DAY_MS:
             return
-        gone = tidy(self.engine.store, self.keep, now_ms)
+        gone = delete_expired(self.engine.store, self.keep, now_ms)
         if gone:
-            log.info("old rows taken away", rows=gone)
+            log.info("expired rows deleted", rows=gone)
         else:
             self._tidied = now_ms

@@ -91,8 +91,8 @@ def read_matcher(text: str) -> Matcher:
     name, op, value = _modern(text) or _classic(text) or ("", "", "")
     if not name:
         raise ConfigError(
-            f"{excerpt(text)} is no matcher; write NAME=VALUE, NAME!=VALUE, NAME=~PATTERN or NAME!~PATTERN, as in "
-            'instance=~"web-.*"; quote a name or a value with spaces or signs, as in "service.name"="shop (eu)"'
+            f"{excerpt(text)} is not a matcher; write NAME=VALUE, NAME!=VALUE, NAME=~PATTERN or NAME!~PATTERN, as "
+            'in instance=~"web-.*"; quote a name or a value with spaces or signs, as in "service.name"="shop (eu)"'
         )
     return Matcher(name, op, value)
 
@@ -132,7 +132,7 @@ def _unquoted(token: str) -> str | None:
         return token
     try:
         return ESCAPE.sub(_unescaped, token[1:-1].encode()).decode()
-    except (ValueError, OverflowError):  # an unknown escape, or bytes that are no UTF-8
+    except (ValueError, OverflowError):  # an unknown escape, or bytes that are not valid UTF-8
         return None
 
 
@@ -169,4 +169,4 @@ def _pattern(text: str) -> Any:
         return re2.compile(text, pattern_options())
     except re2.error as exc:
         why = exc.args[0].decode() if exc.args and isinstance(exc.args[0], bytes) else str(exc)
-        raise ConfigError(f"{excerpt(text)} is no regular expression: {why}; {NOT_IN_RE2}") from exc
+        raise ConfigError(f"{excerpt(text)} is not a regular expression: {why}; {NOT_IN_RE2}") from exc

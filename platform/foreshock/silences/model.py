@@ -278,7 +278,7 @@ def _by_labels(names: Sequence[str], covered: Any) -> Any:
 def _when(what: str, text: str, now: datetime, zone: ZoneInfo) -> int:
     """A time that a person wrote, in ms since the epoch."""
     if len(text) > LONGEST_TIME:
-        raise ConfigError(f"the {what} of a silence is no time: {excerpt(text)}; write now, -3h, or ISO 8601")
+        raise ConfigError(f"the {what} of a silence is not a time: {excerpt(text)}; write now, -3h, or ISO 8601")
     try:
         plain = datetime.fromisoformat(text)
     except ValueError:

@@ -186,7 +186,7 @@ def _days(text: str, given: dict[str, str], value: str) -> list[Any]:
         match = re.fullmatch(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)", word)
         number = int(match[1]) if match and match[1] else None
         if match is None or (number is not None and not 1 <= abs(number) <= most):
-            raise _wrong(text, f"BYDAY={excerpt(word)[1:-1]} is no day; with a number it is from 1 to {most}")
+            raise _wrong(text, f"BYDAY={excerpt(word)[1:-1]} is not a day; with a number it is from 1 to {most}")
         found.append(WEEKDAYS[match[2]](number))
     if len(set(map(repr, found))) < len(found):
         raise _wrong(text, "BYDAY names a day twice")
@@ -194,7 +194,7 @@ def _days(text: str, given: dict[str, str], value: str) -> list[Any]:
 
 
 def _wrong(text: str, why: str) -> ConfigError:
-    return ConfigError(f"{excerpt(text)} is no RRULE for a silence: {why}; {ALLOWED}")
+    return ConfigError(f"{excerpt(text)} is not a valid RRULE for a silence: {why}; {ALLOWED}")
 
 
 def _local(ms: int, zone: ZoneInfo) -> datetime:

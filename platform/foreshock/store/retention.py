@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["Retention", "tidy"]
+__all__ = ["Retention", "delete_expired"]
 
 BATCH = 2000
 """Rows of a table that one transaction takes away: others need not wait long."""
@@ -29,7 +29,7 @@ class Retention:
     outbox: timedelta = timedelta(days=7)
 
 
-def tidy(store: Store, keep: Retention, now_ms: int) -> int:
+def delete_expired(store: Store, keep: Retention, now_ms: int) -> int:
     """Take away a batch of what is older than it is kept; gives how many rows, 0 when nothing is left to do."""
 
     def before(age: timedelta, now_ms: int = now_ms) -> int:

@@ -143,9 +143,9 @@ def open_patiently(url: str) -> Store:
         try:
             store = open_store(url)
         except StoreError as exc:
-            away.holds(str(exc))
+            away.raised(str(exc))
             time.sleep(pause)
             pause = min(pause * 1.5, 10.0)
         else:
-            away.over()
+            away.cleared()
             return store

@@ -97,12 +97,12 @@ def test_nobody_waits_for_who_prints(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_condition_is_logged_when_it_begins_and_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logging()
     away = Condition(get_logger("a"), "the store is away", "the store is back")
-    away.over()
+    away.cleared()
     for _ in range(5):
-        away.holds("refused")
-    away.holds("another reason, soon after")
-    away.over()
-    away.over()
+        away.raised("refused")
+    away.raised("another reason, soon after")
+    away.cleared()
+    away.cleared()
     first, second = capsys.readouterr().err.splitlines()
     assert "the store is away" in first and "refused" in first and "the store is back" in second
 

@@ -86,8 +86,8 @@ def predictions(
     Raises
     ------
     Problem
-        404: no such job, entity or feature, or nothing is forecast yet. 422: a horizon that is no duration, or is
-        longer than the forecast.
+        404: no such job, entity or feature, or nothing is forecast yet. 422: a horizon that is not a duration,
+        or is longer than the forecast.
     """
     ahead = _duration(horizon)
     cursor = None

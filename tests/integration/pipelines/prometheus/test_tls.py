@@ -88,5 +88,5 @@ def test_without_a_client_certificate_the_server_does_not_answer(url: str, folde
 
 
 def test_the_wrong_password_is_refused_with_what_to_check(url: str, folder: Path) -> None:
-    with pytest.raises(SourceUnavailable, match=r"not let in: HTTP 401: .*check bearer_token_file or basic_auth"):
+    with pytest.raises(SourceUnavailable, match=r"access denied: HTTP 401: .*check bearer_token_file"):
         ask(url, folder, basic_auth={"username": "someone", "password": "wrong"})

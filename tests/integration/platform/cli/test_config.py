@@ -31,7 +31,7 @@ def test_a_good_job_file_passes(root: Path, option: tuple[str, ...]) -> None:
         ("alerts: {for: 6 of 5}", "6 of 5 can never happen"),
         ("false_alerts: 1 per wek", "did you mean 'week'?"),
         ("schedule: {train: 99 3 * * *}", "schedule.train"),
-        ("schedule: {timezone: Mars}", "no time zone"),
+        ("schedule: {timezone: Mars}", "not a known time zone"),
     ],
 )
 def test_a_mistake_is_named_with_file_key_and_what_is_allowed(tmp_path: Path, line: str, message: str) -> None:

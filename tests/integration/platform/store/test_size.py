@@ -16,7 +16,7 @@ from foreshock.notify.outbox import Outbox
 from foreshock.scoring.write_queue import WriteQueue
 from foreshock.store import Store, open_store
 from foreshock.store import tables as t
-from foreshock.store.retention import Retention, tidy
+from foreshock.store.retention import Retention, delete_expired
 
 N = 30_000
 DAY = 86_400_000
@@ -130,7 +130,7 @@ QUESTIONS: dict[str, Callable[[Store], Any]] = {
     "to be written": lambda s: WriteQueue(s).waiting("job-1"),
     "waited too long": lambda s: WriteQueue(s).drop("job-1", 0),
     "written": lambda s: WriteQueue(s).done(17),
-    "what is old": lambda s: tidy(s, Retention(timedelta(days=36500)), 0),
+    "what is old": lambda s: delete_expired(s, Retention(timedelta(days=36500)), 0),
 }
 
 
@@ -152,7 +152,7 @@ def test_the_newest_are_read_in_the_order_of_the_table(store: Store) -> None:
 def test_old_rows_go_in_batches_and_live_ones_stay(store: Store) -> None:
     keep = Retention(alerts=timedelta(seconds=N / 2), outbox=timedelta(seconds=N / 2))
     gone = []
-    while n := tidy(store, keep, N * 1000):
+    while n := delete_expired(store, keep, N * 1000):
         gone.append(n)
     assert len(gone) > 3
     with store.begin() as c:

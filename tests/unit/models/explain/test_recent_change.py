@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from foreshock_models.baseline import Baseline
 from foreshock_models.detectors import IForest
 from foreshock_models.explain.recent_change import lookback_rows, recent_change, reweight
 from foreshock_models.panel import Panel
+from foreshock_models.usual_values import Baseline
 
 ROWS = st.integers(1, 5).map(lambda n: (n, 4))
 

@@ -145,7 +145,7 @@ def test_a_frame_with_a_column_twice_or_without_a_label_is_refused() -> None:
     frame = pd.DataFrame([[START, 1.0, 2.0]], columns=["timestamp", "cpu", "cpu"])
     with pytest.raises(DataError, match="'cpu' is there twice"):
         Windows.from_pandas(frame, step=60)
-    with pytest.raises(DataError, match="'instance' is no column"):
+    with pytest.raises(DataError, match="'instance' is not a column"):
         Windows.from_pandas(frame.iloc[:, :2], entity=["instance"], step=60)
 
 

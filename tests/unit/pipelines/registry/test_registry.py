@@ -87,9 +87,9 @@ def test_a_name_that_leads_out_of_the_registry_is_refused(
         registry.models, registry.get, registry.champion, registry.load, registry.promote, registry.rollback,
         registry.prune, lambda job: registry.publish(detector, job, EXTRA),
     ):  # fmt: skip
-        with pytest.raises(RegistryError, match="is no name of a job"):
+        with pytest.raises(RegistryError, match="is not a valid name of a job"):
             ask(name)
-    with pytest.raises(RegistryError, match="is no name of a alias"):
+    with pytest.raises(RegistryError, match="is not a valid name of a alias"):
         registry.publish(detector, "node", EXTRA, alias=name)
     registry.publish(detector, "node", EXTRA)
     with pytest.raises(RegistryError, match="has no model"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshock.runtime.checks import load_checked
+from foreshock.runtime.job_checks import load_and_verify_job
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import Job, load_job
 from foreshock_pipelines.jobs.probe import probe
@@ -90,7 +90,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_job_names_it_by_its_key_and_trains_on_what_it_reads(
     job_file: Path, installed: str, tmp_path: Path
 ) -> None:
-    job = load_checked(job_file)
+    job = load_and_verify_job(job_file)
     report = train(job, Registry(tmp_path / "models"))
     assert (report.entities, report.features) == (2, ("cpu", "memory"))
     assert [(answer.key, answer.entities, answer.problem) for answer in probe(job)] == [
@@ -116,7 +116,7 @@ def test_a_package_that_cannot_be_imported_is_named(
     with pytest.raises(ConfigError, match="lake cannot be imported from lake_source:LakeSource"):
         open_source(load_job(job_file))
     with pytest.raises(ConfigError, match="lake cannot be imported"):
-        load_checked(job_file)
+        load_and_verify_job(job_file)
 
 
 def test_two_sources_in_one_job_are_refused(job_file: Path, installed: str) -> None:

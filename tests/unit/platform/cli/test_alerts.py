@@ -113,7 +113,7 @@ def test_feedback_excludes_rows_on_the_day_of_the_alert_and_is_undone(home: Path
     [
         (("alerts", "feedback", "id-1"), "say one of"),
         (("alerts", "feedback", "id-1", "--true", "--false"), "say one of"),
-        (("alerts", "feedback", "id-1", "--exclude", "2pm..3pm"), "no interval"),
+        (("alerts", "feedback", "id-1", "--exclude", "2pm..3pm"), "not an interval"),
         (("alerts", "silence", "--for", "1h", "--reason", "x"), "say what to silence"),
         (("alerts", "silence", "id-1", "--reason", "x"), "when the silence ends"),
         (("alerts", "ack", "nope"), "no alert 'nope'"),

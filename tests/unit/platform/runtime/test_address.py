@@ -34,7 +34,7 @@ def test_a_dead_address_is_one_message_that_names_the_variable() -> None:
 
 
 def test_what_is_not_ray_is_told_apart(web_server: int) -> None:
-    with pytest.raises(InstallationError, match="is no Ray cluster"):
+    with pytest.raises(InstallationError, match="is not a Ray cluster"):
         check_address(f"127.0.0.1:{web_server}", "RAY_ADDRESS")
 
 

@@ -73,7 +73,7 @@ def test_a_silence_of_an_older_version_that_is_refused_today_holds_nothing_and_o
     index = SilenceIndex([lookahead, easter, silence("new", "instance=web-1", end=10)])
     assert [found and found.id for found in (index.holding(ALERT, 5), index.holding(ALERT, 50))] == ["new", None]
     assert [(s.id, why.split("; ")[0]) for s, why in index.unusable] == [
-        ("old", "'web-1(?!0)' is no regular expression: invalid perl operator: (?!"),
-        ("older", "'FREQ=YEARLY;BYEASTER=0' is no RRULE for a silence: 'BYEASTER=0' is none of its parts"),
+        ("old", "'web-1(?!0)' is not a regular expression: invalid perl operator: (?!"),
+        ("older", "'FREQ=YEARLY;BYEASTER=0' is not a valid RRULE for a silence: 'BYEASTER=0' is none of its parts"),
     ]
     assert (lookahead.as_json(5)["state"], "lookahead" in lookahead.as_json(5)["problem"]) == ("unusable", True)

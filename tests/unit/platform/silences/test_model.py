@@ -91,7 +91,7 @@ def test_all_matchers_of_a_silence_must_match() -> None:
 
 @pytest.mark.parametrize("text", ['a=b"c', "=x", "instance", 'instance=~"("', "a b=c"])
 def test_a_wrong_matcher_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"no matcher|no regular expression"):
+    with pytest.raises(ConfigError, match=r"not a matcher|not a regular expression"):
         parse_matcher(text)
 
 
@@ -158,10 +158,10 @@ def test_windows_end_with_the_silence() -> None:
         ({"reason": " "}, "owner and a reason"),
         ({"rule": "FREQ=DAILY"}, "duration"),
         ({"rule": "DAILY", "duration_s": 60.0}, "none of its parts"),
-        ({"rule": "FREQ=DAILY;BYDAY=XX", "duration_s": 60.0}, "no RRULE"),
+        ({"rule": "FREQ=DAILY;BYDAY=XX", "duration_s": 60.0}, "not a valid RRULE"),
         ({"rule": "FREQ=DAILY;UNTIL=20260101T000000Z", "duration_s": 60.0}, "own start and end"),
         ({"rule": "FREQ=YEARLY;BYMONTH=7", "duration_s": 60.0}, "no window"),
-        ({"timezone": "Berlin"}, "no time zone"),
+        ({"timezone": "Berlin"}, "not a known time zone"),
         ({"exclude": True, "matchers": (parse_matcher("kind=anomaly"),)}, "rows have no kind"),
     ],
 )

@@ -53,7 +53,7 @@ LISTS = ",".join(["0"] * 200)
         ("FREQ=MONTHLY;BYMONTHDAY=32", "BYMONTHDAY"),
         ("FREQ=MONTHLY;BYDAY=6MO", "from 1 to 5"),
         ("FREQ=YEARLY;BYDAY=54MO", "from 1 to 53"),
-        ("FREQ=MONTHLY;BYDAY=99999999999MO", "is no day"),
+        ("FREQ=MONTHLY;BYDAY=99999999999MO", "is not a day"),
         ("FREQ=MONTHLY;BYDAY=1MO,TU", "write two silences"),
         ("FREQ=WEEKLY;BYDAY=1MO", "goes with MONTHLY and YEARLY"),
         ("FREQ=WEEKLY;BYDAY=MO,MO", "a day twice"),

@@ -204,9 +204,9 @@ def test_a_weekly_window_is_local_to_its_time_zone(api: Client) -> None:
     ("wrong", "says"),
     [
         ({"duration": None}, "when the silence ends"),
-        ({"matchers": ["instance"]}, "no matcher"),
+        ({"matchers": ["instance"]}, "not a matcher"),
         ({"matchers": ["instance=~.*"]}, "every alert"),
-        ({"timezone": "America"}, "no time zone"),
+        ({"timezone": "America"}, "not a known time zone"),
         ({"duration": "9" * 400 + "d"}, ""),
         ({"start": "0001-01-01"}, "between"),
         ({"rule": "FREQ=SECONDLY"}, "FREQ"),

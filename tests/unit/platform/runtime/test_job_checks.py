@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from foreshock.notify import NOTIFIERS
-from foreshock.runtime.checks import load_checked, load_runnable
+from foreshock.runtime.job_checks import load_and_verify_job, load_job_for_run
 from foreshock_models.errors import ConfigError
 
 BASE = {"name": "j", "source": {"prometheus": "http://x"}, "queries": {"cpu": "up"}, "entity": ["instance"]}
@@ -23,7 +23,7 @@ def written(folder: Path, **more: object) -> Path:
 def test_each_unknown_notifier_is_named_with_the_nearest(tmp_path: Path) -> None:
     path = written(tmp_path, notify=[{"type": "log"}, {"type": "alertmanger", "url": "http://x"}, {"type": "lgo"}])
     with pytest.raises(ConfigError) as caught:
-        load_runnable(path)
+        load_job_for_run(path)
     one, two = str(caught.value).splitlines()
     assert one.startswith(f"{path}: notify.1: no notifier 'alertmanger'; did you mean 'alertmanager'?")
     assert two.startswith(f"{path}: notify.2: no notifier 'lgo'; did you mean 'log'?")
@@ -37,7 +37,7 @@ def test_a_notifier_that_fails_in_its_own_way_is_named_without_its_secret(
 
     monkeypatch.setitem(NOTIFIERS, "pager", pager)
     with pytest.raises(ConfigError, match=r"notify\.0: the notifier 'pager' cannot be made: KeyError$"):
-        load_runnable(written(tmp_path, notify=[{"type": "pager"}]))
+        load_job_for_run(written(tmp_path, notify=[{"type": "pager"}]))
 
 
 def test_files_that_a_job_names_must_be_there_but_its_windows_may_still_be_fetched(tmp_path: Path) -> None:
@@ -52,11 +52,11 @@ def test_files_that_a_job_names_must_be_there_but_its_windows_may_still_be_fetch
         labels="labels.csv",
     )
     with pytest.raises(ConfigError) as caught:
-        load_checked(path)
+        load_and_verify_job(path)
     assert str(caught.value).splitlines() == [
         f"{path}: source.tls.ca_file: {tmp_path}/ca.pem: no such file",
         f"{path}: notify.0.basic_auth.password_file: {tmp_path}/folder: not a file that can be read",
         f"{path}: labels: {tmp_path}/labels.csv: no such file",
     ]
-    assert load_runnable(path).name == "j", "a secret that comes later does not keep an installation from starting"
-    assert load_checked(written(tmp_path, source={"parquet": "later.parquet"})).name == "j"
+    assert load_job_for_run(path).name == "j", "a secret that comes later does not prevent a start"
+    assert load_and_verify_job(written(tmp_path, source={"parquet": "later.parquet"})).name == "j"

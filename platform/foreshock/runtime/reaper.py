@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from foreshock.runtime import _guard
+from foreshock.runtime import _reaper
 
 __all__ = ["guarded"]
 
@@ -29,7 +29,7 @@ def guarded(folder: Path, sessions: Path) -> Iterator[dict[str, str]]:
         Where Ray, started in the block, makes its session.
     """
     mark = secrets.token_hex(8)
-    words = [_guard.__file__, f"{MARK}={mark}", str(folder), str(sessions), str(os.getpid())]
+    words = [_reaper.__file__, f"{MARK}={mark}", str(folder), str(sessions), str(os.getpid())]
     guard = subprocess.Popen(
         [sys.executable, "-I", "-S", *words],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -39,4 +39,4 @@ def guarded(folder: Path, sessions: Path) -> Iterator[dict[str, str]]:
         yield {MARK: mark}
     finally:
         with suppress(BrokenPipeError):  # it was killed, too
-            guard.communicate(_guard.DONE, timeout=10)
+            guard.communicate(_reaper.DONE, timeout=10)

@@ -14,7 +14,7 @@ import pytest
 
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile import load_job
-from foreshock_pipelines.jobfile.reading import MAX_BYTES
+from foreshock_pipelines.jobfile.text import MAX_BYTES
 
 GOOD = "name: j\nsource: {prometheus: 'http://x:9090'}\nqueries: {x: 'up{site=\"Zürich\"}'}\nentity: [instance]\n"
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from foreshock_pipelines.backtesting.outcome import Outcome, ReplayedAlert
+from foreshock_pipelines.backtesting.page import render
 from foreshock_pipelines.backtesting.report import BacktestReport
-from foreshock_pipelines.reports.backtest import render
 from foreshock_pipelines.scoring.causes import Cause
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

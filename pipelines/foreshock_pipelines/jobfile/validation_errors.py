@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from foreshock_models.errors import allowed
 from foreshock_pipelines.jobfile.base import shown
 from foreshock_pipelines.jobfile.job import Job
-from foreshock_pipelines.jobfile.place import dotted
+from foreshock_pipelines.jobfile.location import dotted
 
 __all__ = ["MAX_LINES", "lines_of"]
 

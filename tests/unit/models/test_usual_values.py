@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from foreshock_models.baseline import HOURS, QUANTILES, Baseline
 from foreshock_models.panel import Panel
+from foreshock_models.usual_values import HOURS, QUANTILES, Baseline
 
 DAY = 1440
 

@@ -24,7 +24,7 @@ def render(report: BacktestReport) -> str:
     intervals and the alerts of each policy, and the list of alerts with their attributions.
     """
     env = Environment(
-        loader=PackageLoader("foreshock_pipelines.reports"),
+        loader=PackageLoader("foreshock_pipelines.backtesting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.place import place
+from foreshock_pipelines.jobfile.location import place
 
 __all__ = ["MAX_BYTES", "decoded", "read_text"]
 

@@ -13,10 +13,10 @@ from foreshock_pipelines.jobfile import Job, NotifierConfig, load_job
 from foreshock_pipelines.jobfile.base import Model
 from foreshock_pipelines.sources import find_source
 
-__all__ = ["load_checked", "load_runnable"]
+__all__ = ["load_and_verify_job", "load_job_for_run"]
 
 
-def load_runnable(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
+def load_job_for_run(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
     """Read one job file, and check its notifiers, without running code of a plugin: that runs where it can only
     harm itself.
 
@@ -30,8 +30,8 @@ def load_runnable(path: str | Path, *, env: Mapping[str, str] | None = None) -> 
     return job
 
 
-def load_checked(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
-    """As `load_runnable`; the files that the job names must be there, and plugins must load, too."""
+def load_and_verify_job(path: str | Path, *, env: Mapping[str, str] | None = None) -> Job:
+    """As `load_job_for_run`; the files that the job names must be there, and plugins must load, too."""
     job = load_job(path, env=env)
     _raise([*_wrong_source(job), *_wrong_notifiers(job, make_notifier), *_unreadable(job, ())], path)
     return job
