@@ -62,7 +62,8 @@ class State:
     def merge(cls, states: Iterable[State]) -> State:
         """Join states of different entities; a later one replaces an earlier one of the same name.
 
-        An array that only some states have, because others are of an earlier version, is 0 for the rest.
+        An array, or a column of one, that only some states have, because others are of an earlier version, is 0
+        for the rest.
         """
         parts = [state for state in states if state.entities]
         if not parts:
@@ -72,19 +73,8 @@ class State:
             names.update({name: (p, i) for i, name in enumerate(part.entities)})
         starts = np.cumsum([0, *(len(part.entities) for part in parts)])
         rows = np.array([starts[p] + i for p, i in names.values()])
-        shapes = {key: array for part in parts for key, array in part.arrays.items()}
-        arrays = {
-            key: np.concatenate(
-                [
-                    part.arrays[key]
-                    if key in part.arrays
-                    else np.zeros((len(part.entities), *like.shape[1:]), like.dtype)
-                    for part in parts
-                ]
-            )[rows]
-            for key, like in shapes.items()
-        }
-        return cls(tuple(names), arrays)
+        keys = {key: None for part in parts for key in part.arrays}
+        return cls(tuple(names), {key: _stacked(parts, key)[rows] for key in keys})
 
     def to_bytes(self) -> bytes:
         """Return safetensors bytes; `from_bytes` restores the same state, bit for bit."""
@@ -111,3 +101,17 @@ class State:
         # one entity without a name and no entity at all are told apart by their rows
         rows = max(map(len, arrays.values()), default=0)
         return cls(tuple(names.split("\n")) if rows else (), arrays)
+
+
+def _stacked(parts: Sequence[State], key: str) -> NDArray[Any]:
+    """Return the arrays of that name one after the other, each as wide as the widest; 0 where there is nothing."""
+    like = max((part.arrays[key] for part in parts if key in part.arrays), key=lambda array: array.shape[1:])
+    stacked: NDArray[Any] = np.zeros((sum(len(part.entities) for part in parts), *like.shape[1:]), like.dtype)
+    first = 0
+    for part in parts:
+        last = first + len(part.entities)
+        if key in part.arrays:
+            array = part.arrays[key]
+            stacked[(slice(first, last), *(slice(n) for n in array.shape[1:]))] = array
+        first = last
+    return stacked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -72,6 +73,19 @@ class Baseline:
         found = self.table[self._places(panel)[panel.codes], _hours(panel)].astype(np.float64)
         return found[:, 0], found[:, 1], found[:, 2]
 
+    def deviation(self, panel: Panel) -> NDArray[np.float64]:
+        """Return how far the values of each row are outside of their band ``(n_rows,)``, in widths of the band.
+
+        The mean over the features; 0 where all values are usual, NaN where no band is known.
+        """
+        from foreshock_models.kernels.compiled.deviation import deviations  # not everyone who shows a band compiles
+
+        known = self._places(panel) % len(self.table)
+        found: NDArray[np.float64] = deviations(
+            panel.values, panel.timestamps, panel.offsets, known, self.table, self.value_range
+        )
+        return found
+
     def range_of(self, panel: Panel) -> NDArray[np.float64]:
         """Return the value range of the entities of `panel` ``(n_entities, n_features)``."""
         return self.value_range[self._places(panel)]
@@ -87,8 +101,11 @@ class Baseline:
 
     def _places(self, panel: Panel) -> NDArray[np.int64]:
         """Row of each entity of `panel` in the tables; -1, the last one, for an unknown entity."""
-        known = {name: i for i, name in enumerate(self.entities)}
-        return np.array([known.get(name, -1) for name in panel.entities], np.int64)
+        return np.array([self._index.get(name, -1) for name in panel.entities], np.int64)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.entities)}
 
 
 def _hours(panel: Panel) -> NDArray[np.int64]:

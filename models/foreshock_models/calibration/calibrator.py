@@ -9,6 +9,9 @@ score is 1 at the line as it is now, and elsewhere, where possible, what trainin
 in time stay comparable. Where most rows of some days are over the line, that level is accepted as the new
 normal.
 
+A score tells of now: where the values of the last rows are within their usual band, or back in it, it is below 1,
+whatever the rows before them were.
+
 Raw scores of a single feature drift most: they are divided by their own mean over the last week.
 
 .. [1] Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017.
@@ -18,6 +21,7 @@ Raw scores of a single feature drift most: they are divided by their own mean ov
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -39,7 +43,15 @@ from foreshock_models.kernels.constants import (
     UPPER_SHARE,
     WARM_UP_ROWS,
 )
-from foreshock_models.kernels.layout import CALIBRATION, CALIBRATION_SETTINGS, RING_WIDTH, records, table_of
+from foreshock_models.kernels.layout import (
+    CALIBRATION,
+    CALIBRATION_SETTINGS,
+    N_REPLACED,
+    RING_WIDTH,
+    records,
+    table_of,
+    widened,
+)
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
 
@@ -57,7 +69,7 @@ TOLERATED = 0.9 * LOWEST_LINE
 """A row that a person called normal scores at most this: below the line, wherever the controller moves it."""
 LEARNT = (
     "location", "spread", "threshold_shift", "line", "slow_mean", "training_mean", "recent_location",
-    "recent_spread",
+    "recent_spread", "usual_deviation",
 )  # fmt: skip
 """Fields that an unknown entity takes from those of training, as their median."""
 MIN_UNIT = 1e-100
@@ -65,6 +77,12 @@ GAIN = 0.5
 """How far one alert that only just reached the line moves it."""
 MIN_RECURRENCE_DAYS = 3
 """Days out of a week on which a score must have been over the line at about the same time to be a recurrence."""
+
+
+Rescore = Callable[
+    [NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], tuple[NDArray[np.int64], NDArray[np.float64]]
+]
+"""See `Calibrator.apply`."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +148,17 @@ class Calibrator:
     )
     _prepared: tuple[Any, NDArray[Any]] | None = field(default=None, repr=False, compare=False)
 
-    def fit(self, raw: NDArray[np.float64], panel: Panel) -> Self:
-        """Learn from the raw scores ``(n_rows,)`` of held-back normal rows."""
+    def fit(self, raw: NDArray[np.float64], panel: Panel, deviation: NDArray[np.float64] | None = None) -> Self:
+        """Learn from the raw scores ``(n_rows,)`` of held-back normal rows.
+
+        Parameters
+        ----------
+        deviation
+            ``(n_rows,)``: how far the values are outside of their usual band (`Baseline.deviation`); default: not
+            known.
+        """
         self.step = panel.step
+        away = _known(deviation, panel)
         self.unit = _unit(raw)
         x = unit_scores(raw, self.unit)
         training_mean = np.array([max(float(x[rows].mean()), 1e-3) for _, rows in panel])
@@ -145,6 +171,7 @@ class Calibrator:
             location[i], spread[i] = _location_and_spread(x[rows])
         self.floor = max(float(np.median(spread)) * 0.25, 1e-3)
         spread = np.maximum(spread, self.floor)
+        usual = np.array([_usual_deviation(away[rows]) for _, rows in panel])
         z = [(x[rows] - c) / s for (_, rows), c, s in zip(panel, location, spread, strict=True)]
         filtered = [nth_largest(values, *self.budget.votes) for values in z]
         self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
@@ -154,6 +181,7 @@ class Calibrator:
             "location": location, "spread": spread, "n_rows": panel.lengths, "slow_mean": slow_mean,
             "threshold_shift": [self.tail.own_shift(values) for values in filtered],
             "training_mean": training_mean, "recent_location": location, "recent_spread": spread,
+            "usual_deviation": usual,
         }  # fmt: skip
         for name, values in learnt.items():
             entities[name] = values
@@ -167,7 +195,14 @@ class Calibrator:
         records(table, CALIBRATION)["line"] = 1.0
         self.state = _without_recurrence(self.state.entities, table)
 
-    def apply(self, raw: NDArray[np.float64], panel: Panel, state: State | None = None) -> Calibrated:
+    def apply(
+        self,
+        raw: NDArray[np.float64],
+        panel: Panel,
+        state: State | None = None,
+        deviation: NDArray[np.float64] | None = None,
+        rescore: Rescore | None = None,
+    ) -> Calibrated:
         """Score rows in time order, each with what was known before it; rows without a sample change nothing.
 
         Parameters
@@ -177,27 +212,52 @@ class Calibrator:
         state
             Where the entities stand before the first row; default: the end of training. An unknown entity starts
             from the median of those of training.
+        deviation
+            As in `fit`.
+        rescore
+            Called where alerts end, with the numbers of the entities, the numbers of their next rows, and the
+            stretches that are replaced; returns the numbers of the rows whose raw score is another one now, and
+            these scores.
         """
         places, known, known_rings = self._standing(self.state if state is None else state, panel.entities)
-        score, warming, regimes, entities, rings = calibrate(
-            np.ascontiguousarray(raw),
-            (panel.values, panel.timestamps, panel.offsets),
-            places,
-            known,
-            known_rings,
-            self._settings(panel.step),
+        raw, away, settings = np.ascontiguousarray(raw), _known(deviation, panel), self._settings(panel.step)
+        rows = panel.values, panel.timestamps, panel.offsets
+        stop = rescore is not None
+        score, warming, regimes, entities, rings, stops = calibrate(
+            raw, away, rows, places, known, known_rings, settings, stop
         )
-        new_normal: tuple[tuple[str, int], ...] = ()
-        if len(regimes):
-            new_normal = tuple((panel.entities[panel.codes[i]], int(panel.timestamps[i])) for i in regimes)
+        new_normal = [regimes]
+        open_ = np.flatnonzero(stops < panel.offsets[1:])
+        if rescore is not None and len(open_):
+            raw = raw.copy()
+        while rescore is not None and len(open_):
+            changed, values = rescore(open_, stops[open_], entities["replaced_ms"][open_])
+            raw[changed] = values
+            rest = np.concatenate([np.arange(stops[e], panel.offsets[e + 1]) for e in open_])
+            part = panel.pick(rest)
+            more = calibrate(
+                raw[rest], away[rest], (part.values, part.timestamps, part.offsets), np.arange(len(open_)),
+                entities[open_], rings[open_], settings, True,
+            )  # fmt: skip
+            score[rest], warming[rest], entities[open_], rings[open_] = more[0], more[1], more[3], more[4]
+            new_normal.append(rest[more[2]])
+            stops[open_] += more[5] - part.offsets[:-1]
+            open_ = open_[stops[open_] < panel.offsets[open_ + 1]]
         after = State(panel.entities, {"calibration": table_of(entities), "hours": rings})
-        return Calibrated(score, warming, after, new_normal)
+        return Calibrated(score, warming, after, _named(np.concatenate(new_normal), panel))
 
-    def apply_as_trained(self, raw: NDArray[np.float64], panel: Panel) -> NDArray[np.float64]:
+    def apply_as_trained(
+        self, raw: NDArray[np.float64], panel: Panel, deviation: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Score rows with the calibration as training left it: ``(n_rows,)``."""
         places, entities, _ = self._standing(self.state, panel.entities)
         score: NDArray[np.float64] = score_as_trained(
-            np.ascontiguousarray(raw), panel.offsets, places, entities, self._settings(panel.step)
+            np.ascontiguousarray(raw),
+            _known(deviation, panel),
+            panel.offsets,
+            places,
+            entities,
+            self._settings(panel.step),
         )
         return score
 
@@ -209,9 +269,20 @@ class Calibrator:
         return max(self.tail.quantile(max(score, HIGHEST_LINE) * log_budget) - wanted, 0.0)
 
     @staticmethod
+    def replaced(state: State, entities: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return first and last row, in ms, of the alerts of each entity that ended: ``(n_entities, n, 2)``."""
+        places = state.places(entities)
+        out = np.zeros((len(entities), N_REPLACED, 2))
+        here = places >= 0
+        if here.any():
+            table = widened(state.arrays["calibration"][places[here]], CALIBRATION)
+            out[here] = records(table, CALIBRATION)["replaced_ms"]
+        return out
+
+    @staticmethod
     def raise_line(state: State, entity: str, by: float) -> State:
         """Return the state with one entity's line raised by so many of its spreads (lowered, if negative)."""
-        table = state.arrays["calibration"].copy()
+        table = widened(state.arrays["calibration"], CALIBRATION).copy()
         chosen = np.array([name == entity for name in state.entities], np.bool_)
         records(table, CALIBRATION)["threshold_shift"][chosen] += by
         return State(state.entities, {**state.arrays, "calibration": table})
@@ -237,7 +308,8 @@ class Calibrator:
     @classmethod
     def from_arrays(cls, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
         """Restore a calibrator from `to_arrays`; models of an earlier version have no recurrences."""
-        state = _without_recurrence(tuple(values["entities"]), arrays["calibration.state"])
+        table = widened(arrays["calibration.state"], CALIBRATION)
+        state = _without_recurrence(tuple(values["entities"]), table)
         state.arrays["hours"] = arrays.get("calibration.hours", state.arrays["hours"])
         return cls(
             budget=Budget(values["alerts"], values["seconds"], (values["votes"][0], values["votes"][1])),
@@ -298,7 +370,8 @@ class Calibrator:
         places = state.places(entities)
         here = np.flatnonzero(places >= 0)
         if len(here):
-            known[here] = records(state.arrays["calibration"][places[here]], CALIBRATION)
+            table = widened(state.arrays["calibration"][places[here]], CALIBRATION)
+            known[here] = records(table, CALIBRATION)
             rings[here] = state.arrays["hours"][places[here]] if "hours" in state.arrays else 0.0
         return np.arange(len(entities)), known, rings
 
@@ -332,6 +405,25 @@ def _unseen_entity() -> NDArray[np.float64]:
 
 def _without_recurrence(entities: tuple[str, ...], table: NDArray[np.float64]) -> State:
     return State(entities, {"calibration": table, "hours": np.zeros((len(entities), RING_WIDTH), np.float32)})
+
+
+def _named(rows: NDArray[np.int64], panel: Panel) -> tuple[tuple[str, int], ...]:
+    """Entity and time of rows."""
+    if len(rows) == 0:
+        return ()
+    codes = panel.codes
+    return tuple((panel.entities[codes[i]], int(panel.timestamps[i])) for i in np.sort(rows))
+
+
+def _known(deviation: NDArray[np.float64] | None, panel: Panel) -> NDArray[np.float64]:
+    """Deviations ``(n_rows,)``, NaN where they are not known."""
+    return np.full(panel.n_rows, np.nan) if deviation is None else np.ascontiguousarray(deviation)
+
+
+def _usual_deviation(deviation: NDArray[np.float64]) -> float:
+    """Deviation that few rows exceed."""
+    known = deviation[~np.isnan(deviation)]
+    return float(np.quantile(known, 1 - UPPER_SHARE)) if len(known) else 0.0
 
 
 def _unit(raw: NDArray[np.float64]) -> float:

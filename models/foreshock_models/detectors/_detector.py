@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock_models.calibration.budget import Budget
-from foreshock_models.calibration.calibrator import Calibrator
+from foreshock_models.calibration.calibrator import Calibrated, Calibrator
 from foreshock_models.detectors._display import NotebookDisplay
 from foreshock_models.detectors._holdout import check_enough, hold_back
 from foreshock_models.detectors._pyod_conventions import PyODConventions
+from foreshock_models.detectors._recovery import Context
 from foreshock_models.detectors._results import Expectation, Scores
 from foreshock_models.detectors._scorer import Scorer
 from foreshock_models.detectors._search_space import Space
@@ -244,16 +245,41 @@ class Detector(NotebookDisplay, PyODConventions):
     ) -> None:
         """Fit the calibrator on the held-back rows, whose scores may look at the rows before them."""
         calibrator = self._new_calibrator(budget or Budget.parse("1 per week"))
-        self.calibrator_ = calibrator.fit(raw[held_back], panel.take(held_back))
+        kept = panel.take(held_back)
+        self.calibrator_ = calibrator.fit(raw[held_back], kept, self.baseline_.deviation(kept))
         self.state_ = self.calibrator_.state
         self._set_decision_scores(raw)
 
     def _score(self, panel: Panel, rows: NDArray[np.int64], state: State) -> Scores:
         """Score the rows with these numbers, increasing."""
-        raw = self.scorer_.score(panel, rows)
+        context, kept, _, done = self._judge(panel, rows, state)
+        return Scores(kept, done.score, context.raw, done.warming, done.state, new_normal=done.new_normal)
+
+    def _judge(
+        self,
+        panel: Panel,
+        rows: NDArray[np.int64],
+        state: State,
+        parts: dict[str, NDArray[np.float64]] | None = None,
+    ) -> tuple[Context, Panel, NDArray[np.float64], Calibrated]:
+        """Score rows, those of alerts that end on the way replaced: context, rows, their deviation, and scores."""
+        replaced = self.calibrator_.replaced(state, panel.entities)
+        context = Context(
+            panel, rows, self.context, self.baseline_, replaced, self._score_parts, self._combine_parts,
+            parts,
+        )  # fmt: skip
         kept = panel if len(rows) == panel.n_rows else panel.pick(rows)
-        done = self.calibrator_.apply(raw, kept, state)
-        return Scores(kept, done.score, raw, done.warming, done.state, new_normal=done.new_normal)
+        away = self.baseline_.deviation(kept)
+        rescore = context.rescore if self.context > 0 else None
+        return context, kept, away, self.calibrator_.apply(context.raw, kept, state, away, rescore)
+
+    def _score_parts(self, panel: Panel, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Raw scores of the members, of which a plain detector has one."""
+        return {self.name: self.scorer_.score(panel, rows)}
+
+    def _combine_parts(self, parts: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Raw score that is calibrated ``(n,)``."""
+        return parts[self.name]
 
     def _panel(self, X: Any, entities: ArrayLike | None) -> Panel:
         """Validate rows, and bring their columns into the order of the features."""

@@ -118,10 +118,21 @@ class Ensemble(Detector):
         self._calibrate_on(self.scorer_.combine(raw), panel, held_back, budget)
         return self
 
-    def score_raw(self, raw: Mapping[str, NDArray[np.float64]], X: Any) -> NDArray[np.float64]:
-        """Return calibrated scores ``(n_rows,)`` of rows `X` from the raw scores of each member ``(n_rows,)``."""
+    def score_raw(
+        self, raw: Mapping[str, NDArray[np.float64]], X: Any, *, since: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return what `score` does of rows `X` ``(n_rows,)``, from the raw scores of each member ``(n_rows,)``.
+
+        Parameters
+        ----------
+        since
+            As in `score`; the raw scores are those of the rows from then on.
+        """
         panel = self._panel(X, None)
-        return self.calibrator_.apply(self.scorer_.combine(raw), panel, self.state_).score
+        rows = np.arange(panel.n_rows)
+        if since is not None:
+            rows = panel.rows_since(np.full(panel.n_entities, since))
+        return self._judge(panel, rows, self.state_, dict(raw))[-1].score
 
     def recalibrate(self, budget: Budget) -> Self:
         for member in self.members_.values():
@@ -129,15 +140,18 @@ class Ensemble(Detector):
         return super().recalibrate(budget)
 
     def _score(self, panel: Panel, rows: NDArray[np.int64], state: State) -> Scores:
-        of_members = self.scorer_.score_members(panel, rows)
-        raw = self.scorer_.combine(of_members)
-        kept = panel if len(rows) == panel.n_rows else panel.pick(rows)
-        done = self.calibrator_.apply(raw, kept, state)
+        context, kept, away, done = self._judge(panel, rows, state)
         members = {
-            name: self.members_[name].calibrator_.apply_as_trained(values, kept)
-            for name, values in of_members.items()
+            name: self.members_[name].calibrator_.apply_as_trained(values, kept, away)
+            for name, values in context.parts.items()
         }
-        return Scores(kept, done.score, raw, done.warming, done.state, members, done.new_normal)
+        return Scores(kept, done.score, context.raw, done.warming, done.state, members, done.new_normal)
+
+    def _score_parts(self, panel: Panel, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        return self.scorer_.score_members(panel, rows)
+
+    def _combine_parts(self, parts: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        return self.scorer_.combine(parts)
 
     def _facts(self) -> dict[str, Any]:
         members = getattr(self, "members_", {})

@@ -67,10 +67,10 @@ def cache_folder() -> Path | None:
 
 
 def _key() -> str:
-    """Name of what the machine code was made of; a kernel has those in it that it calls."""
+    """Name of what the machine code was made of; a kernel has those in it that it calls, and constants."""
     digest = hashlib.sha256()
     for part in (numba.__version__, sys.version, str(cpu_target.target_context.codegen().magic_tuple())):
         digest.update(part.encode() + b"\0")
-    for file in sorted(COMPILED.glob("*.py")):
+    for file in sorted([*COMPILED.glob("*.py"), *COMPILED.parent.glob("*.py")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:24]

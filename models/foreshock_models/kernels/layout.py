@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ALERT_POLICY", "ANOMALOUS", "CALIBRATION", "CALIBRATION_SETTINGS", "CALM", "MAX_VOTES", "OPENED", "PENDING",
-    "QUIET", "RESOLVED", "RING_WIDTH", "records", "table_of",
+    "ALERT_POLICY", "ANOMALOUS", "CALIBRATION", "CALIBRATION_SETTINGS", "CALM", "MAX_VOTES", "N_REPLACED", "OPENED",
+    "PENDING", "QUIET", "RESOLVED", "RING_WIDTH", "records", "table_of", "widened",
 ]  # fmt: skip
 
 MAX_VOTES = 32
 """Longest window of an N-of-M rule."""
+N_REPLACED = 8
+"""Alerts that ended whose rows are remembered, so that later rows are not judged by them."""
 RING_WIDTH = 7 * 24 + 12 + 1 + 1
 """Seven days of hours, half a day around them, the current hour; and the number of the last hour."""
 CALM, PENDING, OPENED, ANOMALOUS, QUIET, RESOLVED = range(6)
@@ -39,9 +41,15 @@ CALIBRATION = np.dtype(
         ("slow_mean", "f8"),  # mean raw score over the last week, for scores that are relative to it
         ("training_mean", "f8"),  # the same in training
         ("votes", "f8", (MAX_VOTES,)),  # of the last rows, newest first
+        ("usual_deviation", "f8"),  # values that deviate no more than this are usual
+        ("alert_deviation", "f8"),  # largest deviation during the open alert
+        ("rows_usual", "f8"),  # rows since the last one whose values were not usual
+        ("first_vote_ms", "f8"),  # first and last row over the line of what is pending or open
+        ("last_vote_ms", "f8"),
+        ("replaced_ms", "f8", (N_REPLACED, 2)),  # first and last row of the latest alerts that ended, newest first
     ]
 )
-"""Calibration of one entity, as it stands after the last row."""
+"""Calibration of one entity, as it stands after the last row; tables of earlier versions have fewer columns."""
 
 CALIBRATION_SETTINGS = np.dtype(
     [
@@ -81,6 +89,12 @@ def records(table: NDArray[np.float64], fields: np.dtype[Any]) -> NDArray[Any]:
     """Return a view of the rows of a float64 table ``(n, n_columns)`` as records ``(n,)`` with named fields."""
     view: NDArray[Any] = table.view(fields)[:, 0]
     return view
+
+
+def widened(table: NDArray[np.float64], fields: np.dtype[Any]) -> NDArray[np.float64]:
+    """Return a table with all columns of `fields`; those that an earlier version did not have are 0."""
+    missing = fields.itemsize // 8 - table.shape[1]
+    return np.pad(table, ((0, 0), (0, missing))) if missing > 0 else table
 
 
 def table_of(entities: NDArray[Any]) -> NDArray[np.float64]:

@@ -84,8 +84,11 @@ class EvaluationSet:
 
         Another combination of the same members costs little.
         """
-        rows = self._rows(0)
-        return [ensemble.score_raw({n: raw[n][k] for n in ensemble.members_}, rows[k]) for k in range(len(rows))]
+        rows = self._rows(ensemble.context)
+        return [
+            ensemble.score_raw({n: raw[n][k] for n in ensemble.members_}, rows[k], since=self.since)
+            for k in range(len(rows))
+        ]
 
     @property
     def base_rate(self) -> float:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.panel import Panel
 
-__all__ = ["Cause", "Causes", "causes_of", "last_explained"]
+if TYPE_CHECKING:
+    from foreshock_models.detectors import Detector
+
+__all__ = ["Cause", "Causes", "causes_of", "last_explained", "usual_values"]
 
 MAX_CAUSES = 5
 MIN_SHARE = 0.01
@@ -108,9 +112,14 @@ def causes_of(
     expected: NDArray[np.float64],
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
+    usual: NDArray[np.bool_],
 ) -> list[Cause]:
-    """Return the features that drove one row's score, the largest share first; each argument ``(n_features,)``."""
-    positive = np.maximum(attributions, 0.0)
+    """Return the features that drove one row's score, the largest share first; each argument ``(n_features,)``.
+
+    A feature whose values are `usual` is no cause: its attribution is due to rows of the past. Shares are those of
+    the others.
+    """
+    positive = np.where(usual, 0.0, np.maximum(attributions, 0.0))
     share = positive / max(float(positive.sum()), 1e-12)
     order = np.argsort(-share, kind="stable")[:MAX_CAUSES]
     return [
@@ -118,6 +127,26 @@ def causes_of(
         for j in order
         if share[j] > MIN_SHARE
     ]
+
+
+def usual_values(panel: Panel, detector: Detector, rows: NDArray[np.int64], back: int) -> NDArray[np.bool_]:
+    """Return which features were within their usual bands ``(n, n_features)`` at `rows` and before.
+
+    Parameters
+    ----------
+    back
+        Rows that are looked at, each of `rows` the last.
+    """
+    starts = panel.offsets[:-1][panel.codes[rows]]
+    at = np.maximum(rows[:, None] - np.arange(back), starts[:, None])  # (n, back)
+    numbers, place = np.unique(at, return_inverse=True)
+    some = panel.pick(numbers).require(detector.features_in_)
+    band = detector.usual(some)
+    with np.errstate(invalid="ignore"):
+        inside: NDArray[np.bool_] = (some.values >= band.lower) & (some.values <= band.upper)
+        inside |= np.isnan(some.values)
+    found: NDArray[np.bool_] = np.all(inside[place.reshape(at.shape)], axis=1)
+    return found
 
 
 def _number(value: float) -> float | None:

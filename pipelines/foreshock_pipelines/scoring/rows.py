@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
 from foreshock_models.state import State
-from foreshock_pipelines.scoring.causes import Causes, causes_of, last_explained
+from foreshock_pipelines.scoring.causes import Causes, causes_of, last_explained, usual_values
 from foreshock_pipelines.scoring.scored import Scored, Usual
 
 if TYPE_CHECKING:
@@ -70,12 +70,14 @@ def score_under(
     attributions = np.zeros((0, rows.n_features))
     causes = Causes()
     if normal is not None and len(explained):
-        attributions = detector.explain(panel, _positions_in(panel, rows)[explained]).attributions
+        places = _positions_in(panel, rows)[explained]
+        attributions = detector.explain(panel, places).attributions
+        usual_now = usual_values(panel, detector, places, max(policy.of for policy in policies))
         found_at = [(rows.entities[rows.codes[row]], int(rows.timestamps[row])) for row in explained.tolist()]
         columns = (rows.values, normal.expected, normal.lower, normal.upper)
         drove = [
-            causes_of(rows.features, values, *(column[row] for column in columns))
-            for row, values in zip(explained.tolist(), attributions, strict=True)
+            causes_of(rows.features, values, *(column[row] for column in columns), here)  # type: ignore[call-arg]
+            for row, values, here in zip(explained.tolist(), attributions, usual_now, strict=True)
         ]
         causes = Causes(dict(zip(found_at, drove, strict=True)))
     latest = last_explained(rows, explained)

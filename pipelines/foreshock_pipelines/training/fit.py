@@ -141,7 +141,8 @@ def _summary(name: str, detector: Detector, panel: Panel, seconds: float) -> dic
     calibrator = detector.calibrator_
     _, tail = hold_back(panel, HOLD_BACK)
     rows = panel.take(tail)
-    score = calibrator.apply_as_trained(detector.decision_scores_[tail], rows)
+    away = detector.baseline_.deviation(rows)
+    score = calibrator.apply_as_trained(detector.decision_scores_[tail], rows, away)
     alerts = 0
     for _, block in rows:
         over = nth_largest(score[block], *calibrator.budget.votes) >= 1.0

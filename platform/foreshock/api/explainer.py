@@ -14,7 +14,7 @@ from foreshock.api.schemas import ExplainRequest
 from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import DataError, allowed
 from foreshock_models.panel import Panel
-from foreshock_pipelines.scoring.causes import causes_of
+from foreshock_pipelines.scoring.causes import causes_of, usual_values
 
 __all__ = ["Explainer"]
 
@@ -48,6 +48,7 @@ def _explained(served: Served, panel: Panel, time: datetime | None, detector: st
     causes = causes_of(
         panel.features, explanation.attributions[0], panel.values[row],
         usual.expected[0], usual.lower[0], usual.upper[0],
+        usual_values(panel, served.detector, np.array([row]), served.detector.calibrator_.budget.votes[1])[0],
     )  # fmt: skip
     return {
         "job": served.model.job,

@@ -1,7 +1,8 @@
 """Streaming calibration: raw scores to calibrated ones, row by row, each with what was known before it.
 
-Four state machines run for each entity, one function each; all work on one record of `layout.CALIBRATION`:
+Five state machines run for each entity, one function each; all work on one record of `layout.CALIBRATION`:
 
+- `_has_usual_values`: whether values are within their usual band, or back in it: no such row is over the line;
 - `_learn_location`: location and spread of the raw score, while the entity is young;
 - `_move_line`: the alert, and the integral controller that keeps the rate of alerts at the budget;
 - `_accept_regime`: the share of rows over the line, and the new normal that most of some days makes;
@@ -26,14 +27,18 @@ from foreshock_models.kernels.constants import (
     NEAR_LINE,
     PEAK_DECAY,
     QUIET_ROWS,
+    RECOVERED_SHARE,
     RECURRENCE_WINDOW_DAYS,
     REGIME_SHARE,
+    SMALLEST_DEVIATION,
     SPREAD_RATE,
     STEEP,
     UPPER_SHARE,
+    USUAL_ROWS,
     WAITING_SCORE,
     WARM_UP_ROWS,
 )
+from foreshock_models.kernels.layout import N_REPLACED
 
 __all__ = ["calibrate", "relative_scores", "relative_to_line", "score_as_trained", "unit_scores"]
 
@@ -108,6 +113,58 @@ def relative_to_line(value: float, line: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _usual_up_to(entity: Record) -> float:
+    """Deviation up to which values are usual; while an alert is open, they are back with a share of its peak."""
+    if entity.in_alert == 1.0:
+        return max(entity.usual_deviation, RECOVERED_SHARE * entity.alert_deviation)
+    return entity.usual_deviation
+
+
+@njit(cache=True, nogil=True)
+def _has_usual_values(entity: Record, deviation: float) -> bool:
+    """True if the values of this row, and of the rows just before it, are usual; not where nothing is known."""
+    return deviation <= _usual_up_to(entity) and entity.rows_usual + 1.0 >= USUAL_ROWS
+
+
+@njit(cache=True, nogil=True)
+def _limit_of_usual(deviation: float, most: float) -> float:
+    """Highest score of a row with usual values, which deviate by `most` at most: the lower, the less they do."""
+    return 0.5 * WAITING_SCORE * (1.0 + (deviation / most if most > 0.0 else 0.0))
+
+
+@njit(cache=True, nogil=True)
+def _follow_deviation(entity: Record, deviation: float) -> None:
+    """Count the rows with usual values, and note the largest deviation of the alert."""
+    usual = deviation <= _usual_up_to(entity)
+    entity.rows_usual = entity.rows_usual + 1.0 if usual else 0.0
+    before = entity.alert_deviation if entity.in_alert == 1.0 else 0.0
+    entity.alert_deviation = deviation if deviation > before else before  # also where nothing is known
+
+
+@njit(cache=True, nogil=True)
+def _follow_alert(entity: Record, vote: float, now_ms: float, settings: Record) -> None:
+    """Note the first and the last row over the line of what is pending or open."""
+    if vote == 0.0:
+        return
+    pending = entity.in_alert
+    for k in range(settings.votes_of - 1):
+        pending += entity.votes[k]
+    if pending == 0.0:
+        entity.first_vote_ms = now_ms
+    entity.last_vote_ms = now_ms
+
+
+@njit(cache=True, nogil=True)
+def _end_alert(entity: Record) -> None:
+    """Remember the rows of the alert that ended: later rows are not to be judged by them."""
+    for k in range(N_REPLACED - 1, 0, -1):
+        entity.replaced_ms[k, 0] = entity.replaced_ms[k - 1, 0]
+        entity.replaced_ms[k, 1] = entity.replaced_ms[k - 1, 1]
+    entity.replaced_ms[0, 0] = entity.first_vote_ms
+    entity.replaced_ms[0, 1] = entity.last_vote_ms
+
+
+@njit(cache=True, nogil=True)
 def _alert_height(value: float, line: float) -> float:
     """Height of `value`, for what an alert costs: from the line near it, on the scale of training far from it."""
     width = max(2.0 * abs(1.0 - line), NEAR_LINE)
@@ -154,8 +211,8 @@ def _accept_regime(entity: Record, vote: float, x: float, settings: Record) -> b
 
 
 @njit(cache=True, nogil=True)
-def _learn_location(entity: Record, z: float, settings: Record) -> None:
-    """Let location and spread of a young entity follow a row that did not alert, ever more slowly.
+def _learn_location(entity: Record, z: float, deviation: float, settings: Record) -> None:
+    """Let location, spread and usual deviation of a young entity follow a row that did not alert, ever more slowly.
 
     Later they stay: a score that followed the level of the raw scores would call a lasting anomaly ever more
     normal.
@@ -164,11 +221,16 @@ def _learn_location(entity: Record, z: float, settings: Record) -> None:
     entity.location += step * entity.spread * min(max(4.0 * z, -1.0), 1.0)
     entity.spread *= np.exp(step * ((SPREAD_RATE if z > 1.0 else 0.0) - SPREAD_RATE * UPPER_SHARE))
     entity.spread = max(entity.spread, settings.spread_floor)
+    if deviation == deviation:
+        above = SPREAD_RATE if deviation > entity.usual_deviation else 0.0
+        usual = max(entity.usual_deviation, SMALLEST_DEVIATION)
+        entity.usual_deviation = usual * np.exp(step * (above - SPREAD_RATE * UPPER_SHARE))
 
 
 @njit(cache=True, nogil=True)
 def score_as_trained(
     raw: NDArray[np.float64],
+    deviation: NDArray[np.float64],
     offsets: NDArray[np.int64],
     places: NDArray[np.int64],
     entities: NDArray[Any],
@@ -178,6 +240,8 @@ def score_as_trained(
 
     Parameters
     ----------
+    raw, deviation
+        As in `calibrate`.
     places
         ``(n_entities,)``: index of each entity in `entities`.
     entities, settings
@@ -190,21 +254,29 @@ def score_as_trained(
     for e in range(len(offsets) - 1):
         entity = entities[places[e]]
         mean = entity.slow_mean + MEAN_SHARE * entity.training_mean if shared.slow_rate > 0 else 1.0
+        rows_usual = 0.0
         for i in range(offsets[e], offsets[e + 1]):
             z = (x[i] / mean - entity.location) / entity.spread
             score[i] = _score_of(z, entity, log_rate, shared)
+            rows_usual = rows_usual + 1.0 if deviation[i] <= entity.usual_deviation else 0.0
+            if rows_usual >= USUAL_ROWS:
+                score[i] = min(score[i], _limit_of_usual(deviation[i], entity.usual_deviation))
     return score
 
 
 @njit(cache=True, nogil=True)
 def calibrate(
     raw: NDArray[np.float64],
+    deviation: NDArray[np.float64],
     rows: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
     places: NDArray[np.int64],
     known: NDArray[Any],
     known_rings: NDArray[np.float32],
     settings: NDArray[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[Any], NDArray[np.float32]]:
+    until_alert_ends: bool,
+) -> tuple[
+    NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[Any], NDArray[np.float32], NDArray[np.int64]
+]:
     """Score every row with the state before it, then learn from the row.
 
     Nothing is learnt from a row without a sample: the sample may come later, and is then scored as if it had
@@ -214,6 +286,8 @@ def calibrate(
     ----------
     raw
         ``(n_rows,)`` raw scores.
+    deviation
+        ``(n_rows,)``: how far the values are outside of their usual band, 0 within it; NaN where that is unknown.
     rows
         Values ``(n_rows, n_features)``, timestamps ``(n_rows,)`` and offsets ``(n_entities + 1,)``.
     places
@@ -223,12 +297,14 @@ def calibrate(
         they stay unchanged.
     settings
         One record of `layout.CALIBRATION_SETTINGS` ``(1,)``.
+    until_alert_ends
+        Stop each entity at the row at which its alert ends: its rows after it may have another raw score then.
 
     Returns
     -------
     score ``(n_rows,)``, warming ``(n_rows,)``: rows of entities without calibration of their own yet, the
-    numbers of the rows at which a new normal was accepted, and the records and rings of the entities after the
-    last row.
+    numbers of the rows at which a new normal was accepted, the records and rings of the entities after the last
+    row, and the number of the row after it ``(n_entities,)``.
     """
     values, timestamps, offsets = rows
     shared = settings[0]
@@ -240,6 +316,7 @@ def calibrate(
     n_regimes = 0
     log_rate = np.log(shared.tail_rate)
     budget = np.exp(shared.log_budget)
+    stops = offsets[1:].copy()
     for e in range(len(offsets) - 1):
         entity, ring = entities[e], rings[e]
         last_hour, raised = np.int64(-1), 0.0
@@ -256,19 +333,30 @@ def calibrate(
                 raised = expected_peak(ring, hour, shared.recurrence_days)
             # what exceeds the recurring peak is an alert, and is measured by the line until it ends
             score[i] = relative_to_line(value, entity.line if entity.in_alert == 1.0 else max(entity.line, raised))
+            usual = _has_usual_values(entity, deviation[i])
+            if usual:
+                score[i] = min(score[i], _limit_of_usual(deviation[i], _usual_up_to(entity)))
             present = False
             for j in range(values.shape[1]):
                 present |= values[i, j] == values[i, j]
             if not present:
                 continue
-            record_hour(ring, hour, value if value >= entity.line else 0.0)
+            record_hour(ring, hour, value if value >= entity.line and not usual else 0.0)
             entity.slow_mean += shared.slow_rate * (x[i] - entity.slow_mean)
             vote = 1.0 if score[i] >= 1.0 else 0.0
-            _move_line(entity, vote, _alert_height(value, entity.line), budget, shared)
+            _follow_deviation(entity, deviation[i])
+            before = entity.in_alert
+            _follow_alert(entity, vote, float(timestamps[i]), shared)
+            _move_line(entity, vote, 0.0 if usual else _alert_height(value, entity.line), budget, shared)
             if _accept_regime(entity, vote, here, shared):
                 regimes[n_regimes] = i
                 n_regimes += 1
             elif vote == 0.0 and entity.n_rows < shared.young_rows:
-                _learn_location(entity, z, shared)
+                _learn_location(entity, z, deviation[i], shared)
             entity.n_rows += 1.0
-    return score, warming, regimes[:n_regimes].copy(), entities, rings
+            if before == 1.0 and entity.in_alert == 0.0:
+                _end_alert(entity)
+                if until_alert_ends:
+                    stops[e] = i + 1
+                    break
+    return score, warming, regimes[:n_regimes].copy(), entities, rings, stops

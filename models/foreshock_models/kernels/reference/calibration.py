@@ -18,11 +18,14 @@ from foreshock_models.kernels.constants import (
     NEAR_LINE,
     PEAK_DECAY,
     QUIET_ROWS,
+    RECOVERED_SHARE,
     RECURRENCE_WINDOW_DAYS,
     REGIME_SHARE,
+    SMALLEST_DEVIATION,
     SPREAD_RATE,
     STEEP,
     UPPER_SHARE,
+    USUAL_ROWS,
     WAITING_SCORE,
     WARM_UP_ROWS,
 )
@@ -65,6 +68,7 @@ def relative_to_line(value: float, line: float) -> float:
 
 def score_as_trained(
     raw: NDArray[np.float64],
+    deviation: NDArray[np.float64],
     offsets: NDArray[np.int64],
     places: NDArray[np.int64],
     entities: NDArray[Any],
@@ -76,25 +80,34 @@ def score_as_trained(
     out = np.empty(len(x))
     for place, (first, stop) in zip(places, pairwise(offsets), strict=True):
         entity = entities[place]
+        most = entity["usual_deviation"]
         for i in range(first, stop):
             out[i] = _score(_standardised(x[i], entity, s), entity, s)
+            latest = deviation[max(first, i - USUAL_ROWS + 1) : i + 1]
+            if len(latest) == USUAL_ROWS and (latest <= most).all():
+                out[i] = min(out[i], _limit_of_usual(deviation[i], most))
     return out
 
 
 def calibrate(
     raw: NDArray[np.float64],
+    deviation: NDArray[np.float64],
     rows: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
     places: NDArray[np.int64],
     known: NDArray[Any],
     known_rings: NDArray[np.float32],
     settings: NDArray[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[Any], NDArray[np.float32]]:
+    until_alert_ends: bool,
+) -> tuple[
+    NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[Any], NDArray[np.float32], NDArray[np.int64]
+]:
     """See `compiled.calibration.calibrate`."""
     values, timestamps, offsets = rows
     s = settings[0]
     entities, rings = known[places], known_rings[places]
     x = unit_scores(raw, s["unit"])
     score, warming, regimes = np.empty(len(x)), np.empty(len(x), np.bool_), []
+    stops = offsets[1:].copy()
     for e, (first, stop) in enumerate(pairwise(offsets)):
         entity, ring = entities[e], rings[e]
         raised, last_hour = 0.0, None
@@ -106,12 +119,31 @@ def calibrate(
             value = _score(z, entity, s)
             line = entity["line"] if entity["in_alert"] else max(entity["line"], raised)
             score[i] = relative_to_line(value, line)
+            most = entity["usual_deviation"]
+            if entity["in_alert"]:
+                most = max(most, RECOVERED_SHARE * entity["alert_deviation"])
+            inside = bool(deviation[i] <= most)
+            usual = inside and entity["rows_usual"] >= USUAL_ROWS - 1
+            if usual:
+                score[i] = min(score[i], _limit_of_usual(deviation[i], most))
             warming[i] = entity["n_rows"] < WARM_UP_ROWS
             if not np.isnan(values[i]).all():
-                record_hour(ring, hour, value if value >= entity["line"] else 0.0)
-                if _learn(entity, x[i], z, value, bool(score[i] >= 1.0), s):
+                record_hour(ring, hour, value if value >= entity["line"] and not usual else 0.0)
+                _follow_deviation(entity, deviation[i], inside)
+                was_open = entity["in_alert"]
+                if score[i] >= 1.0:
+                    if not was_open and not entity["votes"][: s["votes_of"] - 1].any():
+                        entity["first_vote_ms"] = timestamps[i]
+                    entity["last_vote_ms"] = timestamps[i]
+                if _learn(entity, x[i], z, None if usual else value, bool(score[i] >= 1.0), deviation[i], s):
                     regimes.append(i)
-    return score, warming, np.array(regimes, np.int64), entities, rings
+                if was_open and not entity["in_alert"]:
+                    latest = [entity["first_vote_ms"], entity["last_vote_ms"]]
+                    entity["replaced_ms"][:] = np.vstack([latest, entity["replaced_ms"][:-1]])
+                    if until_alert_ends:
+                        stops[e] = i + 1
+                        break
+    return score, warming, np.array(regimes, np.int64), entities, rings, stops
 
 
 def _standardised(x: float, entity: Any, s: Any) -> float:
@@ -132,8 +164,19 @@ def _score(z: float, entity: Any, s: Any) -> float:
     return float(log_p / s["log_budget"])
 
 
-def _learn(entity: Any, x: float, z: float, value: float, vote: bool, s: Any) -> bool:
-    """Learn from one row; true if its level became the new normal."""
+def _limit_of_usual(deviation: float, most: float) -> float:
+    """Highest score of a row with usual values."""
+    return 0.5 * WAITING_SCORE * (1 + (deviation / most if most > 0 else 0.0))
+
+
+def _follow_deviation(entity: Any, deviation: float, inside: bool) -> None:
+    """Count the rows with usual values, and note the largest deviation of the alert."""
+    entity["rows_usual"] = entity["rows_usual"] + 1 if inside else 0
+    entity["alert_deviation"] = np.fmax(entity["alert_deviation"] if entity["in_alert"] else 0.0, deviation)
+
+
+def _learn(entity: Any, x: float, z: float, value: float | None, vote: bool, deviation: float, s: Any) -> bool:
+    """Learn from one row, whose `value` is None if its values are usual; true if it became the new normal."""
     here = x
     if s["slow_rate"] > 0:
         here = x / (entity["slow_mean"] + MEAN_SHARE * entity["training_mean"])
@@ -153,15 +196,18 @@ def _learn(entity: Any, x: float, z: float, value: float, vote: bool, s: Any) ->
         entity["location"] += step * entity["spread"] * np.clip(4 * z, -1, 1)
         entity["spread"] *= math.exp(step * SPREAD_RATE * ((z > 1) - UPPER_SHARE))
         entity["spread"] = max(entity["spread"], s["spread_floor"])
+        if not np.isnan(deviation):
+            change = math.exp(step * SPREAD_RATE * ((deviation > entity["usual_deviation"]) - UPPER_SHARE))
+            entity["usual_deviation"] = max(entity["usual_deviation"], SMALLEST_DEVIATION) * change
     entity["n_rows"] += 1
     return bool(accepted)
 
 
-def _move_line(entity: Any, value: float, vote: bool, s: Any) -> None:
+def _move_line(entity: Any, value: float | None, vote: bool, s: Any) -> None:
     """Open, follow or end the alert, and move the line."""
     line, gain, of = entity["line"], s["gain"], s["votes_of"]
     width = max(2 * abs(1 - line), NEAR_LINE)
-    height = value + (1 - line) * max(0.0, 1 - abs(value - line) / width)
+    height = 0.0 if value is None else value + (1 - line) * max(0.0, 1 - abs(value - line) / width)
     entity["votes"][:of] = [vote, *entity["votes"][: of - 1]]
     entity["rows_below"] = 0 if vote else entity["rows_below"] + 1
     if not entity["in_alert"]:

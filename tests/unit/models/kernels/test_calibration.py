@@ -26,20 +26,35 @@ def raw_scores(rows: Blocks, seed: int) -> NDArray[np.float64]:
     return raw
 
 
+def deviation_of(rows: Blocks, seed: int) -> NDArray[np.float64]:
+    """Usual rows, some that deviate, some that nothing is known of."""
+    rng = np.random.default_rng(seed + 1)
+    away = rng.choice([0.0, 0.05, 0.1, 2.0], rows.n_rows, p=[0.6, 0.2, 0.1, 0.1])
+    away[rng.random(rows.n_rows) < 0.05] = np.nan
+    return away
+
+
 @settings(deadline=None, max_examples=150)
-@given(blocks(longest=200), calibration_settings(), seeds)
-def test_scores_and_states_are_those_of_the_reference(rows: Blocks, shared: NDArray[Any], seed: int) -> None:
+@given(blocks(longest=200), calibration_settings(), seeds, st.booleans())
+def test_scores_and_states_are_those_of_the_reference(
+    rows: Blocks, shared: NDArray[Any], seed: int, stop: bool
+) -> None:
     raw = raw_scores(rows, seed)
     table, rings = calibration_state(6, seed)
     places = np.random.default_rng(seed).permutation(6)[: rows.n_entities]
     of = (rows.values, rows.timestamps, rows.offsets)
     before = table.copy(), rings.copy()
     found, expected = (
-        module.calibrate(raw, of, places, records(table, CALIBRATION), rings, shared)
+        module.calibrate(
+            raw, deviation_of(rows, seed), of, places, records(table, CALIBRATION), rings, shared, stop
+        )
         for module in (compiled, reference)
     )
-    for one, other in zip(found[:3], expected[:3], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(found[5], expected[5])
+    done = np.concatenate([np.arange(a, b) for a, b in zip(rows.offsets, found[5], strict=False)])
+    for one, other in zip(found[:2], expected[:2], strict=True):
+        np.testing.assert_allclose(one[done], other[done], rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(found[2], expected[2])
     np.testing.assert_allclose(table_of(found[3]), table_of(expected[3]), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(found[4], expected[4], rtol=1e-6)
     for one, other in zip((table, rings), before, strict=True):
@@ -52,7 +67,8 @@ def test_scores_as_trained_are_those_of_the_reference(rows: Blocks, shared: NDAr
     raw, entities = raw_scores(rows, seed), records(calibration_state(6, seed)[0], CALIBRATION)
     places = np.random.default_rng(seed).integers(0, 6, rows.n_entities)
     found, expected = (
-        module.score_as_trained(raw, rows.offsets, places, entities, shared) for module in (compiled, reference)
+        module.score_as_trained(raw, deviation_of(rows, seed), rows.offsets, places, entities, shared)
+        for module in (compiled, reference)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
@@ -92,16 +108,16 @@ def test_rows_in_two_calls_score_as_in_one(data: st.DataObject, shared: NDArray[
     cut = data.draw(st.integers(1, n - 1))
     times = np.arange(n) * 300_000 + 1_772_366_400_000
     rows = Blocks(np.ones((n, 1)), np.array([0, n]), times)
-    raw = raw_scores(rows, seed)
+    raw, away = raw_scores(rows, seed), deviation_of(rows, seed)
 
     def score(first: int, stop: int, entities: NDArray[Any], rings: NDArray[np.float32]) -> Any:
         part = slice(first, stop)
         of = (rows.values[part], times[part], np.array([0, stop - first]))
-        return compiled.calibrate(raw[part], of, np.zeros(1, np.int64), entities, rings, shared)
+        return compiled.calibrate(raw[part], away[part], of, np.zeros(1, np.int64), entities, rings, shared, False)
 
     table, rings = calibration_state(1, seed)
     whole = score(0, n, records(table, CALIBRATION), rings)
     first = score(0, cut, records(table, CALIBRATION), rings)
-    second = score(cut, n, *first[3:])
+    second = score(cut, n, *first[3:5])
     np.testing.assert_array_equal(np.concatenate([first[0], second[0]]), whole[0])
     np.testing.assert_array_equal(table_of(second[3]), table_of(whole[3]))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from foreshock_models.detectors import IForest
 from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy, Step
-from foreshock_pipelines.scoring.causes import Cause, Causes, last_explained
+from foreshock_pipelines.scoring.causes import Cause, Causes, causes_of, last_explained
 from foreshock_pipelines.scoring.rows import MAX_EXPLAINED, score_panel
 from foreshock_pipelines.scoring.scored import Scored
 
@@ -81,3 +81,25 @@ def test_the_causes_of_several_workers_are_those_of_each() -> None:
     joined = Causes.join([one, two])
     assert len(joined) == 2
     assert joined.at("b", 9)[0].feature == "cpu"
+
+
+def test_a_feature_within_its_usual_band_is_no_cause_whatever_its_window_holds() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(0.5, 0.05, (LEARNT + 60, 3))
+    values[LEARNT + 10 : LEARNT + 14, 1] += 3  # over before the disk is disturbed
+    values[LEARNT + 20 :, 2] += 1
+    panel = Panel.of(values, features=FEATURES)
+    detector = IForest(n_trees=15).fit(panel.rows(0, LEARNT))
+    scored = score_panel(detector, "v1", panel, Policy(), since=LEARNT * STEP)
+    named = {time: [c.feature for c in causes] for (_, time), causes in scored.causes.explained.items()}
+    late = [features for time, features in named.items() if time >= (LEARNT + 26) * STEP]
+    assert late
+    assert all(features[:1] == ["disk"] for features in late)
+    assert sum("memory" in features for features in late) <= len(late) / 4  # it is out of its band at times
+
+
+def test_shares_are_those_of_the_features_that_deviate() -> None:
+    causes = causes_of(
+        FEATURES, np.array([3.0, 1.0, 1.0]), *(np.zeros(3) for _ in range(4)), usual=np.array([True, False, False])
+    )
+    assert [(c.feature, c.share) for c in causes] == [("memory", 0.5), ("disk", 0.5)]
