@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+from tests.fixtures.commands import Completed, command
 
 
-def foreshock(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from foreshock.cli import main; main()", *args]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, timeout=120)
+def foreshock(*args: str, **env: str) -> Completed:
+    return command(*args, env={**os.environ, **env})
 
 
 @pytest.mark.parametrize("option", [(), ("-c",)], ids=["argument", "option"])

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import ast
-import fcntl
 import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.fixtures import commands
 
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
@@ -81,28 +76,15 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def on_terminal(home: Path, *words: str) -> str:
-    """What a terminal of 80 columns gets."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = [sys.executable, "-m", "foreshock", *words]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(home)) as running:
-        os.close(theirs)
-        got = b""
-        try:
-            while data := os.read(ours, 65536):
-                got += data
-        except OSError:  # how Linux says that the other side is closed
-            pass
-    os.close(ours)
-    assert running.returncode == 0, got.decode()
-    return got.decode().replace("\r\n", "\n")
+    """Return what a terminal of 80 columns gets."""
+    done = commands.on_terminal(*words, env=environment(home))
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def in_pipe(home: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "foreshock", *words]
-    done = subprocess.run(
-        command, env={**environment(home), "COLUMNS": "80"}, capture_output=True, text=True, check=True
-    )
+    done = commands.command(*words, env={**environment(home), "COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
