@@ -65,6 +65,22 @@ class Scaler:
         center = np.where(np.isnan(center), shared_center, center)
         return cls(panel.entities, np.vstack([center, shared_center]), np.vstack([spread, shared_spread]))
 
+    @classmethod
+    def fit_moments(cls, panel: Panel) -> Self:
+        """Learn mean and standard deviation instead, to which rare peaks of training contribute."""
+        robust = cls.fit(panel)
+        center, spread = robust.center.copy(), robust.spread.copy()
+        for i, (_, rows) in enumerate(panel):
+            block = panel.values[rows]
+            present = ~np.isnan(block)
+            count = np.maximum(present.sum(axis=0), 1)
+            mean = np.where(present, block, 0.0).sum(axis=0) / count
+            deviation = np.sqrt((np.where(present, block - mean, 0.0) ** 2).sum(axis=0) / count)
+            varies = deviation > 1e-9 * np.abs(mean)
+            center[i, varies] = mean[varies]
+            spread[i, varies] = np.maximum(deviation, 0.02 * spread[-1])[varies]
+        return cls(panel.entities, center, spread)
+
     def rows_of(self, entities: tuple[str, ...]) -> NDArray[np.int64]:
         """Return the row of each entity in `center` and `spread` ``(n,)``; unknown ones get the shared row."""
         if entities == self.entities:

@@ -24,6 +24,7 @@ from foreshock_models.detectors.registry import (
 
 if TYPE_CHECKING:
     from foreshock_models.detectors._network import NetworkDetector
+    from foreshock_models.detectors.covariance import Covariance
     from foreshock_models.detectors.discord import Discord
     from foreshock_models.detectors.ensemble import Ensemble
     from foreshock_models.detectors.iforest import IForest
@@ -41,6 +42,7 @@ __all__ = [
     "VAE",
     "Arrays",
     "Choice",
+    "Covariance",
     "Detector",
     "Discord",
     "Ensemble",

@@ -22,8 +22,8 @@ from foreshock_models.state import State
 
 __all__ = ["Ensemble", "EnsembleScorer"]
 
-WEIGHTS = {"iforest": 3.0}
-"""Weight of a member among several features; others have 1, and all have 1 on a single feature."""
+WEIGHTS = {"covariance": 3.0}
+"""Weight of a member; others have 1."""
 UNIT_QUANTILE, UNIT_QUANTILE_OF_ONE = 0.9, 0.99
 """The raw score of a member is divided by this quantile of its held-back rows; on a single feature, where scores
 are distances with a heavy tail, by a higher one."""
@@ -158,8 +158,7 @@ class Ensemble(Detector):
         return {**super()._facts(), "members": ", ".join(members)} if members else super()._facts()
 
     def _compose(self, units: Mapping[str, float]) -> EnsembleScorer:
-        several = self.n_features_in_ > 1
-        weights = {name: WEIGHTS.get(name, 1.0) if several else 1.0 for name in self.members_}
+        weights = {name: WEIGHTS.get(name, 1.0) for name in self.members_}
         return EnsembleScorer({name: member.scorer_ for name, member in self.members_.items()}, weights, units)
 
     def _fit_scorer(self, panel: Panel) -> EnsembleScorer:

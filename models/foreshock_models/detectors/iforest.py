@@ -23,10 +23,6 @@ from foreshock_models.scaling import Scaler
 
 __all__ = ["ForestScorer", "IForest"]
 
-WINDOWS, WINDOWS_OF_ONE = (5, 60, 8), (15, 200, 30)
-"""Default `short`, `long` and `smoothing`, for several features and for one."""
-QUANTILE, QUANTILE_OF_ONE = 0.95, 0.9
-"""Default `quantile`, for several features and for one."""
 SCALE_ROWS = 20_000
 """Rows, drawn at random, that the scale of the scores is fitted on."""
 
@@ -46,13 +42,11 @@ class IForest(Detector):
     max_samples
         Rows that each tree is grown on. The memory of a scorer grows with it: 16 bytes for each such row and tree.
     short, long
-        Lengths of the two windows, in rows; default: 5 and 60, or 15 and 200 for a single feature.
+        Lengths of the two windows, in rows.
     smoothing
-        Rows over which the score is averaged; default: 8, or 30 for a single feature, where no other features
-        average out a single spike.
+        Rows over which the score is averaged.
     quantile
-        Isolation scores below this quantile of the training rows count as none; default: 0.95, or 0.9 for a single
-        feature.
+        Isolation scores below this quantile of the training rows count as none.
     contamination
         Share of the training rows that `predict` calls outliers.
     random_state
@@ -76,10 +70,10 @@ class IForest(Detector):
         *,
         n_trees: int = 40,
         max_samples: int = 256,
-        short: int | None = None,
-        long: int | None = None,
-        smoothing: int | None = None,
-        quantile: float | None = None,
+        short: int = 5,
+        long: int = 60,
+        smoothing: int = 8,
+        quantile: float = 0.95,
         contamination: float = 0.01,
         random_state: int = 0,
     ) -> None:
@@ -97,19 +91,16 @@ class IForest(Detector):
 
     @classmethod
     def search_space(cls, n_features: int) -> Space:
-        short, long, smoothing = WINDOWS_OF_ONE if n_features == 1 else WINDOWS
         return {
-            "short": Int(2, 40, short, log=True),
-            "long": Int(20, 300, long, log=True),
-            "smoothing": Int(1, 60, smoothing, log=True),
-            "quantile": Float(0.7, 0.98, QUANTILE_OF_ONE if n_features == 1 else QUANTILE),
+            "short": Int(2, 40, 5, log=True),
+            "long": Int(20, 300, 60, log=True),
+            "smoothing": Int(1, 60, 8, log=True),
+            "quantile": Float(0.7, 0.98, 0.95),
             "max_samples": Choice((64, 128, 256, 512), 256),
         }
 
     def _fit_scorer(self, panel: Panel) -> ForestScorer:
-        default = WINDOWS_OF_ONE if panel.n_features == 1 else WINDOWS
-        asked = (self.short, self.long, self.smoothing)
-        lengths = tuple(b if a is None else a for a, b in zip(asked, default, strict=True))
+        lengths = (self.short, self.long, self.smoothing)
         scaler = Scaler.fit(panel)
         rng = np.random.default_rng(self.random_state)
         rows = _rows_with_samples(panel)
@@ -120,19 +111,15 @@ class IForest(Detector):
         # a forest that saw a single value tells everything else apart by nothing: it has no weight
         weight = np.where(np.ptp(x[:, :, 0], axis=1) > 0, 1.0, 0.0) / panel.n_features
         size = np.maximum(np.quantile(np.abs(x), 0.99, axis=1), 0.1)  # (n_features, 4)
-        return ForestScorer(scaler, lengths, forest, size, weight, *self._scale(panel.n_features))
+        return ForestScorer(scaler, lengths, forest, size, weight, self.quantile, self.random_state)
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ForestScorer:
         scaler = Scaler.from_arrays(values["entities"], arrays)
         forest = Forest.from_arrays(arrays)
         size, weight = arrays["size"], arrays["weight"]
-        scorer = ForestScorer(scaler, tuple(values["lengths"]), forest, size, weight, *self._scale(len(weight)))
+        scorer = ForestScorer(scaler, tuple(values["lengths"]), forest, size, weight, self.quantile, self.random_state)
         scorer.floor, scorer.base = arrays["floor"], arrays["base"]
         return scorer
-
-    def _scale(self, n_features: int) -> tuple[float, int]:
-        default = QUANTILE if n_features > 1 else QUANTILE_OF_ONE
-        return default if self.quantile is None else self.quantile, self.random_state
 
 
 class ForestScorer(Scorer):

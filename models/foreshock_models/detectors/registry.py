@@ -17,6 +17,7 @@ DETECTORS = {
     "iforest": "IForest",
     "lstm": "LSTM",
     "vae": "VAE",
+    "covariance": "Covariance",
     "subspace": "Subspace",
     "discord": "Discord",
     "ensemble": "Ensemble",
@@ -30,12 +31,12 @@ PYOD = "pyod:"
 
 
 def default_detectors(n_features: int) -> tuple[str, ...]:
-    """Return the detectors of a job that names none; on a single feature, those that see sub-sequences.
+    """Return the detectors of a job that names none; on a single feature, networks add nothing to the others.
 
     >>> default_detectors(5)
-    ('iforest', 'lstm', 'vae')
+    ('iforest', 'lstm', 'vae', 'covariance')
     """
-    return ("iforest", "subspace", "discord") if n_features == 1 else ("iforest", "lstm", "vae")
+    return ("iforest", "covariance") if n_features == 1 else ("iforest", "lstm", "vae", "covariance")
 
 
 def find(name: str) -> type[Detector]:

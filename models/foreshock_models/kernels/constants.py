@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "FLAT", "HALF_VOLATILITY", "HIGHEST_LINE", "HOURS_AROUND", "INPUT_LIMIT", "LOWEST_LINE", "MARGIN",
-    "MAX_DISTANCE", "MAX_EXCESS", "MAX_HOURS", "MAX_PEAK", "MAX_RAW", "MEAN_SHARE", "MIN_BAND", "NEAR_LINE",
+    "DRIFT_LIMIT", "FLAT", "HALF_VOLATILITY", "HIGHEST_LINE", "HOURS_AROUND", "INPUT_LIMIT", "LOWEST_LINE",
+    "MARGIN", "MAX_DISTANCE", "MAX_EXCESS", "MAX_HOURS", "MAX_PEAK", "MAX_RAW", "MEAN_SHARE", "MIN_BAND", "NEAR_LINE",
     "PEAK_DECAY", "QUIET_ROWS", "RECENT_ROWS", "RECOVERED_SHARE", "RECURRENCE_WINDOW_DAYS", "REGIME_SHARE",
     "SCALED_LIMIT", "SMALLEST_DEVIATION", "SPREAD_RATE", "STEEP", "UPPER_SHARE", "USUAL_ROWS", "WAITING_SCORE",
     "WARM_UP_ROWS",
@@ -12,6 +12,8 @@ __all__ = [
 
 SCALED_LIMIT = 12.0
 """Scaled values are clipped here: one wild sample must not drown all others."""
+DRIFT_LIMIT = 6.0
+"""In a level of late, a row counts for at most so much: an incident must not look like drift."""
 INPUT_LIMIT = 6.0
 """Scaled inputs of networks are clipped here: a network extrapolates badly."""
 MAX_EXCESS = 8.0

@@ -58,7 +58,7 @@ SINGLE_FEATURE = (
     "a single feature keeps its defaults: on one, injected anomalies do not tell good settings from bad; "
     "to search them, name anomalies that are known under `labels`"
 )
-CANDIDATES = ("iforest", "lstm", "vae", "subspace", "discord")
+CANDIDATES = ("iforest", "lstm", "vae", "covariance", "subspace", "discord")
 """Detectors that `detectors: auto` selects from."""
 
 

@@ -114,7 +114,7 @@ def test_auto_picks_detectors_and_what_it_picked_is_trained_again(
     train(job, registry)
     picked = registry.get("small").manifest["settings"]
     assert picked
-    assert set(picked) <= {"iforest", "lstm", "vae", "subspace", "discord"}
+    assert set(picked) <= {"iforest", "lstm", "vae", "covariance", "subspace", "discord"}
     train(job, registry)  # with what was picked, without another search
     assert registry.get("small").manifest["settings"] == picked
 

@@ -12,9 +12,9 @@ from foreshock_models.detectors import IForest, default_detectors, find, make, r
 from foreshock_models.errors import ConfigError, DataError, NotEnoughData, NotFitted
 
 
-def test_a_single_feature_gets_detectors_that_see_sub_sequences() -> None:
-    assert {"subspace", "discord"} <= set(default_detectors(1))
-    assert default_detectors(5) == ("iforest", "lstm", "vae")
+def test_a_single_feature_gets_no_networks() -> None:
+    assert default_detectors(1) == ("iforest", "covariance")
+    assert default_detectors(5) == ("iforest", "lstm", "vae", "covariance")
 
 
 @pytest.mark.parametrize(
