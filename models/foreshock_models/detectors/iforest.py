@@ -117,7 +117,9 @@ class IForest(Detector):
         scaler = Scaler.from_arrays(values["entities"], arrays)
         forest = Forest.from_arrays(arrays)
         size, weight = arrays["size"], arrays["weight"]
-        scorer = ForestScorer(scaler, tuple(values["lengths"]), forest, size, weight, self.quantile, self.random_state)
+        scorer = ForestScorer(
+            scaler, tuple(values["lengths"]), forest, size, weight, self.quantile, self.random_state
+        )
         scorer.floor, scorer.base = arrays["floor"], arrays["base"]
         return scorer
 

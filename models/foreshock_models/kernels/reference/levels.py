@@ -1,4 +1,4 @@
-"""Reference of `foreshock_models.kernels.compiled.levels`."""
+"""Reference: levels of each feature at several time scales, relative to its level of late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["trailing_levels"]
 def trailing_levels(
     x: NDArray[np.float64], starts: NDArray[np.int64], rows: NDArray[np.int64], scales: int, memory: int
 ) -> NDArray[np.float64]:
-    """See `foreshock_models.kernels.compiled.levels.trailing_levels`."""
+    """Means of the last 1, 2, 4, 8 ... centred rows of each feature: ``(len(rows), n_features * scales)``."""
 
     def centred(row: int, start: int) -> NDArray[np.float64]:
         before = x[max(row - memory + 1, start) : row + 1]
