@@ -105,8 +105,8 @@ class Covariance(Detector):
 class CovarianceScorer(Scorer):
     """Mahalanobis distance of levels.
 
-    Moments are those of all training rows: they are few numbers of many rows, and fit the newest ones no better than
-    the others. A feature with a single value in training has no weight.
+    Moments are those of all training rows: they are few numbers of many rows, and fit the newest no better
+    than the others. A feature with a single value in training has no weight.
 
     Parameters
     ----------
