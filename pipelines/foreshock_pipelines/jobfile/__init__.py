@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshock_pipelines.jobfile.durations import Amount, Duration, format_duration, parse_duration
+from foreshock_pipelines.jobfile.durations import Amount, Duration, Pause, format_duration, parse_duration
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.http_config import Authorization, BasicAuth, HttpConfig, TlsConfig
 from foreshock_pipelines.jobfile.job import AlertConfig, Job, NotifierConfig, Query, Schedule
@@ -23,6 +23,7 @@ __all__ = [
     "HttpConfig",
     "Job",
     "NotifierConfig",
+    "Pause",
     "Query",
     "Schedule",
     "SourceConfig",

@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 
 from foreshock_pipelines.jobfile.base import shown
 
-__all__ = ["LARGEST", "Amount", "Duration", "Timeout", "format_duration", "parse_duration"]
+__all__ = ["LARGEST", "Amount", "Duration", "Pause", "Timeout", "format_duration", "parse_duration"]
 
 MILLISECOND = timedelta(milliseconds=1)
 MAX_LENGTH = 100
@@ -73,6 +73,11 @@ def _positive(value: Any) -> timedelta:
     return duration
 
 
+def _not_negative(value: Any) -> timedelta:
+    duration = parse_duration(value)
+    return duration if not duration else _positive(value)
+
+
 def _at_most_an_hour(value: timedelta) -> timedelta:
     if value > timedelta(hours=1):
         raise ValueError(f"{format_duration(value)} is too long to wait for one answer; write at most 1h")
@@ -88,6 +93,10 @@ Timeout = Annotated[
     PlainSerializer(format_duration, return_type=str), SCHEMA,
 ]  # fmt: skip
 """A duration that a socket can wait."""
+Pause = Annotated[
+    timedelta, BeforeValidator(_not_negative), PlainSerializer(format_duration, return_type=str), SCHEMA
+]  # fmt: skip
+"""A duration that may be 0."""
 
 
 @dataclass(frozen=True, slots=True)

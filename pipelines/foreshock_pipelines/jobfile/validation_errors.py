@@ -19,23 +19,29 @@ MAX_LINES = 20
 OF_A_TYPE = {"string_type": "text", "list_type": "a list", "int_type": "a whole number", "float_type": "a number"}
 
 
-def lines_of(exc: ValidationError, name: str) -> str:
-    """One line a mistake: file, key, what was wrong, what is allowed; at most `MAX_LINES`."""
+def lines_of(exc: ValidationError, name: str, model: type[BaseModel] = Job) -> str:
+    """One line a mistake: file, key, what was wrong, what is allowed; at most `MAX_LINES`.
+
+    Parameters
+    ----------
+    model
+        Of the whole file.
+    """
     found = exc.errors(include_url=False)
-    lines = [f"{name}: {_line(error)}" for error in found[:MAX_LINES]]
+    lines = [f"{name}: {_line(error, model)}" for error in found[:MAX_LINES]]
     if len(found) > MAX_LINES:
         lines.append(f"{name}: and {len(found) - MAX_LINES:,} more mistakes")
     return "\n".join(lines)
 
 
-def _line(error: Any) -> str:
+def _line(error: Any, model: type[BaseModel]) -> str:
     loc = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
     if loc and loc[-1] == "[key]":
         loc = loc[:-1]
-    where = dotted(loc) or "the job"
+    where = dotted(loc) or ("the job" if model is Job else "the file")
     kind, message = error["type"], " ".join(error["msg"].removeprefix("Value error, ").split())
     if kind == "extra_forbidden":
-        return f"unknown key {where!r}; {allowed(str(loc[-1]), _fields(loc[:-1]))}"
+        return f"unknown key {where!r}; {allowed(str(loc[-1]), _fields(loc[:-1], model))}"
     if kind == "missing":
         return f"the key {where!r} is missing"
     if error["input"] is None:
@@ -46,7 +52,7 @@ def _line(error: Any) -> str:
     if kind == "string_pattern_mismatch":
         return f"{where}: {shown(error['input'])} is not a valid name; it must match {error['ctx']['pattern']}"
     if kind in ("model_type", "dict_type"):
-        fields = _fields(loc)
+        fields = _fields(loc, model)
         return f"{where}: must be a mapping" + (f" with keys of {', '.join(fields)}" if fields else " of keys")
     if kind == "string_type" and isinstance(error["input"], bool):
         return f"{where}: YAML reads a bare yes, no, on or off as true or false; put the text into quotes"
@@ -55,9 +61,9 @@ def _line(error: Any) -> str:
     return f"{where}: {message}"
 
 
-def _fields(loc: list[Any]) -> list[str]:
-    """Names allowed at a place of the job file."""
-    kind: Any = Job
+def _fields(loc: list[Any], model: type[BaseModel]) -> list[str]:
+    """Names allowed at a place of the file."""
+    kind: Any = model
     for part in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             named = {(f.alias or n): f.annotation for n, f in kind.model_fields.items()}

@@ -74,11 +74,15 @@ class IncidentService:
             It is not live any more.
         """
         with self.store.begin() as c:
-            found = self._live(c, incident)
-            done = replace(
-                found, state="acknowledged", acknowledged_by=who, assignee=found.assignee or who, updated_ms=now_ms
-            )
-            return self._save(c, done, "acknowledged", who, why or "taken care of", now_ms)
+            return self.acknowledge_in(c, incident, who=who, now_ms=now_ms, why=why)
+
+    def acknowledge_in(self, c: Connection, incident: str, *, who: str, now_ms: int, why: str = "") -> Incident:
+        """As `acknowledge`, in a transaction at hand."""
+        found = self._live(c, incident)
+        done = replace(
+            found, state="acknowledged", acknowledged_by=who, assignee=found.assignee or who, updated_ms=now_ms
+        )
+        return self._save(c, done, "acknowledged", who, why or "taken care of", now_ms)
 
     def resolve(self, incident: str, *, who: str, now_ms: int, why: str = "") -> Incident:
         """End it; alerts that come later are another incident.

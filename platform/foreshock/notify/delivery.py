@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from foreshock.logs import get_logger
 from foreshock.notify import Notifier, Sender, make_notifier, notifier_ids
+from foreshock.notify.channels.queue import PREFIX, ChannelQueue
 from foreshock.notify.dispatcher import Dispatcher
 from foreshock.notify.outbox import EVERY, Outbox
 from foreshock.notify.queue import NotifierQueue, Payload, Record
@@ -108,6 +110,24 @@ class Deliverer:
                     self.queues[name] = self._queue(job.name, name, config)
             self.receivers[everyone] = list(named)
 
+    def watch_channels(self, configs: Mapping[str, Any], make: Callable[[str, Any], Any]) -> None:
+        """Take up the channels of the notifications file, in place of those that there were.
+
+        Parameters
+        ----------
+        make
+            Makes the channel of a name and a config.
+        """
+        wanted = {PREFIX + name: config for name, config in configs.items()}
+        with self._lock:
+            for name, queue in self.queues.items():
+                if isinstance(queue, ChannelQueue) and name not in wanted:
+                    queue.retired = True
+            for name, config in wanted.items():
+                known = self.queues.get(name)
+                if known is None or known.retired or known.sender.config != config:
+                    self.queues[name] = self._channel(name, config, make)
+
     def run(self, now_ms: int, wait: float = 5.0) -> int:
         """Send what is due.
 
@@ -166,11 +186,24 @@ class Deliverer:
 
         return NotifierQueue(name, Sender(config, self.make), self.store, counts, live, self._record)
 
+    def _channel(self, name: str, config: Any, make: Callable[[str, Any], Any]) -> ChannelQueue:
+        short = name.removeprefix(PREFIX)
+        counts = _Counts(self._count, "", short)
+        for result in RESULTS:
+            counts.count(result, 0)
+        sender = Sender(config, lambda config: make(short, config))
+
+        def live(now_ms: int) -> list[Payload]:
+            return self._live(name, now_ms)
+
+        return ChannelQueue(name, sender, self.store, counts, live, self._record, config)
+
     def _measure(self, queues: Iterable[NotifierQueue]) -> None:
         failing: Tally[tuple[str, str]] = Tally()
         for queue in queues:
             bad = queue.sender.failures > 0 or self.dispatcher.hangs(queue)
-            failing[queue.name.partition("/")[0], queue.sender.config.type] += bad
+            labels = (queue.name.partition("/")[0], queue.sender.config.type)
+            failing[("", queue.name.removeprefix(PREFIX)) if isinstance(queue, ChannelQueue) else labels] += bad
         for labels in self._measured - set(failing):
             self._failing.remove(*labels)
         for labels, number in failing.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DEFAULTS", "Rule", "wait_ms"]
+__all__ = ["DEFAULTS", "Rule", "left", "wait_ms"]
 
 MINUTE = 60_000
 
@@ -48,3 +48,9 @@ def wait_ms(rules: Sequence[Rule], sent_ms: Sequence[int], now_ms: int) -> int:
         if len(lately) >= rule.most:
             waits.append(lately[-rule.most] + rule.within_ms - now_ms)
     return max(waits)
+
+
+def left(rules: Sequence[Rule], sent_ms: Sequence[int], now_ms: int) -> int:
+    """Return how many messages may be sent now; many, if there is no rule."""
+    free = [rule.most - sum(at > now_ms - rule.within_ms for at in sent_ms) for rule in rules]
+    return max(0, min(free, default=1_000_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,36 @@ class Outbox:
         with self.store.begin() as c:
             return [Delivery(*row) for row in c.execute(query)]
 
+    def claim(self, notifier: str, now_ms: int, lease_ms: int, limit: int) -> list[Delivery]:
+        """Take what is due for a notifier, in order, so that no other process sends it until the lease ends.
+
+        A claim from the future, by a clock that has been set back since, counts as none.
+        """
+        o = t.outbox.c
+        free = sa.or_(o.claimed_ms.is_(None), o.claimed_ms <= now_ms - lease_ms, o.claimed_ms > now_ms + lease_ms)
+        waits = (o.sent_ms.is_(None), o.notifier == notifier, o.due_ms <= now_ms, free)
+        seqs = sa.select(o.seq).where(*waits).order_by(o.seq).limit(limit).with_for_update(skip_locked=True)
+        with self.store.begin() as c:
+            taken = list(c.execute(seqs).scalars())
+            if not taken:
+                return []
+            c.execute(sa.update(t.outbox).where(o.seq.in_(taken)).values(claimed_ms=now_ms))
+            query = sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms).where(o.seq.in_(taken))
+            return [Delivery(*row) for row in c.execute(query.order_by(o.seq))]
+
+    def release(self, seqs: Sequence[int]) -> None:
+        """Give back what was claimed and not sent."""
+        with self.store.begin() as c:
+            o = t.outbox.c
+            c.execute(sa.update(t.outbox).where(o.seq.in_(list(seqs)), o.sent_ms.is_(None)).values(claimed_ms=None))
+
+    def sent_times(self, notifier: str, since_ms: int) -> list[int]:
+        """When messages were sent to a notifier, ms since the epoch; those that were sent as one count once."""
+        o = t.outbox.c
+        query = sa.select(o.sent_ms).where(o.notifier == notifier, o.sent_ms > since_ms, o.error.is_(None))
+        with self.store.begin() as c:
+            return list(c.execute(query.distinct()).scalars())
+
     def postponed(self, notifier: str, now_ms: int) -> list[str]:
         """Keys of what is to be sent to a notifier later than now."""
         o = t.outbox.c
@@ -85,7 +116,7 @@ class Outbox:
     def not_sent(self, c: Connection, seq: int, error: str, due_ms: int) -> None:
         """Note a failed attempt, unless another process has sent the entry meanwhile."""
         o = t.outbox
-        values = {"attempts": o.c.attempts + 1, "error": error, "due_ms": due_ms}
+        values = {"attempts": o.c.attempts + 1, "error": error, "due_ms": due_ms, "claimed_ms": None}
         c.execute(sa.update(o).where(o.c.seq == seq, o.c.sent_ms.is_(None)).values(values))
 
     def undelivered(self) -> int:

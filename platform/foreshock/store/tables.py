@@ -116,6 +116,7 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("error", Text),
     Column("sent_ms", BigInteger),
+    Column("claimed_ms", BigInteger),
     Index("outbox_by_sent", "sent_ms", "seq"),
     # what waits for one notifier is found without reading what waits for another
     Index("outbox_unsent", "notifier", "seq", "due_ms", sqlite_where=UNSENT, postgresql_where=UNSENT),

@@ -1,0 +1,74 @@
+"""The desk: incidents, escalation and channels of a running installation, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from foreshock.incidents.gathering import Gatherer
+from foreshock.notify.channels.base import Channel
+from foreshock.notify.channels.registry import make_channel
+from foreshock.notify.delivery import Deliverer
+from foreshock.notify.templates import Templates
+from foreshock.oncall.config import NotificationsConfig
+from foreshock.oncall.load import LiveConfig
+from foreshock.oncall.memory import Threads
+from foreshock.oncall.notices import Notices
+from foreshock.oncall.pager import Pager
+from foreshock.store.store import Store
+from foreshock_pipelines.jobfile import Job
+
+__all__ = ["Desk", "channel_of"]
+
+
+def channel_of(config: NotificationsConfig, name: str, store: Store) -> Channel:
+    """Make a channel of the notifications file."""
+    return make_channel(name, config.channels[name], Templates(config.templates), Threads(store))
+
+
+class Desk:
+    """Makes incidents of alerts, and messages of incidents; the deliverer sends them.
+
+    Parameters
+    ----------
+    jobs
+        Gives the jobs in force.
+    file
+        The notifications file; None: incidents are lines of the log.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        deliverer: Deliverer,
+        jobs: Callable[[], Mapping[str, Job]],
+        *,
+        file: Path | None = None,
+        url: str = "",
+    ) -> None:
+        self.live = LiveConfig(file)
+        self.store = store
+        self.deliverer = deliverer
+        self.gatherer = Gatherer(store, jobs, least=self.live.config.least_alerts)
+        self.pager = Pager(store, lambda: self.live.config, url=url)
+        self.notices = Notices(store, lambda: self.live.config, url=url)
+        self._watch()
+
+    def run(self, now_ms: int) -> None:
+        """Do what is due; to be called often."""
+        if self.live.refresh():
+            self._watch()
+        self.gatherer.run(now_ms)
+        self.pager.run(now_ms)
+        self.notices.run(now_ms)
+
+    def _watch(self) -> None:
+        config = self.live.config
+        self.gatherer.least = config.least_alerts
+        templates, threads = Templates(config.templates), Threads(self.store)
+
+        def make(name: str, channel: Any) -> Channel:
+            return make_channel(name, channel, templates, threads)
+
+        self.deliverer.watch_channels(config.channels, make)

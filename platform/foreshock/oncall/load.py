@@ -1,0 +1,81 @@
+"""Reading the notifications file, and reading it again when it has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from foreshock.logs import get_logger
+from foreshock.oncall.config import NotificationsConfig, default_config
+from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile.document import parse_yaml
+from foreshock_pipelines.jobfile.mistakes import lines_of
+from foreshock_pipelines.jobfile.reading import read_text
+from foreshock_pipelines.jobfile.variables import expand
+
+__all__ = ["LiveConfig", "load_notifications"]
+
+log = get_logger("notify")
+
+
+def load_notifications(path: Path | None, env: Mapping[str, str] | None = None) -> NotificationsConfig:
+    """Read the notifications file; without one, incidents are lines of the log.
+
+    Raises
+    ------
+    ConfigError
+        One line per mistake: file, key, what was wrong, what is allowed.
+    """
+    if path is None:
+        return default_config()
+    data = parse_yaml(read_text(path), str(path))
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a notifications file is a mapping with channels, policies and route")
+    data = expand(data, os.environ if env is None else env, str(path))
+    try:
+        found = NotificationsConfig.model_validate(data)
+    except ValidationError as exc:
+        raise ConfigError(lines_of(exc, str(path), NotificationsConfig)) from None
+    return found.absolute(path.parent)
+
+
+class LiveConfig:
+    """The notifications file in force: a changed one is taken up, unless it is invalid."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._seen: tuple[int, int] | None = None
+        self._config = default_config()
+        self.refresh()
+
+    @property
+    def config(self) -> NotificationsConfig:
+        return self._config
+
+    def refresh(self) -> bool:
+        """Look whether the file has changed; True if another configuration is valid from now on."""
+        if self.path is None:
+            return False
+        try:
+            found = self.path.stat()
+            seen = (found.st_mtime_ns, found.st_size)
+        except OSError as exc:
+            seen, message = (0, 0), f"{self.path}: cannot be read: {exc.strerror or exc}"
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            if seen == (0, 0):
+                raise ConfigError(message)
+            config = load_notifications(self.path)
+        except ConfigError as exc:
+            self.problem = str(exc)
+            log.error("notifications file is invalid; the one before stays in force", error=str(exc))
+            return False
+        self.problem, changed = None, config != self._config
+        self._config = config
+        return changed

@@ -1,0 +1,288 @@
+"""Escalation of incidents: reads their events, and writes the messages of each step in the same transaction.
+
+A step is told once: the keys of its messages follow from incident, policy, round and step, and the outbox takes a
+key once, whoever writes it. Time is that of whoever calls; a clock that is set back tells nobody twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from foreshock.clock import iso
+from foreshock.events.model import DEFAULT_TENANT, Event
+from foreshock.events.repository import EventRepository
+from foreshock.incidents.model import PLATFORM, Incident
+from foreshock.incidents.repository import IncidentRepository
+from foreshock.notify.channels.queue import PREFIX
+from foreshock.notify.outbox import Outbox
+from foreshock.oncall.config import NotificationsConfig, Person
+from foreshock.oncall.links import AckLinks
+from foreshock.oncall.routing import ways
+from foreshock.oncall.schedule import next_shift, on_call
+from foreshock.store import oncall_tables as t
+from foreshock.store import tables as shared
+from foreshock.store.store import Store
+
+__all__ = ["CONSUMER", "Pager"]
+
+CONSUMER = "oncall"
+BATCH = 200
+AHEAD = timedelta(days=7)
+"""So far ahead a shift is looked for when nobody is on call."""
+SET_BACK_MS = 60_000
+UPDATES_MS = 300_000
+"""Channels that change their messages are told of more alerts once in this time."""
+ENDS = {"acknowledged": "acknowledged", "resolved": "over", "merged": "over"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Somebody who is to be told: a channel, when, and the name in the link that acknowledges."""
+
+    channel: str
+    who: str
+    due_ms: int
+
+
+class Pager:
+    """Escalates the incidents of a tenant.
+
+    Parameters
+    ----------
+    config
+        Gives the configuration in force.
+    url
+        Base of the links in messages.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: Callable[[], NotificationsConfig],
+        *,
+        url: str = "",
+        tenant: str = DEFAULT_TENANT,
+    ) -> None:
+        self.store = store
+        self.tenant = tenant
+        self.url = url
+        self.events = EventRepository(store, tenant)
+        self.incidents = IncidentRepository(store, tenant)
+        self.outbox = Outbox(store)
+        self.links = AckLinks(store, url)
+        self._config = config
+
+    def run(self, now_ms: int) -> int:
+        """Take in what happened to incidents, then take the steps that are due; gives how many messages."""
+        told = 0
+        while (taken := self._read(now_ms)) is not None:
+            told += taken
+        for incident, policy in self._due(now_ms):
+            with self.store.begin() as c:
+                told += self._step(c, incident, policy, now_ms)
+        return told
+
+    # -- what happened to incidents --------------------------------------------------------------------
+    def _read(self, now_ms: int) -> int | None:
+        with self.store.begin() as c:
+            reached = self.events.reached(c, CONSUMER)
+            events = self.events.since(reached, ["incident"], limit=BATCH, connection=c)
+            if not events:
+                return None
+            told = sum(self._take(c, event, now_ms) for event in events)
+            self.events.reach(c, CONSUMER, events[-1].seq)
+            return told
+
+    def _take(self, c: Connection, event: Event, now_ms: int) -> int:
+        what = event.data["event"]
+        if what in ("paged", "reopened"):
+            return self._begin(c, event, now_ms)
+        if what in ENDS:
+            return self._end(c, event, ENDS[what], now_ms)
+        if what == "joined":
+            return self._update(c, event, now_ms)
+        return 0
+
+    def _begin(self, c: Connection, event: Event, now_ms: int) -> int:
+        incident = self.incidents.get(event.subject, c)
+        if not incident.live or (event.data["event"] == "reopened" and incident.paged_ms is None):
+            return 0
+        for way in ways(self._config().route, incident.match_labels):
+            values = {
+                "state": "active", "step": 0, "round": 0, "began": event.seq,
+                "at_ms": now_ms, "due_ms": now_ms + round(way.wait.total_seconds() * 1000),
+            }  # fmt: skip
+            insert = self.store.insert(t.pages).values(
+                tenant=self.tenant, incident=incident.id, policy=way.policy, **values
+            )
+            keys = ["tenant", "incident", "policy"]
+            c.execute(insert.on_conflict_do_update(index_elements=keys, set_=values))
+        return 0
+
+    def _end(self, c: Connection, event: Event, state: str, now_ms: int) -> int:
+        """Stop to escalate, take back what nobody has been told yet, and tell those who know of it."""
+        p, o = t.pages.c, shared.outbox.c
+        of_it = (p.tenant == self.tenant, p.incident == event.subject)
+        c.execute(sa.update(t.pages).where(*of_it).values(state=state))
+        unsent = (o.key.startswith(f"{event.subject}/"), o.sent_ms.is_(None), o.claimed_ms.is_(None))
+        why = f"{event.data['event']} before it was told"
+        c.execute(sa.update(shared.outbox).where(*unsent).values(sent_ms=now_ms, error=why))
+        incident = self.incidents.get(event.subject, c)
+        note = f"{event.data['who']}: {event.data['why']}" if event.data["why"] else ""
+        what = "resolved" if event.data["event"] == "merged" else event.data["event"]
+        return self._to_those_who_know(c, incident, what, f"{what}/{event.seq}", note, now_ms)
+
+    def _update(self, c: Connection, event: Event, now_ms: int) -> int:
+        incident = self.incidents.get(event.subject, c)
+        changing = [n for n, ch in self._config().channels.items() if ch.type == "slack" and ch.url is None]
+        key = f"joined/{now_ms // UPDATES_MS}"
+        return self._to_those_who_know(c, incident, "joined", key, event.data["why"], now_ms, only=changing)
+
+    def _to_those_who_know(
+        self, c: Connection, incident: Incident, event: str, key: str, note: str, now_ms: int,
+        only: Sequence[str] | None = None,
+    ) -> int:  # fmt: skip
+        o = shared.outbox.c
+        known = (o.key.startswith(f"{incident.id}/"), o.error.is_(None))
+        reached = sa.or_(o.sent_ms.is_not(None), o.claimed_ms.is_not(None))
+        names = c.execute(sa.select(o.notifier).where(*known, reached).distinct()).scalars()
+        channels = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+        wanted = [name for name in channels if only is None or name in only]
+        for channel in wanted:
+            self._post(c, incident, event, key, _Told(channel, "", now_ms), note, now_ms)
+        return len(wanted)
+
+    # -- steps -----------------------------------------------------------------------------------------
+    def _due(self, now_ms: int) -> list[tuple[str, str]]:
+        p = t.pages.c
+        active = (p.tenant == self.tenant, p.state == "active")
+        query = sa.select(p.incident, p.policy).where(*active, p.due_ms <= now_ms)
+        again = {"due_ms": p.due_ms - p.at_ms + now_ms, "at_ms": now_ms}
+        with self.store.begin() as c:
+            # the clock has been set back since: the next step is due after what was left to wait then
+            c.execute(sa.update(t.pages).where(*active, p.at_ms > now_ms + SET_BACK_MS).values(again))
+            return [(row[0], row[1]) for row in c.execute(query.order_by(p.due_ms).limit(BATCH))]
+
+    def _step(self, c: Connection, name: str, policy: str, now_ms: int) -> int:
+        p = t.pages.c
+        where = (p.tenant == self.tenant, p.incident == name, p.policy == policy)
+        page = c.execute(sa.select(t.pages).where(*where).with_for_update()).mappings().one_or_none()
+        if page is None or page["state"] != "active" or page["due_ms"] > now_ms:
+            return 0  # another process has taken the step
+        incident = self.incidents.get(name, c)
+        steps = self._steps(policy)
+        if incident.state != "open" or page["step"] >= len(steps):
+            c.execute(sa.update(t.pages).where(*where).values(state="over"))
+            return 0
+        step = steps[page["step"]]
+        told = self._whom(step.to, incident, now_ms)
+        first = page["step"] == 0 and page["round"] == 0
+        key = f"{page['began']}/{policy}/{page['round']}.{page['step']}"
+        for each in told:
+            self._post(c, incident, "paged" if first else "escalated", key, each, "", now_ms)
+        who = ", ".join(dict.fromkeys(each.who or each.channel for each in told)) or "nobody"
+        why = f"step {page['step'] + 1} of {len(steps)} of the policy {policy}: {who}"
+        self.incidents.note(c, incident, "told" if told else "nobody", PLATFORM, why, now_ms)
+        c.execute(sa.update(t.pages).where(*where).values(self._next(c, page, incident, policy, now_ms)))
+        return len(told)
+
+    def _next(self, c: Connection, page: Any, incident: Incident, policy: str, now_ms: int) -> dict[str, Any]:
+        config = self._config().policies[policy]
+        step, turn = page["step"] + 1, page["round"]
+        if step == len(config.steps):
+            step, turn = 0, turn + 1
+        if turn > config.repeat:
+            why = f"the policy {policy} is at its end, and nobody has acknowledged"
+            self.incidents.note(c, incident, "unanswered", PLATFORM, why, now_ms)
+            return {"state": "over"}
+        # a first step without a pause would be repeated at once
+        after = config.steps[step].after or (config.steps[-1].after if step == 0 else timedelta(0))
+        pause = max(after, timedelta(minutes=1)) if step == 0 else after
+        due_ms = now_ms + round(pause.total_seconds() * 1000)
+        return {"step": step, "round": turn, "at_ms": now_ms, "due_ms": due_ms}
+
+    def _steps(self, policy: str) -> Sequence[Any]:
+        found = self._config().policies.get(policy)
+        return found.steps if found is not None else []
+
+    def _whom(self, targets: Iterable[str], incident: Incident, now_ms: int) -> list[_Told]:
+        """Return who is told in a step, each channel once; messages of quiet hours, and of gaps, come later."""
+        config = self._config()
+        found: dict[str, _Told] = {}
+        for target in targets:
+            kind, _, name = target.partition(":")
+            if kind == "channel":
+                told = [_Told(name, "", self._digested(name, incident, now_ms))]
+            elif kind == "person":
+                told = self._of_person(name, incident, now_ms)
+            else:
+                schedule, at = config.schedules[name], datetime.fromtimestamp(now_ms / 1000, UTC)
+                person = on_call(schedule, at)
+                begins_ms = now_ms
+                if person is None:  # it waits for whoever comes next
+                    shift = next_shift(schedule, at, AHEAD)
+                    if shift is None or shift.person is None:
+                        continue
+                    person, begins_ms = shift.person, round(shift.start.timestamp() * 1000)
+                told = self._of_person(person, incident, begins_ms)
+            for each in told:
+                known = found.get(each.channel)
+                if known is None or each.due_ms < known.due_ms:
+                    found[each.channel] = each
+        return list(found.values())
+
+    def _of_person(self, name: str, incident: Incident, at_ms: int) -> list[_Told]:
+        person = self._config().people[name]
+        due_ms = max(at_ms, _awake(person, incident.severity, at_ms))
+        return [_Told(each, name, self._digested(each, incident, due_ms)) for each in person.channels]
+
+    def _digested(self, channel: str, incident: Incident, due_ms: int) -> int:
+        digest = self._config().channels[channel].digest
+        if digest is None or incident.severity == "critical":
+            return due_ms
+        every = round(digest.total_seconds() * 1000)
+        return -(-due_ms // every) * every
+
+    def _post(
+        self, c: Connection, incident: Incident, event: str, key: str, told: _Told, note: str, now_ms: int
+    ) -> None:
+        whole = f"{incident.id}/{key}/{told.channel}"
+        known = sa.select(shared.outbox.c.seq).where(shared.outbox.c.key == whole)
+        if c.execute(known).first() is not None:
+            return
+        links = {"incident": f"{self.url}/incidents/{incident.id}"}
+        if incident.live and event in ("paged", "escalated"):
+            links["ack"] = self.links.make(c, self.tenant, incident.id, told.who or told.channel, now_ms)
+        payload = {
+            "id": incident.id, "event": event, "key": whole, "tenant": self.tenant, "posted": iso(now_ms),
+            "incident": incident.as_json(self.url), "links": links, "note": note, "person": told.who or None,
+        }  # fmt: skip
+        self.outbox.post(c, whole, PREFIX + told.channel, payload, told.due_ms)
+
+
+def _awake(person: Person, severity: str, at_ms: int) -> int:
+    """When a person may be told, at the earliest, ms since the epoch."""
+    order = ("info", "warning", "critical")
+    if person.breaks is not None and order.index(severity) >= order.index(person.breaks):
+        return at_ms
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    for _ in range(100):  # one stretch may end in another one
+        quiet = [over for hours in person.quiet if (over := hours.over_at(person.zone, at)) is not None]
+        if quiet:
+            at = max(quiet)
+            continue
+        if person.working and not any(hours.holds(person.zone, at) for hours in person.working):
+            spans = [s for hours in person.working for s in hours.spans(person.zone, at, at + AHEAD)]
+            later = [first for first, _ in spans if first > at]
+            if not later:
+                return at_ms
+            at = min(later)
+            continue
+        break
+    return round(at.timestamp() * 1000)
