@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     )
     keep_runs: Duration = Field(timedelta(days=30), description="how long runs that have ended stay")
     keep_outbox: Duration = Field(timedelta(days=7), description="how long notifications stay after they were sent")
+    notifications: Path | None = Field(
+        None, description="notifications file: channels, people, schedules, policies; default: the log alone"
+    )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged"
     )

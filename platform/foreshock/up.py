@@ -46,7 +46,7 @@ def bring_up(
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
             jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
-            settings.retention, own_cluster,
+            settings.retention, own_cluster, settings.notifications,
         )  # fmt: skip
         control_loop = start_control_loop(plan)
     token, new = serve_application(settings, jobs, files, behind_proxy=own_cluster)

@@ -21,7 +21,7 @@ __all__ = [
     "declared", "default_deny", "describe", "principal_of", "require", "restrict",
 ]  # fmt: skip
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/auth/login", "/auth/refresh"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/auth/login", "/auth/refresh", "/ack"})
 """Answer without a token: probes and browsers have none, and who signs in has none yet."""
 PRINCIPAL = "foreshock.principal"
 """Key of a request's scope: its `Principal`."""

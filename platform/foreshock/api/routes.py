@@ -27,6 +27,7 @@ from foreshock.api.routers.auth import add_auth
 from foreshock.api.routers.forecasts import add_predictions
 from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
+from foreshock.api.routers.oncall import add_oncall
 from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock.identity.model import Principal
 from foreshock.identity.verification import Verifier
@@ -57,6 +58,7 @@ def api() -> FastAPI:
     _models(app)
     add_alerts(app, _backend, _json)
     add_incidents(app, _backend, _json)
+    add_oncall(app, _backend, _json)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
     add_auth(app, _backend, _json)

@@ -117,6 +117,8 @@ def _load_commands() -> None:
         jobs,
         keys,
         models,
+        notify,
+        oncall,
         runs,
         schedule,
         silences,

@@ -110,13 +110,20 @@ class Deliverer:
                     self.queues[name] = self._queue(job.name, name, config)
             self.receivers[everyone] = list(named)
 
-    def watch_channels(self, configs: Mapping[str, Any], make: Callable[[str, Any], Any]) -> None:
+    def watch_channels(
+        self,
+        configs: Mapping[str, Any],
+        make: Callable[[str, Any], Any],
+        live: Callable[[str, int], list[Payload]] = lambda channel, now_ms: [],
+    ) -> None:
         """Take up the channels of the notifications file, in place of those that there were.
 
         Parameters
         ----------
         make
             Makes the channel of a name and a config.
+        live
+            Gives, of a channel at a time in ms, what is sent again to receivers that forget.
         """
         wanted = {PREFIX + name: config for name, config in configs.items()}
         with self._lock:
@@ -126,7 +133,7 @@ class Deliverer:
             for name, config in wanted.items():
                 known = self.queues.get(name)
                 if known is None or known.retired or known.sender.config != config:
-                    self.queues[name] = self._channel(name, config, make)
+                    self.queues[name] = self._channel(name, config, make, live)
 
     def run(self, now_ms: int, wait: float = 5.0) -> int:
         """Send what is due.
@@ -186,17 +193,19 @@ class Deliverer:
 
         return NotifierQueue(name, Sender(config, self.make), self.store, counts, live, self._record)
 
-    def _channel(self, name: str, config: Any, make: Callable[[str, Any], Any]) -> ChannelQueue:
+    def _channel(
+        self, name: str, config: Any, make: Callable[[str, Any], Any], live: Callable[[str, int], list[Payload]]
+    ) -> ChannelQueue:
         short = name.removeprefix(PREFIX)
         counts = _Counts(self._count, "", short)
         for result in RESULTS:
             counts.count(result, 0)
         sender = Sender(config, lambda config: make(short, config))
 
-        def live(now_ms: int) -> list[Payload]:
-            return self._live(name, now_ms)
+        def alive(now_ms: int) -> list[Payload]:
+            return live(short, now_ms)
 
-        return ChannelQueue(name, sender, self.store, counts, live, self._record, config)
+        return ChannelQueue(name, sender, self.store, counts, alive, self._record, config)
 
     def _measure(self, queues: Iterable[NotifierQueue]) -> None:
         failing: Tally[tuple[str, str]] = Tally()

@@ -71,4 +71,4 @@ class Desk:
         def make(name: str, channel: Any) -> Channel:
             return make_channel(name, channel, templates, threads)
 
-        self.deliverer.watch_channels(config.channels, make)
+        self.deliverer.watch_channels(config.channels, make, self.pager.live)

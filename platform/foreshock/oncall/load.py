@@ -12,8 +12,8 @@ from foreshock.logs import get_logger
 from foreshock.oncall.config import NotificationsConfig, default_config
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.document import parse_yaml
-from foreshock_pipelines.jobfile.mistakes import lines_of
-from foreshock_pipelines.jobfile.reading import read_text
+from foreshock_pipelines.jobfile.text import read_text
+from foreshock_pipelines.jobfile.validation_errors import lines_of
 from foreshock_pipelines.jobfile.variables import expand
 
 __all__ = ["LiveConfig", "load_notifications"]

@@ -88,6 +88,22 @@ class Pager:
                 told += self._step(c, incident, policy, now_ms)
         return told
 
+    def live(self, channel: str, now_ms: int) -> list[dict[str, Any]]:
+        """Messages about the live incidents that a channel knows of, for receivers that forget them."""
+        found = {incident.id: incident for incident in self.incidents.list(state="live", limit=500).incidents}
+        o = shared.outbox.c
+        sent = sa.select(o.key).where(o.notifier == PREFIX + channel, o.sent_ms.is_not(None), o.error.is_(None))
+        with self.store.begin() as c:
+            known = {key.partition("/")[0] for key in c.execute(sent).scalars()}
+        return [
+            {
+                "id": incident.id, "event": "repeated", "incident": incident.as_json(self.url),
+                "links": {"incident": f"{self.url}/incidents/{incident.id}"},
+            }
+            for incident in found.values()
+            if incident.id in known
+        ]  # fmt: skip
+
     # -- what happened to incidents --------------------------------------------------------------------
     def _read(self, now_ms: int) -> int | None:
         with self.store.begin() as c:

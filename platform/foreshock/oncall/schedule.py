@@ -32,7 +32,9 @@ class Rotation(Model):
     people: list[str] = Field(min_length=1, max_length=200, description="in the order of their turns")
     start: datetime = Field(description="beginning of the first shift, local to the schedule: 2026-01-05T09:00")
     every: Duration = Field(timedelta(weeks=1), description="length of a shift, in local time")
-    on: list[Hours] = Field(default_factory=list, max_length=20, description="hours on duty; default: all the time")
+    hours: list[Hours] = Field(
+        default_factory=list, max_length=20, description="hours on duty; default: all the time"
+    )
 
     @field_validator("start")
     @classmethod
@@ -134,7 +136,7 @@ def gaps(schedule: ScheduleConfig, start: datetime, end: datetime) -> list[Shift
 
 # -- rotations ------------------------------------------------------------------------------------------
 def _of_rotation(rotation: Rotation, zone: ZoneInfo, at: datetime) -> str | None:
-    if rotation.on and not any(hours.holds(zone, at) for hours in rotation.on):
+    if rotation.hours and not any(hours.holds(zone, at) for hours in rotation.hours):
         return None
     turn = _turn(rotation, zone, at)
     return None if turn < 0 else rotation.people[turn % len(rotation.people)]
@@ -171,7 +173,7 @@ def _all_edges(schedule: ScheduleConfig, start: datetime, end: datetime) -> Iter
         while (edge := _handover(rotation, zone, turn)) < end:
             yield edge
             turn += 1
-        for hours in rotation.on:
+        for hours in rotation.hours:
             for span in hours.spans(zone, start, end):
                 yield from span
 

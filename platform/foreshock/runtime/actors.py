@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from foreshock.store.retention import Retention
     from foreshock_pipelines.jobfile import Job
 
@@ -34,7 +36,12 @@ def worker_name(job: str) -> str:
 
 
 def alert_actor(
-    store_url: str, url: str, jobs: Sequence[Job], log_level: str = "INFO", keep: Retention | None = None
+    store_url: str,
+    url: str,
+    jobs: Sequence[Job],
+    log_level: str = "INFO",
+    keep: Retention | None = None,
+    notifications: Path | None = None,
 ) -> Any:
     """The running alert actor, or a new one."""
 
@@ -43,7 +50,7 @@ def alert_actor(
 
         return AlertActor
 
-    return _found_or_made(ALERTS, keeper, store_url, url, list(jobs), log_level, keep)
+    return _found_or_made(ALERTS, keeper, store_url, url, list(jobs), log_level, keep, notifications)
 
 
 def score_worker(job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> Any:

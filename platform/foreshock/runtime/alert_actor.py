@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import generate_latest
@@ -14,8 +15,8 @@ from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
-from foreshock.incidents.gathering import Gatherer
 from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
+from foreshock.oncall.desk import Desk
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
@@ -42,6 +43,7 @@ class AlertActor:
         jobs: Sequence[Job],
         log_level: str = "INFO",
         keep: Retention | None = None,
+        notifications: Path | None = None,
     ) -> None:
         set_up_logging(log_level)
         self.log = get_logger("alerts")
@@ -50,7 +52,7 @@ class AlertActor:
         self.engine = AlertPipeline(self.store, url)
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
-        self.gatherer = Gatherer(self.store, lambda: dict(self.jobs))
+        self.desk = Desk(self.store, self.deliverer, lambda: dict(self.jobs), file=notifications, url=url)
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
@@ -58,7 +60,7 @@ class AlertActor:
         for name, action in (
             ("delivery", self._deliver),
             ("maintenance", self._look_after),
-            ("incidents", self._gather),
+            ("incidents", self._tell),
         ):
             threading.Thread(target=self._again_and_again, args=(name, action), name=name, daemon=True).start()
 
@@ -109,8 +111,8 @@ class AlertActor:
     def _deliver(self) -> None:
         self.deliverer.run(_now_ms(), wait=0)
 
-    def _gather(self) -> None:
-        self.gatherer.run(_now_ms())
+    def _tell(self) -> None:
+        self.desk.run(_now_ms())
 
     def _look_after(self) -> None:
         self.maintenance.run(dict(self.jobs), self.passed, _now_ms())

@@ -76,6 +76,7 @@ class Plan:
     log_level: str = "INFO"
     keep: Retention = field(default_factory=Retention)
     own_cluster: bool = False
+    notifications: Path | None = None
 
 
 class ControlLoop:
@@ -96,7 +97,9 @@ class ControlLoop:
         for name in self.jobs:
             self.measured.watch(name)
         self.files = JobFiles(plan.files, self.registry, self.measured.reloaded)
-        self.alerts = alert_actor(plan.store_url, plan.url, list(self.jobs.values()), plan.log_level, plan.keep)
+        self.alerts = alert_actor(
+            plan.store_url, plan.url, list(self.jobs.values()), plan.log_level, plan.keep, plan.notifications
+        )
         self.scheduler = Scheduler(
             RunRepository(self.store),
             self._launch,
@@ -279,7 +282,7 @@ def start_control_loop(plan: Plan) -> Any:
     for name in [CONTROL_LOOP, ALERTS, *map(worker_name, plan.jobs)]:
         end_actor(name)
     jobs = list(plan.jobs.values())
-    alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep)
+    alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep, plan.notifications)
     for job in jobs:
         if Registry(plan.registry).champion(job.name) is not None:
             score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level)

@@ -56,7 +56,7 @@ schedules = st.builds(
     st.lists(
         st.builds(
             lambda people, start, every, on: {
-                "people": people, "start": start, "every": timedelta(hours=every), "on": on,
+                "people": people, "start": start, "every": timedelta(hours=every), "hours": on,
             },
             st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=3), moments,
             st.sampled_from([8, 12, 24, 84, 168, 336]), st.lists(hours, max_size=2),
@@ -116,7 +116,7 @@ def test_a_rotation_of_working_hours_leaves_nights_as_gaps() -> None:
     config = schedule(
         rotations=[
             {"people": ["anna"], "start": "2026-01-01T00:00",
-             "on": [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00"}]},
+             "hours": [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00"}]},
         ]
     )  # fmt: skip
     week = gaps(config, at("2026-06-01T00:00"), at("2026-06-08T00:00"))
