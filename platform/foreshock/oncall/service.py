@@ -29,7 +29,7 @@ LONGEST = 4000
 
 @dataclass(frozen=True, slots=True)
 class Notifications:
-    """What people ask of channels."""
+    """Use cases of channels: each checks what it is given before anything is sent."""
 
     store: Store
     config: NotificationsConfig
