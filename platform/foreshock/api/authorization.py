@@ -21,8 +21,14 @@ __all__ = [
     "declared", "default_deny", "describe", "principal_of", "require", "restrict",
 ]  # fmt: skip
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json", "/auth/login", "/auth/refresh", "/ack"})
-"""Answer without a token: probes and browsers have none, and who signs in has none yet."""
+OPEN_PATHS = frozenset(
+    {
+        "/healthz", "/readyz", "/docs", "/openapi.json", "/auth/login", "/auth/refresh", "/ack",
+        "/ws/notifications",
+    }
+)  # fmt: skip
+"""Answer without a token: probes and browsers have none, who signs in has none yet, a link that acknowledges is a
+credential itself, and a WebSocket says who it is in its first message."""
 PRINCIPAL = "foreshock.principal"
 """Key of a request's scope: its `Principal`."""
 OWN = "own"

@@ -24,6 +24,7 @@ from foreshock.api.receiving import content_type, receive_body
 from foreshock.api.routers.admin import add_admin
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routers.auth import add_auth
+from foreshock.api.routers.feed import add_feed
 from foreshock.api.routers.forecasts import add_predictions
 from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
@@ -59,6 +60,7 @@ def api() -> FastAPI:
     add_alerts(app, _backend, _json)
     add_incidents(app, _backend, _json)
     add_oncall(app, _backend, _json)
+    add_feed(app, _backend)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
     add_auth(app, _backend, _json)

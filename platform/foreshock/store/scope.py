@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.selectable import Alias, FromClause, Join
 
-__all__ = ["NOTHING", "OPTION", "Scope", "narrow", "request_scope", "within"]
+__all__ = ["NOTHING", "OPTION", "Scope", "narrow", "request_scope", "unscoped", "within"]
 
 OPTION = "foreshock_scope"
 """Execution option of a connection: its `Scope`."""
@@ -46,6 +46,16 @@ request_scope: ContextVar[Scope | None] = ContextVar("foreshock_scope", default=
 def within(scope: Scope) -> Iterator[None]:
     """Narrow all transactions of this task or thread while the block runs."""
     before = request_scope.set(scope)
+    try:
+        yield
+    finally:
+        request_scope.reset(before)
+
+
+@contextmanager
+def unscoped() -> Iterator[None]:
+    """See the rows of every tenant while the block runs: to find out whose a credential is."""
+    before = request_scope.set(None)
     try:
         yield
     finally:

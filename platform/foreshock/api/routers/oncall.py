@@ -26,6 +26,7 @@ from foreshock.oncall.links import AckLinks
 from foreshock.oncall.load import load_notifications
 from foreshock.oncall.schedule import ScheduleConfig, shifts
 from foreshock.oncall.service import Notifications, duty
+from foreshock.store.scope import unscoped
 from foreshock_models.errors import NotifyError, StateError, StoreError, allowed
 
 __all__ = ["add_oncall"]
@@ -160,7 +161,8 @@ def _acknowledge(app: FastAPI, backend: Callable[[], Any]) -> None:
     ) -> HTMLResponse:
         """Show the page of a link that acknowledges; only its button does so, a preview of the link does not."""
         try:
-            _, incident = AckLinks(backend().store).look(token, _now_ms())
+            with unscoped():
+                _, incident = AckLinks(backend().store).look(token, _now_ms())
         except (StateError, StoreError) as exc:
             return _page(f"<h1>Not acknowledged</h1><p>{html.escape(str(exc))}</p>", 410)
         return _page(
@@ -177,7 +179,8 @@ def _acknowledge(app: FastAPI, backend: Callable[[], Any]) -> None:
         data = await receive_body(request.scope, request.receive, LARGEST_FORM)
         token = parse_qs(data.decode("ascii", "replace")).get("token", [""])[0]
         try:
-            done = await run_in_threadpool(AckLinks(here.store).use, token, _now_ms())
+            with unscoped():
+                done = await run_in_threadpool(AckLinks(here.store).use, token, _now_ms())
         except (StateError, StoreError) as exc:
             return _page(f"<h1>Not acknowledged</h1><p>{html.escape(str(exc))}</p>", 410)
         return _page(f"<h1>Acknowledged</h1><p>{html.escape(done.title)}: by {html.escape(str(done.assignee))}</p>")

@@ -19,6 +19,7 @@ from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.oncall import add_oncall
 from foreshock.api.routes import _json
 from foreshock.oncall.links import AckLinks
+from foreshock.store.scope import NOTHING, within
 from foreshock.store.tables import outbox
 from foreshock_models.errors import ForeshockError
 
@@ -54,7 +55,8 @@ def ask(house: Any, tmp_path: Path) -> Ask:
         async def go() -> httpx.Response:
             transport = httpx.ASGITransport(asked_by(app))
             async with httpx.AsyncClient(transport=transport, base_url="http://foreshock") as client:
-                return await client.request(method, path, **more)
+                with within(NOTHING):  # as the whole application has it
+                    return await client.request(method, path, **more)
 
         return asyncio.run(go())
 

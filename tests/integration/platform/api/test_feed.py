@@ -1,0 +1,120 @@
+"""The feed of events over a WebSocket, by a real server and a real client."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from tests.servers.servers import free_port
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from foreshock.api.document import Api
+from foreshock.api.routers.feed import WEBSOCKET, add_feed
+from foreshock.events.repository import EventRepository
+from foreshock.identity.tokens import token_digest
+from foreshock.identity.verification import Verifier
+
+TOKEN = "t" * 40
+Connect = Callable[..., ClientConnection]
+
+
+def happens(house: Any, *subjects: str, type_: str = "incident") -> None:
+    with house.store.begin() as c:
+        for subject in subjects:
+            EventRepository(house.store).append(c, type_, subject, {"event": "opened", "kind": "anomaly"}, 5)
+
+
+@pytest.fixture
+def url(house: Any) -> Iterator[str]:
+    verifier = Verifier(token_digest(TOKEN), house.store)
+    here = SimpleNamespace(store=house.store, verifier=verifier)
+    app = Api(lambda: verifier)
+    add_feed(app, lambda: here)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="websockets-sansio"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def socket(url: str) -> Iterator[Connect]:
+    with ExitStack() as stack:
+        yield lambda path=WEBSOCKET, **more: stack.enter_context(connect(f"ws://{url}{path}", **more))
+
+
+def received(connection: ClientConnection) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(connection.recv(10))
+    return found
+
+
+def test_a_client_that_says_who_it_is_gets_what_it_missed_and_what_comes(house: Any, socket: Connect) -> None:
+    happens(house, "a", "b")
+    client = socket()
+    client.send(json.dumps({"token": TOKEN, "since": 1}))
+    missed = received(client)
+    assert (missed["type"], missed["seq"], missed["data"]["id"]) == ("incident", 2, "b")
+    assert set(missed) == {"type", "seq", "at", "data"}
+    happens(house, "c", type_="alert")
+    assert received(client)["type"] == "anomaly"
+
+
+def test_a_client_may_say_who_it_is_by_sub_protocol(house: Any, socket: Connect) -> None:
+    client = socket(subprotocols=["foreshock", f"bearer.{TOKEN}"])
+    assert client.subprotocol == "foreshock"
+    time.sleep(0.3)
+    happens(house, "a")
+    assert received(client)["data"]["id"] == "a"
+
+
+def test_only_the_types_that_are_asked_for_come(house: Any, socket: Connect) -> None:
+    happens(house, "a")
+    happens(house, "n", type_="notification")
+    client = socket()
+    client.send(json.dumps({"token": TOKEN, "since": 0, "types": ["notification"]}))
+    assert received(client)["data"]["id"] == "n"
+
+
+@pytest.mark.parametrize(
+    "hello",
+    ['{"token": "wrong"}', "{}", "no json", json.dumps({"token": TOKEN, "types": ["x"]}), "[1]", "x" * 9000],
+)
+def test_who_does_not_say_who_it_is_is_closed_with_the_reason(socket: Connect, hello: str) -> None:
+    client = socket()
+    client.send(hello)
+    with pytest.raises(ConnectionClosed) as closed:
+        client.recv(10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008 and closed.value.rcvd.reason
+
+
+def test_a_token_in_the_url_is_no_credential(socket: Connect) -> None:
+    client = socket(f"{WEBSOCKET}?token={TOKEN}")
+    client.send(json.dumps({"since": 0}))
+    with pytest.raises(ConnectionClosed):
+        client.recv(10)
+
+
+def test_server_sent_events_need_a_token_and_resume_by_their_id(house: Any, url: str) -> None:
+    happens(house, "a", "b")
+    assert httpx.get(f"http://{url}/events/stream").status_code == 401
+    headers = {"Authorization": f"Bearer {TOKEN}", "Last-Event-ID": "1"}
+    with httpx.stream("GET", f"http://{url}/events/stream", headers=headers, timeout=10) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = (line for line in answer.iter_lines() if line)
+        assert next(lines) == "retry: 2000"
+        assert next(lines) == "id: 2"
+        assert json.loads(next(lines).removeprefix("data: "))["data"]["id"] == "b"
