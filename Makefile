@@ -74,6 +74,9 @@ bench-rca: $(READY) ## root-cause rankings on known faults, beside simple orders
 bench-incidents: $(READY) ## correlation of alerts into incidents, on known faults (DATA=folder)
 	$(BIN)/python -m tests.bench.incidents --data $(DATA) $(ARGS)
 
+bench-attribution: $(READY) ## SHAP and LIME on events with known causes (DATA=folder)
+	$(BIN)/python -m tests.bench.attribution --data $(DATA) $(ARGS)
+
 bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
 	$(BIN)/python -m tests.bench $* $(ARGS)
 

@@ -227,6 +227,16 @@ def check_attributions_add_up_and_name_the_cause(subject: DetectorUnderCheck) ->
     assert (found.attributions.argmax(axis=1) == 0).mean() >= 0.8
 
 
+def check_lime_names_the_cause(subject: DetectorUnderCheck) -> None:
+    """The feature with the anomaly has the largest coefficient in a local linear model of the raw score."""
+    panel, label = with_anomalies(subject.after(N_TEST), *ANOMALIES)
+    rows = np.flatnonzero(label)[10:60:10]
+    found = subject.fitted.explain(panel, rows, method="lime")
+    assert found.attributions.shape == (len(rows), subject.n_features)
+    np.testing.assert_allclose(found.raw, subject.fitted.decision_function(panel)[rows], rtol=1e-4, atol=1e-6)
+    assert (found.attributions.argmax(axis=1) == 0).mean() >= 0.8
+
+
 def check_follows_the_conventions_of_pyod(subject: DetectorUnderCheck) -> None:
     """Attributes, predictions and parameters are those that tools of PyOD and scikit-learn expect."""
     fitted, panel = subject.fitted, subject.test

@@ -20,7 +20,7 @@ from foreshock_models.detectors._results import Expectation, Scores
 from foreshock_models.detectors._scorer import Scorer
 from foreshock_models.detectors._search_space import Space
 from foreshock_models.errors import NotFitted
-from foreshock_models.explain.explainer import Explainer
+from foreshock_models.explain.explainer import Explainer, Method
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.state import State
@@ -152,7 +152,7 @@ class Detector(NotebookDisplay, PyODConventions):
     @property
     def explainer_(self) -> Explainer:
         """Explainer of the raw scores."""
-        return Explainer(self.scorer_, self.baseline_)
+        return Explainer(self.scorer_, self.baseline_, self.random_state)
 
     def decision_function(self, X: Any, *, entities: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return the raw score of each row ``(n_rows,)``; higher is more anomalous."""
@@ -199,9 +199,10 @@ class Detector(NotebookDisplay, PyODConventions):
         rows: ArrayLike | None = None,
         *,
         entities: ArrayLike | None = None,
+        method: Method = "shap",
         reweighted: bool = True,
     ) -> Explanation:
-        """Return the attribution of the raw score to each feature, by SHAP.
+        """Return the attribution of the raw score to each feature, by SHAP or LIME.
 
         Parameters
         ----------
@@ -209,12 +210,12 @@ class Detector(NotebookDisplay, PyODConventions):
             As in `fit`.
         rows
             Numbers of the rows to explain ``(n,)``; default: all. The rows before them are their context.
-        reweighted
+        method, reweighted
             As in `Explainer.explain`.
         """
         panel = self._panel(X, entities)
         chosen = np.arange(panel.n_rows) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
-        return self.explainer_.explain(panel, chosen, reweighted=reweighted)
+        return self.explainer_.explain(panel, chosen, method=method, reweighted=reweighted)
 
     def expect(self, X: Any, *, entities: ArrayLike | None = None) -> Expectation | None:
         """Return the expected value of each feature and its band; None if this detector predicts no values."""

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock_models.errors import ConfigError, allowed
 from foreshock_models.explain.explanation import Explanation
+from foreshock_models.explain.lime import Scores, lime_attributions
 from foreshock_models.explain.recent_change import lookback_rows, recent_change, reweight
 from foreshock_models.panel import Panel
 from foreshock_models.usual_values import Baseline
 
-__all__ = ["Attributes", "Explainer"]
+__all__ = ["METHODS", "Attributes", "Explainer", "Method"]
+
+Method = Literal["shap", "lime"]
+METHODS: tuple[Method, ...] = ("shap", "lime")
 
 
-class Attributes(Protocol):
+class Attributes(Scores, Protocol):
     """A scorer, as far as an explainer needs it."""
-
-    @property
-    def context(self) -> int:
-        """Rows before a row that its raw score looks at."""
 
     def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         """Return the attributions of the raw scores of `rows` ``(n,)``, increasing."""
@@ -36,26 +37,44 @@ class Explainer:
     scorer
         Gives Shapley values.
     baseline
-        Gives the range of each feature, the unit of its recent change.
+        Gives the range of each feature, the unit of its recent change, and its usual values for LIME.
+    seed
+        Of the samples of LIME.
     """
 
     scorer: Attributes
     baseline: Baseline
+    seed: int = 0
 
-    def explain(self, panel: Panel, rows: NDArray[np.int64], *, reweighted: bool = True) -> Explanation:
+    def explain(
+        self, panel: Panel, rows: NDArray[np.int64], *, method: Method = "shap", reweighted: bool = True
+    ) -> Explanation:
         """Explain the raw scores of `rows` ``(n,)``, in any order.
 
         Parameters
         ----------
+        method
+            ``shap``: Shapley values. ``lime``: coefficients of a local linear model, about a thousand scored
+            windows a row (`foreshock_models.explain.lime`).
         reweighted
-            Distribute what raised a score by how far each feature changed within the hour (see
+            Of ``shap``: distribute what raised a score by how far each feature changed within the hour (see
             `foreshock_models.explain.recent_change`); False: Shapley values. Both have the same sum.
+
+        Raises
+        ------
+        ConfigError
+            Unknown method.
         """
+        if method not in METHODS:
+            raise ConfigError(f"method: {method!r} is unknown; {allowed(str(method), METHODS)}")
         numbers, back = np.unique(rows, return_inverse=True)
         part, places = excerpt(panel, numbers, max(self.scorer.context, lookback_rows(panel.step)))
-        found = self.scorer.attribute(part, places)
+        if method == "lime":
+            found = lime_attributions(self.scorer, self.baseline, part, places, self.seed)
+        else:
+            found = self.scorer.attribute(part, places)
         attributions = found.attributions
-        if reweighted:
+        if reweighted and method == "shap":
             change = recent_change(part, places, self.baseline.range_of(part))
             attributions = reweight(attributions, change)
         return Explanation(

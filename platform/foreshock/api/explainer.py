@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -30,19 +29,19 @@ class Explainer(ServedModels):
             body = checked(ExplainRequest, value)
             served = self.served(body.job)
             served.admit(jobs)
-            return _explained(served, panel_of(served, [body.window]), body.time, body.detector)
+            return _explained(served, panel_of(served, [body.window]), body)
 
 
-def _explained(served: Served, panel: Panel, time: datetime | None, detector: str | None) -> dict[str, Any]:
+def _explained(served: Served, panel: Panel, asked: ExplainRequest) -> dict[str, Any]:
     row = panel.n_rows - 1
-    if time is not None:
-        ms = int(milliseconds([time])[0])
+    if asked.time is not None:
+        ms = int(milliseconds([asked.time])[0])
         found = np.flatnonzero(panel.timestamps == ms)
         if len(found) == 0:
-            raise DataError(f"time: {time.isoformat()} is not a row of the window")
+            raise DataError(f"time: {asked.time.isoformat()} is not a row of the window")
         row = int(found[0])
-    model = _member(served.detector, detector)
-    explanation = model.explain(panel, [row])
+    model = _member(served.detector, asked.detector)
+    explanation = model.explain(panel, [row], method=asked.method)
     score = model.score(panel).score[row]
     usual = served.detector.usual(panel.rows(row, row + 1))
     causes = causes_of(
@@ -54,6 +53,7 @@ def _explained(served: Served, panel: Panel, time: datetime | None, detector: st
         "job": served.model.job,
         "version": served.model.version,
         "detector": model.name,
+        "method": asked.method,
         "entity": panel.entities[0],
         "time": int(panel.timestamps[row]),
         "score": round(float(score), 4),

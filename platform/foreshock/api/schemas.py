@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
@@ -95,6 +95,7 @@ class ExplainRequest(Body):
     window: WindowBody
     time: datetime | None = Field(None, description="default: the last row")
     detector: str | None = Field(None, description="one detector of the model; default: the model as a whole")
+    method: Literal["shap", "lime"] = Field("shap", description="how the score is attributed to features")
 
 
 class TrainRequest(Body):

@@ -142,6 +142,17 @@ def test_an_explanation_names_the_cause_and_adds_up(
     assert body["base"] + sum(body["attributions"].values()) == pytest.approx(body["raw"], abs=1e-6)
 
 
+def test_lime_names_the_cause_too_and_another_method_is_refused(
+    api: httpx.Client, trained: Any, window: dict[str, Any]
+) -> None:
+    asked = {"job": "small", "window": window, "method": "lime"}
+    body = api.post("/ai/explain", json=asked).raise_for_status().json()
+    incident = min(trained.incidents, key=lambda i: i.start)
+    assert body["method"] == "lime" and body["causes"][0]["feature"] in incident.causes
+    said = problem(api.post("/ai/explain", json={**asked, "method": "anchors"}), 422)
+    assert "'shap' or 'lime'" in said
+
+
 def test_models_say_what_they_were_trained_on(api: httpx.Client, trained: Any) -> None:
     (model,) = api.get("/ai/models").raise_for_status().json()
     assert (model["job"], model["detectors"]) == ("small", ["iforest"])
