@@ -10,6 +10,7 @@ from typing import Any
 
 from foreshock.api.app import serve_application
 from foreshock.identity.people import People
+from foreshock.identity.tenants import Tenants
 from foreshock.runtime.cluster import ray_cluster
 from foreshock.runtime.control_loop import Plan, Replay, start_control_loop
 from foreshock.settings import Settings
@@ -41,7 +42,7 @@ def bring_up(
     own_cluster: bool = False,
 ) -> Running:
     """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
-    password = first_administrator(settings)  # what is wrong with the store is told here, not by actors
+    password = first_administrator(settings, jobs)  # what is wrong with the store is told here, not by actors
     control_loop = None
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
@@ -53,12 +54,20 @@ def bring_up(
     return Running(settings.url, token, new, control_loop, password)
 
 
-def first_administrator(settings: Settings) -> str | None:
-    """Make an administrator in a store that has nobody yet; gives the password."""
+def first_administrator(settings: Settings, jobs: Mapping[str, Job]) -> str | None:
+    """Make an administrator in a store that has nobody yet; gives the password.
+
+    Raises
+    ------
+    StoreError
+        A job is of a tenant that there is not.
+    """
     from foreshock.audit.signing import sign_audit
 
     store = sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
     try:
+        for tenant in {job.tenant for job in jobs.values()}:
+            Tenants(store).check(tenant)
         return People(store).first_administrator()
     finally:
         store.close()

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from foreshock.store import Store
 from foreshock.store import team_tables as t
+from foreshock.store.scope import DEFAULT_TENANT
 from foreshock.store.tables import metadata
 
 __all__ = ["empty_tables"]
@@ -20,4 +21,5 @@ def empty_tables(store: Store) -> None:
         for table in reversed(metadata.sorted_tables):
             if table is not t.erasures:
                 c.execute(sa.delete(table))
+        c.execute(sa.insert(t.tenants).values(name=DEFAULT_TENANT, created_ms=0))
         c.execute(sa.delete(t.erasures))

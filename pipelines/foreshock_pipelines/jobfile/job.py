@@ -202,6 +202,7 @@ class Job(Model):
     """One job file."""
 
     name: Annotated[str, Field(pattern=NAME, description="names the job in models, alerts and URLs")]
+    tenant: Annotated[str, Field(pattern=NAME)] = Field("default", description="whose it is; see foreshock tenants")
     source: SourceConfig
     queries: dict[
         Annotated[str, Field(pattern=FEATURE)],

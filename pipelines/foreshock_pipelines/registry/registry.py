@@ -220,6 +220,16 @@ class Registry:
                     shutil.rmtree(part, ignore_errors=True)
         return gone
 
+    def remove(self, job: str) -> None:
+        """Remove all versions of a job, and what is known of them; a reader sees all of it, or nothing."""
+        home = Path(self._home(job))
+        if not self._local:
+            self._fs.delete_dir(self._home(job))
+            return
+        gone = home.with_name(f".gone-{job}-{os.getpid()}")
+        os.rename(home, gone)
+        shutil.rmtree(gone)
+
     def to_pandas(self) -> pd.DataFrame:
         """One row per version of every job's model, the newest first."""
         import pandas as pd

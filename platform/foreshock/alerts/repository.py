@@ -36,7 +36,7 @@ class AlertRepository:
         StoreError
             None of that id.
         """
-        query = sa.select(t.alerts).where(t.alerts.c.id == alert_id)
+        query = sa.select(*t.fields(t.alerts)).where(t.alerts.c.id == alert_id)
         if connection is not None:
             query = query.with_for_update()
         with self.store.use(connection) as c:
@@ -69,7 +69,7 @@ class AlertRepository:
             `next` of the page before.
         """
         a = t.alerts.c
-        query = sa.select(t.alerts).order_by(a.seq.desc()).limit(limit + 1)
+        query = sa.select(*t.fields(t.alerts)).order_by(a.seq.desc()).limit(limit + 1)
         if state is not None:
             if state not in (*STATES, "live"):
                 raise StoreError(f"no state {state!r}; {allowed(state, [*STATES, 'live'])}")
@@ -97,7 +97,7 @@ class AlertRepository:
 
         Read in a transaction, they are locked: what a person does at the same time comes before or after it.
         """
-        query = sa.select(t.alerts).where(t.alerts.c.job == job, t.LIVE_ROWS).order_by(t.alerts.c.seq)
+        query = sa.select(*t.fields(t.alerts)).where(t.alerts.c.job == job, t.LIVE_ROWS).order_by(t.alerts.c.seq)
         if connection is not None:
             query = query.with_for_update()
         with self.store.use(connection) as c:
@@ -110,7 +110,7 @@ class AlertRepository:
         They are read in pages, so that no writer waits long.
         """
         a = t.alerts.c
-        known = sa.select(t.alerts).where(a.job == job, a.announced == sa.true(), a.kind != "notice")
+        known = sa.select(*t.fields(t.alerts)).where(a.job == job, a.announced == sa.true(), a.kind != "notice")
         for query in (known.where(t.LIVE_ROWS), known.where(a.resolved_ms >= since_ms, a.state == "resolved")):
             after = 0
             while True:
@@ -125,14 +125,14 @@ class AlertRepository:
         """Alerts by their ids; those that are gone are left out."""
         wanted, found = sorted(ids), {}
         for start in range(0, len(wanted), PAGE):
-            query = sa.select(t.alerts).where(t.alerts.c.id.in_(wanted[start : start + PAGE]))
+            query = sa.select(*t.fields(t.alerts)).where(t.alerts.c.id.in_(wanted[start : start + PAGE]))
             found.update({row["id"]: Alert(**row) for row in c.execute(query).mappings()})
         return found
 
     def last_resolved(self, c: Connection, job: str, entity: str, kind: str, feature: str = "") -> Alert | None:
         a = t.alerts.c
         query = (
-            sa.select(t.alerts)
+            sa.select(*t.fields(t.alerts))
             .where(a.job == job, a.entity == entity, a.kind == kind, a.feature == feature, a.state == "resolved")
             .order_by(a.seq.desc())
             .limit(1)

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.api.authentication import api_token
+from foreshock.api.authorization import require
 from foreshock.api.errors import Problem
 from foreshock.api.explainer import Explainer
 from foreshock.api.fast_path.batching import Batcher
 from foreshock.api.receiving import Budget
 from foreshock.api.routes import api
 from foreshock.api.scorer import Scorer
+from foreshock.identity.model import Jobs, Principal
 from foreshock.identity.tokens import token_digest
 from foreshock.logs import get_logger
 from foreshock.settings import Settings
+from foreshock.store.scope import DEFAULT_TENANT
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.promotion.policy import ALWAYS
@@ -74,12 +77,28 @@ class Ingress:
         self.url = settings.url
         self.jobs = dict(jobs)
         self.files = dict(files)
+        self.foreign = frozenset(name for name, job in jobs.items() if job.tenant != DEFAULT_TENANT)
         self.models = Registry(settings.registry)
         self.store = store_at(settings.store)  # scores are given while it is away, too
         self.store_probe = StoreProbe(self.store, log)
         self.runs = RunRepository(self.store)
         self.identity = Identity(self.store, settings, digest)
         self.verifier = self.identity.verifier
+
+    def jobs_for(self, principal: Principal, permission: str) -> Jobs | None:
+        """Return the jobs that somebody has a permission for; None: all that there are."""
+        patterns = principal.jobs(permission)
+        if principal.tenant != DEFAULT_TENANT:
+            own = frozenset(name for name, job in self.jobs.items() if job.tenant == principal.tenant)
+            return Jobs(patterns, only=own)
+        return Jobs(patterns, without=self.foreign) if patterns is not None or self.foreign else None
+
+    def reach(self, principal: Principal, permission: str, job: str) -> None:
+        """Refuse a job that is another tenant's (404), or that a permission is not held for (403)."""
+        require(principal, permission, job)
+        jobs = self.jobs_for(principal, permission)
+        if jobs is not None and not jobs.admits(job):
+            raise Problem(404, f"no job {job!r} here")
 
     async def unready(self) -> str | None:
         """Return what is missing for its work, in words that tell nothing of this installation."""
@@ -92,14 +111,14 @@ class Ingress:
     async def served(self) -> list[dict[str, Any]]:
         return self.here.describe()
 
-    async def score(self, data: bytes, jobs: tuple[str, ...] | None = None) -> bytes:
-        """The answer, as JSON, to the JSON body of a `ScoreRequest`; `jobs`: patterns of those allowed."""
+    async def score(self, data: bytes, jobs: Jobs | None = None) -> bytes:
+        """The answer, as JSON, to the JSON body of a `ScoreRequest`; `jobs`: those that may be asked."""
         if jobs is None:
             return await self._score(data, None)
         with unnamed(jobs):
             return await self._score(data, jobs)
 
-    async def _score(self, data: bytes, jobs: tuple[str, ...] | None) -> bytes:
+    async def _score(self, data: bytes, jobs: Jobs | None) -> bytes:
         asked = None
         if len(data) <= SMALL:
             try:
@@ -114,7 +133,7 @@ class Ingress:
     async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:
         return await self._bytes(lambda: self.scorer.score_arrow.remote(job, data, last))
 
-    async def explain(self, data: bytes, jobs: tuple[str, ...] | None = None) -> Any:
+    async def explain(self, data: bytes, jobs: Jobs | None = None) -> Any:
         with unnamed(jobs):
             return await self._elsewhere(lambda: self.explainer.explain.remote(data, jobs))
 
@@ -248,7 +267,7 @@ def serve_application(
 
 
 @contextmanager
-def unnamed(jobs: tuple[str, ...] | None) -> Iterator[None]:
+def unnamed(jobs: Jobs | None) -> Iterator[None]:
     """Name no job in an error, if not all of them may be asked."""
     try:
         yield

@@ -10,6 +10,7 @@ from foreshock.alerts.payload import causes_json
 from foreshock.api.bodies import checked, json_value, milliseconds, panel_of, refuse_repeated_keys
 from foreshock.api.replicas import Served, ServedModels
 from foreshock.api.schemas import ExplainRequest
+from foreshock.identity.model import Jobs
 from foreshock_models.detectors import Detector, Ensemble
 from foreshock_models.errors import DataError, allowed
 from foreshock_models.panel import Panel
@@ -21,8 +22,8 @@ __all__ = ["Explainer"]
 class Explainer(ServedModels):
     """Explains scores; apart from scorers, so that it never delays one."""
 
-    def explain(self, data: bytes, jobs: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """The explanation that a JSON body, an `ExplainRequest`, asks for; `jobs`: patterns of those allowed."""
+    def explain(self, data: bytes, jobs: Jobs | None = None) -> dict[str, Any]:
+        """The explanation that a JSON body, an `ExplainRequest`, asks for; `jobs`: those that may be asked."""
         with self.large():
             value = json_value(data)
             refuse_repeated_keys(data, value)

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 
+from foreshock.identity.model import Jobs
 from foreshock.logs import Condition, get_logger, said, set_up_logging
 from foreshock.runtime.loopback import stay_on_loopback
 from foreshock_models.detectors import Detector
@@ -41,9 +41,9 @@ class Served:
     def step(self) -> float:
         return float(self.model.manifest["step"])
 
-    def admit(self, jobs: tuple[str, ...] | None) -> None:
-        """Raise RegistryError if the job is none of these; patterns of names, None for all."""
-        if jobs is not None and not any(fnmatchcase(self.model.job, pattern) for pattern in jobs):
+    def admit(self, jobs: Jobs | None) -> None:
+        """Raise RegistryError if the job is none of these; None for all."""
+        if jobs is not None and not jobs.admits(self.model.job):
             raise RegistryError(f"no model of the job {self.model.job!r} is served")
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope
 
-from foreshock.api.authorization import allow, principal_of, require
+from foreshock.api.authorization import allow, principal_of
 from foreshock.api.bodies import checked, json_value, refuse_repeated_keys, schema_problem
 from foreshock.api.document import Api
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
@@ -130,13 +130,14 @@ def _models(app: Api) -> None:
         _must_be_json(content_type(request.scope))
         with backend.budget.hold() as held:
             data = await receive_body(request.scope, request.receive, backend.max_body, held)
-            return _answer(await backend.explain(data, who.jobs("explanations:create")))
+            return _answer(await backend.explain(data, backend.jobs_for(who, "explanations:create")))
 
     @app.get("/ai/models", tags=["models"])
     async def models(request: Request, who: Annotated[Principal, allow("models:read")]) -> list[dict[str, Any]]:
         """Describe the served model: its version, and its training data."""
-        found: list[dict[str, Any]] = await _backend().served()
-        return [model for model in found if who.may("models:read", model["job"])]
+        backend = _backend()
+        jobs = backend.jobs_for(who, "models:read")
+        return [model for model in await backend.served() if jobs is None or jobs.admits(model["job"])]
 
     @app.post("/ai/train", tags=["models"], status_code=202, openapi_extra=body_schema(TrainRequest))
     async def train(request: Request, who: Annotated[Principal, allow("models:train")]) -> dict[str, str | None]:
@@ -146,7 +147,7 @@ def _models(app: Api) -> None:
         """
         backend = _backend()
         body = await _json(request, TrainRequest, backend.max_body)
-        require(who, "models:train", body.job)
+        backend.reach(who, "models:train", body.job)
         run, refused = await backend.train(body.job)
         return {"run": run, "refused": refused}
 
@@ -164,7 +165,7 @@ def _models(app: Api) -> None:
 async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
     """The body of the answer, and its content type; nothing on the way that need not be there."""
     backend = _backend()
-    jobs = principal_of(scope).jobs("scores:create")
+    who = principal_of(scope)
     kind = content_type(scope)
     if kind == ARROW:
         query = checked(ArrowQuery, dict(QueryParams(scope["query_string"])))
@@ -172,12 +173,12 @@ async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
             raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
         with backend.budget.hold() as held:
             data = await receive_body(scope, receive, backend.max_body, held)
-            require(principal_of(scope), "scores:create", query.job)
+            backend.reach(who, "scores:create", query.job)
             return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
     _must_be_json(kind, also=ARROW)
     with backend.budget.hold() as held:
         data = await receive_body(scope, receive, backend.max_body, held)
-        return await backend.score(data, jobs), b"application/json"
+        return await backend.score(data, backend.jobs_for(who, "scores:create")), b"application/json"
 
 
 @cache

@@ -21,6 +21,7 @@ from foreshock.api.bodies import (
 )
 from foreshock.api.replicas import Served, ServedModels
 from foreshock.api.schemas import ScoreRequest
+from foreshock.identity.model import Jobs
 from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.fill import MOST_VALUES
@@ -75,8 +76,8 @@ class Scorer(ServedModels):
         found = few_rows(served, body.windows, few)
         return None if found is None else Asked(served, found, body.last)
 
-    def score_json(self, data: bytes, jobs: tuple[str, ...] | None = None) -> bytes:
-        """The answer, as JSON, to a JSON body; `jobs`: patterns of those that may be asked."""
+    def score_json(self, data: bytes, jobs: Jobs | None = None) -> bytes:
+        """The answer, as JSON, to a JSON body; `jobs`: those that may be asked."""
         with self.large():
             asked = self.asked(data)
             asked.served.admit(jobs)

@@ -15,6 +15,7 @@ from foreshock.audit.acting import Actor, current_actor
 from foreshock.audit.merkle import append, root_of
 from foreshock.audit.model import Checkpoint, Entry, commitment, leaf_of, salt
 from foreshock.store import team_tables as t
+from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store
 
 __all__ = ["AuditRepository", "record"]
@@ -33,6 +34,7 @@ def record(
     *,
     outcome: str = "done",
     actor: Actor | None = None,
+    tenant: str | None = None,
     **data: Any,
 ) -> int:
     """Add an entry in the transaction at hand, and a signed checkpoint if the store has a signer; gives its place.
@@ -41,10 +43,13 @@ def record(
     ----------
     actor
         Default: `current_actor`.
+    tenant
+        Whose log it is for; default: `current_tenant`, and the log of the tenant ``default`` before it is known.
     data
         JSON values; never a secret.
     """
-    return AuditRepository(store).add(c, act, subject, outcome, actor or current_actor(), data)
+    log = AuditRepository(store, tenant or current_tenant() or t.DEFAULT_TENANT)
+    return log.add(c, act, subject, outcome, actor or current_actor(), data)
 
 
 class AuditRepository:
@@ -112,7 +117,8 @@ class AuditRepository:
             .where(a.c.tenant == self.tenant)
             .order_by(a.c.seq)
         )
-        yield from c.execution_options(yield_per=1000).execute(query).mappings()
+        with c.execute(query, execution_options={"yield_per": 1000}) as found:
+            yield from found.mappings()
 
     def find(
         self,

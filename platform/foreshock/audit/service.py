@@ -174,7 +174,7 @@ def erase_people(store: Store, before_ms: int, tenant: str = t.DEFAULT_TENANT) -
     with store.begin() as c:
         erased = repository.erase_people(c, before_ms)
         if erased:
-            record(store, c, ERASED, before_ms=before_ms, entries=erased)
+            record(store, c, ERASED, tenant=tenant, before_ms=before_ms, entries=erased)
     return erased
 
 

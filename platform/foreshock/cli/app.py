@@ -123,6 +123,7 @@ def _load_commands() -> None:
         schedule,
         silences,
         submit,
+        tenants,
         tokens,
         tune,
         up,

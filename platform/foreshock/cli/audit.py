@@ -10,12 +10,10 @@ import typer
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table, stream
 from foreshock.cli.formats import moment
-from foreshock.cli.options import AsJson, Limit, positive_duration, the_store
+from foreshock.cli.options import AsJson, Limit, Tenant, positive_duration, the_store
 
 audit = typer.Typer(help="The audit log: list, export, verify, prove.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
-
-Tenant = Annotated[str, typer.Option(help="Tenant whose log it is.")]
 
 
 @audit.command("list")
@@ -31,7 +29,7 @@ def audit_list(
 
     from foreshock.audit.repository import AuditRepository
 
-    store = the_store()
+    store = the_store(tenant)
     with store.read() as c:
         found = AuditRepository(store, tenant).find(c, act=act, who=who, limit=limit)
     if as_json:
@@ -57,7 +55,7 @@ def audit_verify(tenant: Tenant = "default", as_json: AsJson = False) -> None:
     from foreshock.settings import load_settings
     from foreshock_models.errors import StoreError
 
-    found = verify(the_store(), Witness(load_settings().home), tenant)
+    found = verify(the_store(tenant), Witness(load_settings().home), tenant)
     if as_json:
         show_json(asdict(found))
     elif not found.problems:
@@ -81,7 +79,7 @@ def audit_export(
 
     make_room(output)
     lines = b"".join(
-        orjson.dumps(line) + b"\n" for line in export(the_store(), Witness(load_settings().home), tenant)
+        orjson.dumps(line) + b"\n" for line in export(the_store(tenant), Witness(load_settings().home), tenant)
     )
     if output is None:
         stream(lines.decode())
@@ -98,7 +96,7 @@ def audit_prove(
     """Print one entry, and the hashes that lead from it to a signed checkpoint, as JSON."""
     from foreshock.audit.service import prove
 
-    show_json(prove(the_store(), entry, tenant))
+    show_json(prove(the_store(tenant), entry, tenant))
 
 
 @audit.command("erase")
@@ -112,4 +110,4 @@ def audit_erase(
     from foreshock.audit.service import erase_people
 
     before = round((time.time() - positive_duration(older, "--older").total_seconds()) * 1000)
-    say(f"{erase_people(the_store(), before, tenant)} entries name nobody any more")
+    say(f"{erase_people(the_store(tenant), before, tenant)} entries name nobody any more")

@@ -155,11 +155,13 @@ def _keep(job: Job, report: ForecastReport) -> list[str]:
     from foreshock.forecasts.service import keep
     from foreshock.settings import load_settings
     from foreshock.store import open_store
+    from foreshock.store.scope import Scope, within
 
     settings = load_settings()
     store = open_store(settings.store)
     try:
-        changes = keep(store, job, report, settings.url)
+        with within(Scope(job.tenant)):
+            changes = keep(store, job, report, settings.url)
     finally:
         store.close()
     return [f"{change.event}: {change.alert.summary}" for change in changes]

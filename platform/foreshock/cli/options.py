@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foreshock_pipelines.registry import Registry
 
 __all__ = [
-    "AsJson", "By", "ConfigPath", "Limit", "OptionalJob", "Why", "positive_duration", "settings_for_ray",
+    "AsJson", "By", "ConfigPath", "Limit", "OptionalJob", "Tenant", "Why", "positive_duration", "settings_for_ray",
     "the_registry", "the_store", "the_user", "the_version",
 ]  # fmt: skip
 
@@ -52,25 +52,39 @@ By = Annotated[
 ]  # fmt: skip
 
 
-def the_store() -> Store:
-    """The store of this installation, in which the user of this machine acts."""
+Tenant = Annotated[str, typer.Option(help="Tenant that it is of; see foreshock tenants.")]
+
+
+def the_store(tenant: str | None = None) -> Store:
+    """The store of this installation, in which the user of this machine acts.
+
+    Parameters
+    ----------
+    tenant
+        Must be one that there is.
+    """
     from foreshock.audit.acting import act_as
     from foreshock.audit.signing import sign_audit
+    from foreshock.identity.tenants import Tenants
     from foreshock.runtime.home import open_home
     from foreshock.settings import load_settings
     from foreshock.store import open_store
+    from foreshock.store.scope import DEFAULT_TENANT
 
     settings = load_settings()
     open_home(settings.home)
     act_as(the_user().actor())
-    return sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
+    store = sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
+    if tenant not in (None, DEFAULT_TENANT):
+        Tenants(store).check(str(tenant))
+    return store
 
 
-def the_user() -> Principal:
+def the_user(tenant: str = "default") -> Principal:
     """The person who runs the command: a user of this machine who can read the home may do everything."""
     from foreshock.identity.model import everything
 
-    return everything("local", getpass.getuser())
+    return everything("local", getpass.getuser(), tenant)
 
 
 def the_registry() -> Registry:

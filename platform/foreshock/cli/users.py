@@ -9,7 +9,7 @@ import typer
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table
 from foreshock.cli.formats import moment
-from foreshock.cli.options import AsJson, the_store
+from foreshock.cli.options import AsJson, Tenant, the_store
 
 users = typer.Typer(help="People: list, add, roles, disable, reset.", no_args_is_help=True)
 app.add_typer(users, name="users")
@@ -20,11 +20,11 @@ Jobs = Annotated[str, typer.Option(help="Jobs that it is for: a name, with * for
 
 
 @users.command("list")
-def users_list(as_json: AsJson = False) -> None:
+def users_list(as_json: AsJson = False, tenant: Tenant = "default") -> None:
     """People, with their roles."""
     from foreshock.identity.people import People
 
-    found = People(the_store()).all()
+    found = People(the_store(tenant), tenant).all()
     if as_json:
         show_json(
             [
@@ -48,11 +48,11 @@ def users_list(as_json: AsJson = False) -> None:
 
 
 @users.command("add")
-def users_add(name: Name, role: Role = "viewer", jobs: Jobs = "*") -> None:
+def users_add(name: Name, role: Role = "viewer", jobs: Jobs = "*", tenant: Tenant = "default") -> None:
     """Add a person; prints a password for the first login, once."""
     from foreshock.identity.people import People
 
-    person, password = People(the_store()).add(name, role, jobs)
+    person, password = People(the_store(tenant), tenant).add(name, role, jobs)
     say(f"{person.name}: {role} for {jobs}. Password, shown once, to be changed at the first login:")
     say(f"  {password}", whole=True)
 
@@ -61,30 +61,31 @@ def users_add(name: Name, role: Role = "viewer", jobs: Jobs = "*") -> None:
 def users_roles(
     name: Name,
     grants: Annotated[list[str], typer.Argument(help="Roles, each as ROLE or ROLE:JOBS, as in editor:web-*.")],
+    tenant: Tenant = "default",
 ) -> None:
     """Give a person these roles, and no others."""
     from foreshock.identity.model import RoleGrant
     from foreshock.identity.people import People
 
     wanted = [RoleGrant(word.partition(":")[0], word.partition(":")[2] or "*") for word in grants]
-    person = People(the_store()).set_roles(name, wanted)
+    person = People(the_store(tenant), tenant).set_roles(name, wanted)
     say(f"{person.name}: {', '.join(f'{g.role} for {g.jobs}' for g in person.grants)}")
 
 
 @users.command("disable")
-def users_disable(name: Name) -> None:
+def users_disable(name: Name, tenant: Tenant = "default") -> None:
     """Let a person sign in no more; what they are signed in with ends within seconds."""
     from foreshock.identity.people import People
 
-    say(f"{People(the_store()).disable(name).name}: disabled")
+    say(f"{People(the_store(tenant), tenant).disable(name).name}: disabled")
 
 
 @users.command("enable")
-def users_enable(name: Name) -> None:
+def users_enable(name: Name, tenant: Tenant = "default") -> None:
     """Let a person who was disabled sign in again."""
     from foreshock.identity.people import People
 
-    say(f"{People(the_store()).enable(name).name}: enabled")
+    say(f"{People(the_store(tenant), tenant).enable(name).name}: enabled")
 
 
 @users.command("reset")
@@ -93,11 +94,12 @@ def users_reset(
     second_factor: Annotated[
         bool, typer.Option("--second-factor", help="Take the second factor away, too.")
     ] = False,
+    tenant: Tenant = "default",
 ) -> None:
     """Give a person another password, printed once; their sessions end."""
     from foreshock.identity.people import People
 
-    password = People(the_store()).reset(name, second_factor=second_factor)
+    password = People(the_store(tenant), tenant).reset(name, second_factor=second_factor)
     say("password, shown once, to be changed at the next login:")
     say(f"  {password}", whole=True)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from foreshock.events.model import DEFAULT_TENANT, TYPES, Event
+from foreshock.events.model import TYPES, Event
 from foreshock.store import tables as t
+from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store
 from foreshock_models.errors import StoreError, allowed
 
@@ -27,7 +28,7 @@ class EventRepository:
     """Events of a tenant."""
 
     store: Store
-    tenant: str = DEFAULT_TENANT
+    tenant: str = field(default_factory=current_tenant)
 
     def append(self, c: Connection, type_: str, subject: str, data: dict[str, Any], at_ms: int) -> int:
         """Write an event into the transaction of what happened; gives its number.

@@ -71,6 +71,6 @@ class FeedbackRepository:
         return self._read(connection, *wanted, *([f.entity == entity] if entity is not None else []))
 
     def _read(self, connection: Connection | None, *wanted: Any) -> list[Feedback]:
-        query = sa.select(t.feedback).where(*wanted).order_by(t.feedback.c.at_ms, t.feedback.c.id)
+        query = sa.select(*t.fields(t.feedback)).where(*wanted).order_by(t.feedback.c.at_ms, t.feedback.c.id)
         with self.store.use(connection) as c:
             return [Feedback(**row) for row in c.execute(query).mappings()]

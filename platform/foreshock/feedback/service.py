@@ -20,6 +20,7 @@ from foreshock.feedback.repository import VERDICTS, Feedback, FeedbackRepository
 from foreshock.logs import get_logger
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.silences.repository import SilenceRepository
+from foreshock.store.scope import Scope, within
 from foreshock.store.store import Store
 from foreshock_models.errors import ConfigError, StateError, allowed
 from foreshock_models.state import State
@@ -178,6 +179,11 @@ def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclus
     confirmed
         False for what takes confirmed anomalies as labels, and so needs their rows.
     """
+    with within(Scope(job.tenant)):
+        return _exclusions(store, job, confirmed)
+
+
+def _exclusions(store: Store, job: Job, confirmed: bool) -> list[Exclusion]:
     from foreshock_pipelines.training.exclusions import Exclusion
 
     kept = FeedbackRepository(store)

@@ -13,7 +13,7 @@ from foreshock.identity.permissions import INSTALLATION, PERMISSIONS, ROLES
 from foreshock.store.team_tables import DEFAULT_TENANT
 from foreshock_models.errors import ConfigError
 
-__all__ = ["ALL_JOBS", "ApiToken", "Grant", "Person", "Principal", "RoleGrant", "check_jobs", "check_name"]
+__all__ = ["ALL_JOBS", "ApiToken", "Grant", "Jobs", "Person", "Principal", "RoleGrant", "check_jobs", "check_name"]
 
 ALL_JOBS = "*"
 NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
@@ -72,6 +72,27 @@ class Grant:
 
     def covers(self, job: str) -> bool:
         return self.jobs == ALL_JOBS or fnmatchcase(job, self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Jobs that somebody may reach.
+
+    Attributes
+    ----------
+    patterns : of their names; None: any
+    only : names, of a tenant that is not ``default``; None: any
+    without : names of those that belong to other tenants
+    """
+
+    patterns: tuple[str, ...] | None = None
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+
+    def admits(self, job: str) -> bool:
+        if job in self.without or (self.only is not None and job not in self.only):
+            return False
+        return self.patterns is None or any(fnmatchcase(job, pattern) for pattern in self.patterns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class People:
             self._kept.set_grants(c, row["id"], self.tenant, grants)
             self._check_administrators(c)
             roles = [f"{grant.role} for {grant.jobs}" for grant in grants]
-            record(self.store, c, "users:grant", row["name"], roles=roles)
+            record(self.store, c, "users:grant", row["name"], roles=roles, tenant=self.tenant)
             return self._kept.person(c, row)
 
     def disable(self, name: str) -> Person:
@@ -91,14 +91,14 @@ class People:
             self._kept.change_person(c, row["id"], disabled_ms=row["disabled_ms"] or now_ms)
             self._kept.end_sessions(c, "disabled", now_ms, person=row["id"])
             self._check_administrators(c)
-            record(self.store, c, "users:disable", row["name"])
+            record(self.store, c, "users:disable", row["name"], tenant=self.tenant)
             return self._kept.person(c, self._row(c, name))
 
     def enable(self, name: str) -> Person:
         with self.store.begin() as c:
             row = self._row(c, name)
             self._kept.change_person(c, row["id"], disabled_ms=None)
-            record(self.store, c, "users:enable", row["name"])
+            record(self.store, c, "users:enable", row["name"], tenant=self.tenant)
             return self._kept.person(c, self._row(c, name))
 
     def reset(self, name: str, *, second_factor: bool = False) -> str:
@@ -117,7 +117,7 @@ class People:
             if second_factor:
                 self._kept.change_person(c, row["id"], second_factor=None, second_factor_on=False, recovery=[])
             self._kept.end_sessions(c, "password reset", _now_ms(), person=row["id"])
-            record(self.store, c, "users:reset", row["name"], second_factor=second_factor)
+            record(self.store, c, "users:reset", row["name"], second_factor=second_factor, tenant=self.tenant)
         return password
 
     def _add(self, c: Connection, name: str, grants: list[RoleGrant], password: str | None) -> tuple[Person, str]:
@@ -130,7 +130,14 @@ class People:
         }  # fmt: skip
         self._kept.add_person(c, values)
         self._kept.set_grants(c, str(values["id"]), self.tenant, grants)
-        record(self.store, c, "users:add", name, roles=[f"{grant.role} for {grant.jobs}" for grant in grants])
+        record(
+            self.store,
+            c,
+            "users:add",
+            name,
+            roles=[f"{grant.role} for {grant.jobs}" for grant in grants],
+            tenant=self.tenant,
+        )
         return self._kept.person(c, self._row(c, name)), given
 
     def _row(self, c: Connection, name: str, *, lock: bool = True) -> sa.RowMapping:

@@ -50,12 +50,12 @@ Permission = Literal[
 ]
 PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))
 
-INSTALLATION = frozenset({"config:write", "keys:rotate", "tenants:read", "tenants:write"})
-"""Of the installation as a whole: given by the role admin in the tenant `default` alone."""
+INSTALLATION = frozenset({"config:write", "keys:rotate", "metrics:read", "tenants:read", "tenants:write"})
+"""Of the installation as a whole: given in the tenant `default` alone, for all jobs."""
 
 _VIEWER = frozenset(
     {p for p in PERMISSIONS if p.endswith(":read")} - {"audit:read", "config:read", "tokens:read", "users:read"}
-    - INSTALLATION | {"scores:create", "explanations:create"}
+    - INSTALLATION | {"scores:create", "explanations:create", "metrics:read"}
 )  # fmt: skip
 _OPERATOR = _VIEWER | {
     "alerts:act", "entities:forget", "feedback:give", "incidents:act", "oncall:write", "runs:cancel",

@@ -105,14 +105,15 @@ class Sessions:
             elif row["second_factor_on"] and not self._code_is_right(c, row, code or ""):
                 refused = True
             actor = Actor(name if found is not None else "unknown", "person", address)
+            tenant = None if found is None else found["tenant"]
             if refused:
                 if locked_ms <= now_ms:  # who tries while it is locked does not lock it for longer
                     self._kept.failed(c, key, failures + 1, now_ms + _lock_ms(failures + 1), now_ms)
-                record(self.store, c, "auth:login", outcome="refused", actor=actor)
+                record(self.store, c, "auth:login", outcome="refused", actor=actor, tenant=tenant)
             elif not needs_code and row is not None:
                 self._kept.forgive(c, key)
                 signed_in = self._begin(c, row, now_ms)
-                record(self.store, c, "auth:login", signed_in.session, actor=actor)
+                record(self.store, c, "auth:login", signed_in.session, actor=actor, tenant=tenant)
         if needs_code:
             raise CodeNeeded("a code of the second factor is needed; send it as code")
         if signed_in is None:
@@ -138,7 +139,10 @@ class Sessions:
                 actor = Actor(row["name"], "person", address)
                 if found["used_ms"] is not None:
                     self._kept.end_sessions(c, "refresh token used twice", now_ms, session=session["id"])
-                    record(self.store, c, "auth:reuse", session["id"], outcome="refused", actor=actor)
+                    record(
+                        self.store, c, "auth:reuse", session["id"], outcome="refused", actor=actor,
+                        tenant=row["tenant"],
+                    )  # fmt: skip
                 else:
                     self._kept.use_refresh(c, digest, now_ms)
                     self._kept.use_session(c, session["id"], now_ms)
@@ -269,7 +273,7 @@ class Sessions:
             else:
                 if locked_ms <= now_ms:
                     self._kept.failed(c, key, failures + 1, now_ms + _lock_ms(failures + 1), now_ms)
-                record(self.store, c, act, outcome="refused")
+                record(self.store, c, act, outcome="refused", tenant=None if row is None else row["tenant"])
         if not right or row is None:
             raise AccessError(WRONG)
         return row

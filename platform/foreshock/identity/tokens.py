@@ -80,7 +80,16 @@ class Tokens:
         }  # fmt: skip
         with self.store.begin() as c:
             self._kept.add_token(c, values)
-            record(self.store, c, "tokens:make", str(values["id"]), name=name, scopes=sorted(wanted), jobs=jobs)
+            record(
+                self.store,
+                c,
+                "tokens:make",
+                str(values["id"]),
+                name=name,
+                scopes=sorted(wanted),
+                jobs=jobs,
+                tenant=self.tenant,
+            )
             made = self._kept.token_by_digest(c, str(values["digest"]))
         if made is None:
             raise StoreError("the token that was just made is gone")
@@ -103,7 +112,7 @@ class Tokens:
             raise StateError(f"the token {token.id} is revoked already")
         with self.store.begin() as c:
             self._kept.change_token(c, token.id, revoked_ms=round(time.time() * 1000))
-            record(self.store, c, "tokens:revoke", token.id, name=token.name)
+            record(self.store, c, "tokens:revoke", token.id, name=token.name, tenant=self.tenant)
         return token
 
 

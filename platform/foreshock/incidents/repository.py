@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from foreshock.events.model import DEFAULT_TENANT, Event
+from foreshock.events.model import Event
 from foreshock.events.repository import EventRepository
 from foreshock.incidents.model import SEVERITIES, STATES, Incident, Member, Page
 from foreshock.store import tables as t
+from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store
 from foreshock_models.errors import StoreError, allowed
 
@@ -28,7 +29,7 @@ class IncidentRepository:
     """Incidents of a tenant."""
 
     store: Store
-    tenant: str = DEFAULT_TENANT
+    tenant: str = field(default_factory=current_tenant)
 
     def get(self, incident: str, connection: Connection | None = None) -> Incident:
         """One incident; read in a transaction, no other process changes it before that ends.

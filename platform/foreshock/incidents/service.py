@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.repository import AlertRepository
-from foreshock.events.model import DEFAULT_TENANT
 from foreshock.incidents.model import SEVERITIES, Incident, Member
 from foreshock.incidents.repository import IncidentRepository
+from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store
 from foreshock_models.errors import ConfigError, StateError, allowed
 
@@ -27,7 +27,7 @@ class IncidentService:
     """Use cases of the incidents of a tenant."""
 
     store: Store
-    tenant: str = DEFAULT_TENANT
+    tenant: str = field(default_factory=current_tenant)
 
     @property
     def incidents(self) -> IncidentRepository:

@@ -17,6 +17,7 @@ from foreshock.incidents.model import Incident
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.incidents.service import IncidentService
 from foreshock.store import oncall_tables as t
+from foreshock.store.scope import Scope, unscoped, within
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError
 
@@ -57,13 +58,15 @@ class AckLinks:
         StateError
             It is unknown, used, or too old.
         """
-        with self.store.begin() as c:
+        with unscoped(), self.store.begin() as c:  # nobody is signed in: the link itself says whose it is
             link = self._valid(c, token, now_ms)
-        return link, IncidentRepository(self.store, link.tenant).get(link.incident)
+        with within(Scope(link.tenant)):
+            return link, IncidentRepository(self.store, link.tenant).get(link.incident)
 
     def use(self, token: str, now_ms: int) -> Incident:
         """Acknowledge; the link is used up, whoever else tries it at the same time."""
-        with self.store.begin() as c:
+        tenant = self.look(token, now_ms)[0].tenant
+        with within(Scope(tenant)), self.store.begin() as c:
             link = self._valid(c, token, now_ms)
             a = t.ack_links.c
             unused = (a.digest == _digest(token), a.used_ms.is_(None))

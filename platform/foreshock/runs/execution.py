@@ -13,6 +13,7 @@ from foreshock.runs.model import ACTIVE, Run
 from foreshock.runs.repository import RunRepository
 from foreshock.runs.work import WORK, Task
 from foreshock.store import open_store
+from foreshock.store.scope import Scope, within
 from foreshock_models.errors import ConfigError, ForeshockError, allowed
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.promotion.policy import find_policy
@@ -81,7 +82,7 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         if work is None:
             raise ConfigError(f"runs of the kind {kind!r} cannot be executed; {allowed(kind, WORK)}")
         promotion = None if run.promotion is None else find_policy(run.promotion)
-        with ray_errors(f"the {kind} run"):
+        with ray_errors(f"the {kind} run"), within(Scope(job.tenant)):
             result = work(Task(job, Registry(registry), store, note, promotion))
         end("succeeded", result=result)
         return result

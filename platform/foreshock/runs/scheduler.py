@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from foreshock.clock import Clock
 from foreshock.logs import get_logger
 from foreshock.runs.model import KINDS, Run, Runs
+from foreshock.store.scope import Scope, within
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobfile.cron import next_due, parse_schedule
 
@@ -50,11 +51,12 @@ class Scheduler:
         """Start what is due now; gives the runs that were started."""
         now = self.clock.now()
         jobs = list(jobs)
-        started = self._replace_the_dead(now, {job.name for job in jobs})
+        started = self._replace_the_dead(now, {job.name: job.tenant for job in jobs})
         for job in jobs:
             for kind in KINDS:
-                due = self._due(job, kind, now)
-                run = None if due is None else self.runs.begin(job.name, kind, due, now=now, cause="schedule")
+                with within(Scope(job.tenant)):
+                    due = self._due(job, kind, now)
+                    run = None if due is None else self.runs.begin(job.name, kind, due, now=now, cause="schedule")
                 if run is not None:
                     log.info("run started", run=run.id, job=job.name, kind=kind, due=run.due.isoformat())
                     self.launch(run)
@@ -82,7 +84,7 @@ class Scheduler:
         last = next(iter(self.runs.recent(job=job.name, kind="train", limit=1)), None)
         return last is not None and last.ended is not None and now - last.ended < timedelta(minutes=10)
 
-    def _replace_the_dead(self, now: datetime, jobs: Collection[str]) -> list[Run]:
+    def _replace_the_dead(self, now: datetime, jobs: Mapping[str, str]) -> list[Run]:
         """Fail the runs whose worker died, as it does with the scheduler before this; begin each again, once."""
         started = []
         for run in self.runs.active():
@@ -93,9 +95,10 @@ class Scheduler:
             self.runs.update(run.id, state="failed", ended=now, error=error)
             if run.job not in jobs or run.cause.startswith(AGAIN):
                 continue
-            again = self.runs.begin(
-                run.job, run.kind, run.due, now=now, cause=f"{AGAIN} {run.id}", promotion=run.promotion
-            )
+            with within(Scope(jobs[run.job])):
+                again = self.runs.begin(
+                    run.job, run.kind, run.due, now=now, cause=f"{AGAIN} {run.id}", promotion=run.promotion
+                )
             if again is not None:
                 self.launch(again)
                 started.append(again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
+from foreshock.incidents.gathering import Gatherer
 from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
 from foreshock.oncall.desk import Desk
 from foreshock.runtime.maintenance import Maintenance
@@ -22,6 +24,7 @@ from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.write_queue import Block
 from foreshock.store.retention import Retention
+from foreshock.store.scope import DEFAULT_TENANT, Scope, within
 from foreshock.store.store import open_patiently, store_condition
 from foreshock_models.errors import StoreError
 from foreshock_pipelines.jobfile import Job
@@ -52,7 +55,9 @@ class AlertActor:
         self.engine = AlertPipeline(self.store, url)
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
-        self.desk = Desk(self.store, self.deliverer, lambda: dict(self.jobs), file=notifications, url=url)
+        own = functools.partial(self._jobs_of, DEFAULT_TENANT)
+        self.desk = Desk(self.store, self.deliverer, own, file=notifications, url=url)
+        self.gatherers: dict[str, Gatherer] = {}
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
@@ -75,7 +80,8 @@ class AlertActor:
     ) -> list[dict[str, Any]] | None:
         """See `AlertPipeline.apply`; gives the alerts that changed as JSON values."""
         self.watch(job)
-        changes = self.engine.apply(job, scored, now_ms, revision, unwritten)
+        with within(Scope(job.tenant)):
+            changes = self.engine.apply(job, scored, now_ms, revision, unwritten)
         if changes is None:
             return None
         self.passed[job.name] = _now_ms()
@@ -112,7 +118,17 @@ class AlertActor:
         self.deliverer.run(_now_ms(), wait=0)
 
     def _tell(self) -> None:
-        self.desk.run(_now_ms())
+        with within(Scope(DEFAULT_TENANT)):
+            self.desk.run(_now_ms())
+        for tenant in {job.tenant for job in list(self.jobs.values())} - {DEFAULT_TENANT}:
+            if tenant not in self.gatherers:
+                jobs = functools.partial(self._jobs_of, tenant)
+                self.gatherers[tenant] = Gatherer(self.store, jobs, tenant=tenant)
+            with within(Scope(tenant)):
+                self.gatherers[tenant].run(_now_ms())
+
+    def _jobs_of(self, tenant: str) -> dict[str, Job]:
+        return {name: job for name, job in list(self.jobs.items()) if job.tenant == tenant}
 
     def _look_after(self) -> None:
         self.maintenance.run(dict(self.jobs), self.passed, _now_ms())

@@ -31,6 +31,7 @@ from foreshock.runtime.job_files import JobFiles
 from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.report import PassReport
 from foreshock.store.retention import Retention
+from foreshock.store.scope import Scope, within
 from foreshock.store.store import open_patiently, store_condition
 from foreshock_models.errors import SourceError, StoreError
 from foreshock_pipelines.jobfile import Job
@@ -134,12 +135,14 @@ class ControlLoop:
                 }
                 for name, job in list(self.jobs.items())
             },
+            "tenants": {name: job.tenant for name, job in list(self.jobs.items())},
         }
 
     def start_run(self, job: str, kind: str, cause: str) -> str | None:
         """Start a run now; None if one of its kind is active already."""
         now = self.clock.now()
-        run = self.scheduler.runs.begin(job, kind, now, now=now, cause=cause)
+        with within(Scope(self.jobs[job].tenant)):
+            run = self.scheduler.runs.begin(job, kind, now, now=now, cause=cause)
         if run is None:
             return None
         self._launch(run)

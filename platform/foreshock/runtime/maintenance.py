@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.logs import get_logger
 from foreshock.store.retention import Retention, delete_expired
+from foreshock.store.scope import Scope, within
 from foreshock_pipelines.jobfile import Job
 
 __all__ = ["Maintenance"]
@@ -41,8 +42,11 @@ class Maintenance:
         self._next = now_ms + EVERY_MS
         for name, job in jobs.items():
             if now_ms - passed.get(name, 0) > QUIET_MS:
-                self.engine.sweep(job, now_ms)
-        self._remind(list(jobs), now_ms)
+                with within(Scope(job.tenant)):
+                    self.engine.sweep(job, now_ms)
+        for tenant in {job.tenant for job in jobs.values()}:
+            with within(Scope(tenant)):
+                self._remind([name for name, job in jobs.items() if job.tenant == tenant], now_ms)
         self._delete_expired(now_ms)
 
     def _remind(self, jobs: list[str], now_ms: int) -> None:

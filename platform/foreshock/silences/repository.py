@@ -52,7 +52,7 @@ class SilenceRepository:
 
     def get(self, silence_id: str, connection: Connection | None = None) -> Silence:
         """One silence; StoreError if there is none of that id."""
-        query = sa.select(t.silences).where(t.silences.c.id == silence_id)
+        query = sa.select(*t.fields(t.silences)).where(t.silences.c.id == silence_id)
         if connection is not None:
             query = query.with_for_update()
         with self.store.use(connection) as c:
@@ -64,7 +64,7 @@ class SilenceRepository:
     def since(self, at_ms: int) -> list[Silence]:
         """Those that end later than a time, in the order of their ends."""
         s = t.silences.c
-        query = sa.select(t.silences).where(s.end_ms > at_ms).order_by(s.end_ms, s.id)
+        query = sa.select(*t.fields(t.silences)).where(s.end_ms > at_ms).order_by(s.end_ms, s.id)
         with self.store.begin() as c:
             rows = list(c.execute(query).mappings())
         return list(map(_silence, rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Table
 
+from foreshock.store.scope import tenant_column
 from foreshock.store.tables import metadata
 
 __all__ = ["ack_links", "notices", "pages", "threads"]
@@ -25,6 +26,7 @@ pages = Table(
 
 threads = Table(
     "threads", metadata,
+    tenant_column(),
     Column("channel", String(64), primary_key=True),
     Column("incident", String(64), primary_key=True),
     Column("reference", JSON, nullable=False),

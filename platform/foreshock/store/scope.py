@@ -17,10 +17,16 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.selectable import Alias, FromClause, Join
 
-__all__ = ["NOTHING", "OPTION", "Scope", "narrow", "request_scope", "unscoped", "within"]
+__all__ = [
+    "DEFAULT_TENANT", "NOTHING", "OPTION", "Scope", "current_tenant", "narrow", "request_scope", "tenant_column",
+    "unscoped", "within",
+]  # fmt: skip
 
+DEFAULT_TENANT = "default"
 OPTION = "foreshock_scope"
-"""Execution option of a connection: its `Scope`."""
+"""Execution option of a connection: its `Scope`; without one, it is of the installation, and sees all tenants."""
+SETTING = "foreshock.tenant"
+"""Setting of PostgreSQL that its policies compare with; ``*`` for all tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,22 @@ def within(scope: Scope) -> Iterator[None]:
         request_scope.reset(before)
 
 
+def current_tenant() -> str:
+    """Return the tenant that this task or thread works for."""
+    scope = request_scope.get()
+    return DEFAULT_TENANT if scope is None else scope.tenant
+
+
+def tenant_column() -> sa.Column[str]:
+    """Make the column of the tenant that a row belongs to: that of the scope in which it is inserted."""
+    return sa.Column("tenant", sa.String(64), nullable=False, default=_stamp, server_default=DEFAULT_TENANT)
+
+
+def _stamp(context: Any) -> str:
+    scope = context.execution_options.get(OPTION)
+    return DEFAULT_TENANT if scope is None else scope.tenant
+
+
 @contextmanager
 def unscoped() -> Iterator[None]:
     """See the rows of every tenant while the block runs: to find out whose a credential is."""
@@ -63,8 +85,16 @@ def unscoped() -> Iterator[None]:
 
 
 def narrow(engine: Engine) -> None:
-    """Narrow each statement on an engine by the scope of its connection."""
+    """Narrow each statement on an engine by the scope of its connection, and tell PostgreSQL of the scope."""
     sa.event.listen(engine, "before_execute", _before_execute, retval=True)
+    if engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "begin", _tell)
+
+
+def _tell(connection: Connection) -> None:
+    scope = connection.get_execution_options().get(OPTION)
+    tenant = "*" if scope is None else scope.tenant
+    connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (SETTING, tenant))
 
 
 def _before_execute(
@@ -106,8 +136,16 @@ def _conditions(table: sa.Table, columns: Any, scope: Scope) -> Iterable[Any]:
         return
     if "tenant" in table.c:
         yield columns.tenant == scope.tenant
-    if scope.jobs is not None and "job" in table.c:
-        yield sa.or_(sa.false(), *(columns.job.like(_like(pattern), escape="\\") for pattern in scope.jobs))
+    if scope.jobs is not None:
+        patterns = scope.jobs
+
+        def matches(job: Any) -> Any:
+            return sa.or_(sa.false(), *(job.like(_like(pattern), escape="\\") for pattern in patterns))
+
+        if "job" in table.c:
+            yield matches(columns.job)
+        elif "of_jobs" in table.info:
+            yield table.info["of_jobs"](columns, matches)
 
 
 def _like(pattern: str) -> str:

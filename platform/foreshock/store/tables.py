@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -15,17 +17,31 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    exists,
     false,
+    not_,
+    or_,
     text,
     true,
 )  # fmt: skip
 
+from foreshock.store.scope import tenant_column
+
 __all__ = [
-    "LIVE_ROWS", "alerts", "cursors", "events", "feedback", "history", "incidents", "members", "metadata", "outbox",
+    "LIVE_ROWS", "alerts", "cursors", "events", "feedback", "fields", "history", "incidents", "members", "metadata",
+    "outbox",
     "readers", "runs", "scorers", "served", "silences", "unwritten",
 ]  # fmt: skip
 
 metadata = MetaData()
+
+
+def fields(table: Table) -> list[Column[Any]]:
+    """Return the columns of a record of a table: all but the tenant, which its repository knows."""
+    return [column for column in table.columns if column.name != "tenant"]
+
+
 LIVE_ROWS = text(  # text, not parameters: a database sees that the index of live alerts will do
     "state IN ('open', 'acknowledged')"
 )
@@ -33,6 +49,7 @@ UNSENT = text("sent_ms IS NULL")
 
 scorers = Table(
     "scorers", metadata,
+    tenant_column(),
     Column("job", String(64), primary_key=True),
     Column("version", String(64), nullable=False),
     Column("scored_ms", BigInteger, nullable=False),
@@ -44,6 +61,7 @@ scorers = Table(
 
 cursors = Table(
     "cursors", metadata,
+    tenant_column(),
     Column("job", String(64), primary_key=True),
     Column("entity", String(512), primary_key=True),
     Column("first_ms", BigInteger, nullable=False),
@@ -55,6 +73,7 @@ cursors = Table(
 
 alerts = Table(
     "alerts", metadata,
+    tenant_column(),
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("id", String(32), nullable=False, unique=True),
     Column("job", String(64), nullable=False),
@@ -81,6 +100,7 @@ alerts = Table(
     # a page of any filter is read from one of these, the newest first, without sorting
     Index("alerts_by_entity", "entity", "seq"),
     Index("alerts_by_job", "job", "seq"),
+    Index("alerts_by_tenant", "tenant", "seq"),
     Index("alerts_by_job_entity", "job", "entity", "seq"),
     Index("alerts_by_job_kind", "job", "kind", "seq"),
     Index("alerts_by_job_state", "job", "state", "seq"),
@@ -98,6 +118,7 @@ alerts = Table(
 
 history = Table(
     "history", metadata,
+    tenant_column(),
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("alert", String(32), nullable=False, index=True),
     Column("at_ms", BigInteger, nullable=False),
@@ -108,6 +129,7 @@ history = Table(
 
 outbox = Table(
     "outbox", metadata,
+    tenant_column(),
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("key", String(160), nullable=False, unique=True),
     Column("notifier", String(128), nullable=False),
@@ -193,6 +215,7 @@ members = Table(
 
 unwritten = Table(
     "unwritten", metadata,
+    tenant_column(),
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("job", String(64), nullable=False),
     Column("posted_ms", BigInteger, nullable=False),
@@ -205,6 +228,7 @@ unwritten = Table(
 
 runs = Table(
     "runs", metadata,
+    tenant_column(),
     Column("id", String(32), primary_key=True),
     Column("job", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
@@ -226,6 +250,7 @@ runs = Table(
 
 served = Table(
     "served", metadata,
+    tenant_column(),
     Column("job", String(64), primary_key=True),
     Column("kind", String(16), primary_key=True),
     Column("due_ms", BigInteger, nullable=False),
@@ -234,6 +259,7 @@ served = Table(
 
 silences = Table(
     "silences", metadata,
+    tenant_column(),
     Column("id", String(32), primary_key=True),
     Column("matchers", JSON, nullable=False),
     Column("start_ms", BigInteger, nullable=False),
@@ -252,6 +278,7 @@ silences = Table(
 
 feedback = Table(
     "feedback", metadata,
+    tenant_column(),
     Column("id", String(32), primary_key=True),
     Column("alert", String(32), nullable=False, index=True),
     Column("job", String(64), nullable=False, index=True),
@@ -268,6 +295,7 @@ feedback = Table(
 
 forecasts = Table(
     "forecasts", metadata,
+    tenant_column(),
     Column("job", String(64), primary_key=True),
     Column("entity", String(512), primary_key=True),
     Column("feature", String(64), primary_key=True),
@@ -283,3 +311,29 @@ forecasts = Table(
     Column("skipped", Text, comment="why there is no forecast"),
     comment="the latest forecast of each series",
 )  # fmt: skip
+
+
+def _of_alert(alert: Any, matches: Any) -> Any:
+    """Condition: an alert of this id is of jobs that match."""
+    return exists().where(alerts.c.id == alert, matches(alerts.c.job)).correlate_except(alerts)
+
+
+def _of_incident(incident: Any, matches: Any) -> Any:
+    """Condition: an incident of this id has alerts, and none of jobs that do not match."""
+    among = members.alias()
+    of_it = exists().where(among.c.incident == incident)
+    return and_(
+        of_it.correlate_except(among),
+        not_(
+            of_it.where(alerts.c.id == among.c.alert, not_(matches(alerts.c.job))).correlate_except(among, alerts)
+        ),
+    )
+
+
+# for who may see some jobs only, where a row is not of a job itself
+history.info["of_jobs"] = lambda columns, matches: _of_alert(columns.alert, matches)
+members.info["of_jobs"] = lambda columns, matches: _of_alert(columns.alert, matches)
+incidents.info["of_jobs"] = lambda columns, matches: _of_incident(columns.id, matches)
+events.info["of_jobs"] = lambda columns, matches: or_(
+    _of_alert(columns.subject, matches), _of_incident(columns.subject, matches)
+)

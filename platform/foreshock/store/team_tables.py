@@ -16,6 +16,7 @@ from sqlalchemy import (
     false,
 )  # fmt: skip
 
+from foreshock.store.scope import DEFAULT_TENANT
 from foreshock.store.tables import metadata
 
 __all__ = [
@@ -29,13 +30,18 @@ __all__ = [
     "signing_keys",
 ]
 
-DEFAULT_TENANT = "default"
-
 
 def tenant(*, primary_key: bool = False) -> Column[str]:
     """The tenant that a row belongs to."""
     return Column("tenant", String(64), primary_key=primary_key, nullable=False, server_default=DEFAULT_TENANT)
 
+
+tenants = Table(
+    "tenants", metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    comment="the tenants of this installation",
+)  # fmt: skip
 
 people = Table(
     "people", metadata, 
@@ -177,7 +183,7 @@ erasures = Table(
 
 for table in (
     people, grants, api_tokens, sessions, refresh_tokens, attempts, signing_keys, audit, audit_details, audit_heads,
-    audit_checkpoints, erasures,
+    audit_checkpoints, erasures, tenants,
 ):  # fmt: skip
     # their repositories name the tenant: who asks, and for which tenant, is found in them first
     table.info["unscoped"] = True

@@ -186,7 +186,8 @@ def _system(app: FastAPI, backend: Callable[[], Any]) -> None:
     async def status(request: Request, caller: Annotated[Principal, allow("system:read")]) -> dict[str, Any]:
         """State of the installation: its version, its store, and the models that are served."""
         here = backend()
-        served = [model for model in await here.served() if caller.may("models:read", model["job"])]
+        jobs = here.jobs_for(caller, "models:read")
+        served = [model for model in await here.served() if jobs is None or jobs.admits(model["job"])]
         return {
             "version": version("foreshock"),
             "ready": await here.unready() or "ok",

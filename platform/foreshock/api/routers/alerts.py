@@ -17,6 +17,7 @@ from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.reach import reach
 from foreshock.alerts.repository import AlertRepository
 from foreshock.api.authorization import allow, author
+from foreshock.api.errors import Problem
 from foreshock.api.schemas import Body, body_schema
 from foreshock.clock import iso
 from foreshock.entities.service import entities as list_entities
@@ -25,7 +26,7 @@ from foreshock.feedback import service as feedback
 from foreshock.feedback.repository import FeedbackRepository
 from foreshock.identity.model import Principal
 from foreshock.silences.matchers import LONGEST
-from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, declare
+from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, Silence, declare
 from foreshock.silences.recurrence import LONGEST_RULE
 from foreshock.silences.repository import SilenceRepository
 
@@ -212,6 +213,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         def act() -> dict[str, Any]:
             fields = {**body.model_dump(), "owner": author(caller, body.owner)}
             made = declare(**fields, now=datetime.now(UTC))
+            _of_own_jobs(caller, made)
             added = SilenceRepository(here.store).add(made)
             return {**added.as_json(_now_ms()), "matches": reach(here.store, here.models, added).as_json()}
 
@@ -225,7 +227,18 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         who: WhoQuery = None,
     ) -> dict[str, Any]:
         """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
-        return SilenceRepository(backend().store).end(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
+        kept = SilenceRepository(backend().store)
+        _of_own_jobs(caller, kept.get(silence))
+        return kept.end(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
+
+
+def _of_own_jobs(caller: Principal, silence: Silence) -> None:
+    """Refuse (403) a silence that holds back alerts of jobs that its author may not silence."""
+    if caller.jobs("silences:write") is None:
+        return
+    named = [matcher.value for matcher in silence.matchers if (matcher.name, matcher.op) == ("job", "=")]
+    if not any(caller.may("silences:write", job) for job in named):
+        raise Problem(403, "you may silence some jobs only: add a matcher that names one of them, as in job=web-1")
 
 
 def _entities(app: FastAPI, backend: Callable[[], Any]) -> None:

@@ -26,7 +26,13 @@ def add_jobs(app: FastAPI, backend: Callable[[], Any]) -> None:
         if found is None:
             alone = {"problem": "only the HTTP API runs here, or the control loop does not answer", "refused": None}
             found = {"now": None, "replaying": False, "jobs": dict.fromkeys(backend().jobs, alone)}
-        mine = {name: job for name, job in found["jobs"].items() if caller.may("jobs:read", name)}
+        jobs = backend().jobs_for(caller, "jobs:read")
+        tenants = found.pop("tenants", {})
+        mine = {
+            name: job
+            for name, job in found["jobs"].items()
+            if caller.tenant == tenants.get(name, caller.tenant) and (jobs is None or jobs.admits(name))
+        }
         return {**found, "jobs": mine}
 
 

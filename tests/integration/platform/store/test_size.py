@@ -77,7 +77,8 @@ def plans(store: Store, ask: Callable[[], Any]) -> list[str]:
     sent: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        sent.append((statement, parameters))
+        if "set_config" not in statement:  # the tenant, as PostgreSQL is told of it
+            sent.append((statement, parameters))
 
     sa.event.listen(store.engine, "before_cursor_execute", note)
     try:
