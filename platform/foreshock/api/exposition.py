@@ -65,6 +65,8 @@ async def _ask(actor: str, method: str) -> Any:
 
     from foreshock.runtime.actors import NAMESPACE
 
+    if not ray.is_initialized():  # asking for an actor would start a cluster
+        return None
     try:
         handle = await asyncio.to_thread(ray.get_actor, actor, namespace=NAMESPACE)
         return await asyncio.wait_for(getattr(handle, method).remote(), PATIENCE)

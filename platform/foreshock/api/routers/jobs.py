@@ -42,6 +42,8 @@ async def ask_control_loop(method: str, *args: Any) -> Any:
 
     from foreshock.runtime.actors import CONTROL_LOOP, NAMESPACE
 
+    if not ray.is_initialized():  # asking for an actor would start a cluster
+        return None
     try:
         actor = ray.get_actor(CONTROL_LOOP, namespace=NAMESPACE)
         return await asyncio.wait_for(getattr(actor, method).remote(*args), PATIENCE)
