@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from foreshock.clock import iso
-from foreshock.events.model import DEFAULT_TENANT
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.notify.channels.queue import PREFIX
 from foreshock.notify.outbox import Outbox
@@ -18,6 +17,7 @@ from foreshock.notify.templates import Rendered
 from foreshock.oncall.config import NotificationsConfig
 from foreshock.oncall.desk import channel_of
 from foreshock.oncall.schedule import gaps, on_call, shifts
+from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store
 from foreshock_models.errors import ConfigError, NotifyError, allowed
 
@@ -34,7 +34,7 @@ class Notifications:
     store: Store
     config: NotificationsConfig
     url: str = ""
-    tenant: str = DEFAULT_TENANT
+    tenant: str = field(default_factory=current_tenant)
 
     def test(self, channel: str, now_ms: int) -> None:
         """Send a message that says that it is a test, now, past limits and quiet hours.
