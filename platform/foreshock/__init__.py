@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foreshock import plot
+    from foreshock import notifications, plot
     from foreshock.notebook.budget_check import check_budget
     from foreshock.notebook.fetching import fetch
     from foreshock.notebook.forecasting import forecast
@@ -56,6 +56,7 @@ __all__ = [
     "fetch",
     "forecast",
     "load_job",
+    "notifications",
     "plot",
     "time_to_exhaustion",
     "train",
@@ -93,8 +94,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot":
-        return import_module("foreshock.plot")
+    if name in ("notifications", "plot"):
+        return import_module(f"foreshock.{name}")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'foreshock' has no attribute {name!r}")

@@ -58,7 +58,7 @@ class Channel:
 
     def rendered(self, payload: dict[str, Any], *, escape: str | None = None, kind: str | None = None) -> Rendered:
         """The message as text; several that waited are one, a line each."""
-        name = self.config.template or self.config.type
+        name = payload.get("template") or self.config.template or self.config.type
         kind = kind or self.kind
         language = self.config.language
         escape = escape or self.escape
