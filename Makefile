@@ -71,6 +71,9 @@ bench-capacity: $(READY) ## what large installations would cost, from what make 
 bench-rca: $(READY) ## root-cause rankings on known faults, beside simple orders (DATA=folder)
 	$(BIN)/python -m tests.bench.rootcause --data $(DATA) $(ARGS)
 
+bench-incident-texts: $(READY) ## classes of incidents from their texts, five-fold (DATA=folder)
+	$(BIN)/python -m tests.bench.texts --data $(DATA) $(ARGS)
+
 bench-incidents: $(READY) ## correlation of alerts into incidents, on known faults (DATA=folder)
 	$(BIN)/python -m tests.bench.incidents --data $(DATA) $(ARGS)
 

@@ -117,6 +117,10 @@ class NotificationsConfig(Model):
     )
     route: Route = Field(description="root of the routing tree; it needs a policy")
     templates: Path | None = Field(None, description="folder of templates of your own: NAME.j2, NAME.LANGUAGE.j2")
+    classes: dict[Name, Annotated[str, Field(min_length=1, max_length=5000)]] = Field(
+        default_factory=dict, max_length=100,
+        description="name to description of each class of incidents; default: eight of the field",
+    )  # fmt: skip
     least_alerts: int = Field(
         1, ge=1, le=10_000, description="alerts that an incident needs before people are told, unless critical"
     )

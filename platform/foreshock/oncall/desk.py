@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from foreshock.incidents.classification import DEFAULT_CLASSES
+from foreshock.incidents.classifying import Classifying
 from foreshock.incidents.gathering import Gatherer
 from foreshock.notify.channels.base import Channel
 from foreshock.notify.channels.registry import make_channel
@@ -51,6 +53,7 @@ class Desk:
         self.store = store
         self.deliverer = deliverer
         self.gatherer = Gatherer(store, jobs, least=self.live.config.least_alerts)
+        self.classifying = Classifying(store, lambda: self.live.config.classes or DEFAULT_CLASSES)
         self.pager = Pager(store, lambda: self.live.config, url=url)
         self.notices = Notices(store, lambda: self.live.config, url=url)
         self._watch()
@@ -60,6 +63,7 @@ class Desk:
         if self.live.refresh():
             self._watch()
         self.gatherer.run(now_ms)
+        self.classifying.run(now_ms)
         self.pager.run(now_ms)
         self.notices.run(now_ms)
 

@@ -1,0 +1,79 @@
+"""Classes of incidents from their texts, five-fold, beside simple rules: public post-mortems with several classes each.
+
+``make bench-incident-texts`` (``DATA=folder``) reads ``incident_texts``. Each class is a yes or no for each text;
+macro F1 is the mean over classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.multiclass import OneVsRestClassifier
+
+from foreshock.incidents.classification import IncidentClassifier
+
+FOLDS = 5
+
+
+def majority(train: Any, truth: Any, test: Any) -> np.ndarray[Any, Any]:
+    """Each class that most texts have."""
+    return np.tile(truth.mean(axis=0) >= 0.5, (len(test), 1))
+
+
+def tfidf(train: Any, truth: Any, test: Any) -> np.ndarray[Any, Any]:
+    """TF-IDF and logistic regression, one for each class."""
+    vectors = TfidfVectorizer(sublinear_tf=True, stop_words="english", ngram_range=(1, 2))
+    model = OneVsRestClassifier(LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000))
+    model.fit(vectors.fit_transform(train), truth)
+    found: np.ndarray[Any, Any] = model.predict(vectors.transform(test)).astype(bool)
+    return found
+
+
+def foreshock_classes(train: Any, truth: Any, test: Any, names: list[str]) -> np.ndarray[Any, Any]:
+    """Foreshock's classifier, asked of each class whether it is there."""
+    found = []
+    for j, name in enumerate(names):
+        classes = {"yes": name.replace("-", " "), "no": "incident outage"}
+        labels = ["yes" if row[j] else "no" for row in truth]
+        model = IncidentClassifier(classes, abstain_below=0.0).fit(train, labels)
+        found.append([model.predict(text).likely == "yes" for text in test])
+    return np.array(found).T
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    table = pd.read_parquet(options.data / "incident_texts" / "postmortems.parquet")
+    names = sorted({name for row in table.classes for name in row})
+    truth = np.array([[name in row for name in names] for row in table.classes])
+    texts = np.array(
+        [f"{t} {s or ''} {x or ''}" for t, s, x in zip(table.title, table.summary, table.text, strict=True)]
+    )
+    fold = np.random.default_rng(0).permutation(len(texts)) % FOLDS
+    print(f"{len(texts)} texts, {len(names)} classes, {FOLDS}-fold")
+    print(f"{'method':22} {'macro F1':>9} {'micro F1':>9}")
+    methods = {
+        "majority": majority, "TF-IDF alone": tfidf,
+        "foreshock": lambda a, b, c: foreshock_classes(a, b, c, names),
+    }  # fmt: skip
+    for name, method in methods.items():
+        found = np.zeros_like(truth)
+        for k in range(FOLDS):
+            train, test = fold != k, fold == k
+            found[test] = method(texts[train], truth[train], texts[test])
+        macro, micro = (f1_score(truth, found, average=how, zero_division=0) for how in ("macro", "micro"))
+        print(f"{name:22} {macro:9.3f} {micro:9.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Classes of incidents, and incidents like others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foreshock.incidents.classification import DEFAULT_CLASSES, IncidentClassifier
+from foreshock.incidents.classifying import Classifying
+from foreshock.incidents.view import whole
+
+CAUSES = {
+    "deployment": ["the release was rolled back", "a config change broke the login", "the new version crashed"],
+    "capacity": ["the disk was full", "too many connections in the pool", "memory leak until the limit"],
+    "network": ["packet loss on the link", "dns did not resolve", "the switch dropped packets"],
+}
+
+
+def texts(n: int, seed: int = 0) -> tuple[list[str], list[str]]:
+    rng = np.random.default_rng(seed)
+    labels = [str(label) for label in rng.choice(sorted(CAUSES), n)]
+    return [f"{rng.choice(CAUSES[label])} at {rng.integers(99)}" for label in labels], labels
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("the tls certificate of the api expired", "time"), ("a leaked token gave unauthorized access", "security"),
+        ("the disk is full, quota exhausted", "capacity"), ("rollback of the release after the config change", "deployment"),
+    ],
+)  # fmt: skip
+def test_classes_are_told_from_their_descriptions_before_anybody_has_said_anything(text: str, label: str) -> None:
+    assert IncidentClassifier().predict(text).label == label
+
+
+def test_it_abstains_where_the_text_says_nothing() -> None:
+    found = IncidentClassifier().predict("something odd happened to the teapot")
+    assert found.label is None and found.confidence < 0.5
+
+
+def test_what_people_correct_is_learnt() -> None:
+    text = "frobnicator of shard nine"
+    assert IncidentClassifier().predict(text).label is None
+    labels = ["hardware"] * 6
+    assert (
+        IncidentClassifier().fit([f"frobnicator of shard {i}" for i in range(6)], labels).predict(text).label
+        == "hardware"
+    )
+
+
+def test_a_class_of_ones_own_is_one_like_others() -> None:
+    classes = {**DEFAULT_CLASSES, "teapot": "teapot kettle boiling tea"}
+    assert IncidentClassifier(classes).predict("the kettle and the teapot are boiling").label == "teapot"
+
+
+def test_probabilities_are_calibrated_on_texts_that_were_held_out() -> None:
+    known, labels = texts(200)
+    flipped = [label if i % 5 else "network" for i, label in enumerate(labels)]  # people err, too
+    model = IncidentClassifier().fit(known[:150], flipped[:150])
+    found = [model.predict(text) for text in known[150:]]
+    right = np.mean([f.likely == label for f, label in zip(found, flipped[150:], strict=True)])
+    assert abs(float(np.mean([f.confidence for f in found])) - right) < 0.15
+
+
+def test_live_incidents_get_a_class_until_a_person_says_otherwise(house: Any) -> None:
+    house.alert("db", summary="disk full: quota exhausted, out of space, capacity limit")
+    house.gather()
+    classifying = Classifying(house.store, lambda: DEFAULT_CLASSES)
+    assert classifying.run(10) == 1
+    incident = house.incidents.list().incidents[0]
+    assert (incident.kind, incident.kind_by) == ("capacity", "foreshock")
+    house.people.classify(incident.id, "hardware", who="anna", now_ms=20)
+    assert classifying.run(100_000) == 0
+    assert house.incidents.get(incident.id).kind == "hardware"
+
+
+def test_an_incident_names_those_like_it_and_what_helped_then(house: Any) -> None:
+    for name, why in (("db", "made room on the disk"), ("queue", "restarted the consumer")):
+        house.alert(name, summary=f"{name} disk full" if name == "db" else "queue grows")
+        house.gather()
+        house.people.resolve(house.incidents.list().incidents[0].id, who="anna", why=why, now_ms=5)
+    house.alert("db-2", 300, summary="db disk full again")
+    house.gather()
+    similar = whole(house.incidents, house.incidents.list().incidents[0].id, "")["similar"]
+    assert (similar[0]["title"], similar[0]["what_helped"]) == ("db disk full", "made room on the disk")
