@@ -1,4 +1,4 @@
-"""Classes of incidents from their texts, five-fold, beside simple rules: public post-mortems with several classes each.
+"""Classes of incidents from their texts, five-fold, beside simple rules: post-mortems with several classes each.
 
 ``make bench-incident-texts`` (``DATA=folder``) reads ``incident_texts``. Each class is a yes or no for each text;
 macro F1 is the mean over classes.
@@ -56,9 +56,8 @@ def main() -> None:
     table = pd.read_parquet(options.data / "incident_texts" / "postmortems.parquet")
     names = sorted({name for row in table.classes for name in row})
     truth = np.array([[name in row for name in names] for row in table.classes])
-    texts = np.array(
-        [f"{t} {s or ''} {x or ''}" for t, s, x in zip(table.title, table.summary, table.text, strict=True)]
-    )
+    rows = zip(table.title, table.summary, table.text, strict=True)
+    texts = np.array([" ".join(part or "" for part in row) for row in rows])
     fold = np.random.default_rng(0).permutation(len(texts)) % FOLDS
     print(f"{len(texts)} texts, {len(names)} classes, {FOLDS}-fold")
     print(f"{'method':22} {'macro F1':>9} {'micro F1':>9}")

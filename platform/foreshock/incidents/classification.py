@@ -1,7 +1,7 @@
 """Classes of incidents from their text: by the descriptions of classes at first, then by what people correct.
 
 TF-IDF and logistic regression. The descriptions are training texts like others; what people said counts more. The
-model is made anew from the store when they have said more, so that nothing is saved and nothing is unpickled.
+model is made again from the store when they have said more, so that nothing is saved and nothing is unpickled.
 Probabilities are calibrated by a temperature, found on texts that the model has not seen. Below a confidence, the
 classifier abstains.
 """

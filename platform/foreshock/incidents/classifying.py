@@ -74,7 +74,7 @@ class Classifying:
         return changed
 
     def _learn(self) -> IncidentClassifier:
-        """Make the model anew if people have said more, or classes are others."""
+        """Make the model again if people have said more, or classes are others."""
         i = t.incidents.c
         said = (i.tenant == self.tenant, i.kind.is_not(None), i.kind_by.is_not(None), i.kind_by != PLATFORM)
         classes = dict(self.classes())

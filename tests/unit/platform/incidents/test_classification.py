@@ -28,7 +28,8 @@ def texts(n: int, seed: int = 0) -> tuple[list[str], list[str]]:
     ("text", "label"),
     [
         ("the tls certificate of the api expired", "time"), ("a leaked token gave unauthorized access", "security"),
-        ("the disk is full, quota exhausted", "capacity"), ("rollback of the release after the config change", "deployment"),
+        ("the disk is full, quota exhausted", "capacity"),
+        ("rollback of the release after the config change", "deployment"),
     ],
 )  # fmt: skip
 def test_classes_are_told_from_their_descriptions_before_anybody_has_said_anything(text: str, label: str) -> None:
@@ -43,11 +44,8 @@ def test_it_abstains_where_the_text_says_nothing() -> None:
 def test_what_people_correct_is_learnt() -> None:
     text = "frobnicator of shard nine"
     assert IncidentClassifier().predict(text).label is None
-    labels = ["hardware"] * 6
-    assert (
-        IncidentClassifier().fit([f"frobnicator of shard {i}" for i in range(6)], labels).predict(text).label
-        == "hardware"
-    )
+    known = [f"frobnicator of shard {i}" for i in range(6)]
+    assert IncidentClassifier().fit(known, ["hardware"] * 6).predict(text).label == "hardware"
 
 
 def test_a_class_of_ones_own_is_one_like_others() -> None:
