@@ -102,8 +102,12 @@ def job_schema() -> dict[str, dict[str, Any]]:
     """Title of each object in a job file to its description, keys and required keys."""
     from foreshock_pipelines.jobfile import Job
 
-    schema = Job.model_json_schema(by_alias=True)
-    found = {"job": schema, **schema.get("$defs", {})}
+    return objects_of(Job.model_json_schema(by_alias=True), "job")
+
+
+def objects_of(schema: dict[str, Any], root: str) -> dict[str, dict[str, Any]]:
+    """Title of each object in a JSON Schema to its description, keys and required keys."""
+    found = {root: schema, **schema.get("$defs", {})}
     return {
         title: {
             "description": first_paragraph(value.get("description", "")),
@@ -141,6 +145,34 @@ def default_of(value: Mapping[str, Any], required: bool) -> str:
         return "required"
     default = value.get("default")
     return "" if default is None else f"`{cell(str(default))}`"
+
+
+# -- notifications file -----------------------------------------------------------------------------------
+def notifications_page() -> str:
+    """Every key of the notifications file."""
+    lines = [
+        "# Notifications file",
+        "",
+        "`FORESHOCK_NOTIFICATIONS` names the file. `channels`, `policies` and `route` are required. Unknown keys "
+        "are refused; `foreshock notify check` checks it. A changed file is taken up while Foreshock runs.",
+        "",
+    ]
+    for title, model in notifications_schema().items():
+        lines += [f"## {title}", "", model["description"], "", "| key | type | default | meaning |"]
+        lines += ["| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{key}` | {cell(key_type(value))} | {default_of(value, key in model['required'])} "
+            f"| {cell(value.get('description', ''))} |"
+            for key, value in model["keys"].items()
+        ] + [""]
+    return "\n".join(lines)
+
+
+def notifications_schema() -> dict[str, dict[str, Any]]:
+    """As `job_schema`, of the notifications file."""
+    from foreshock.oncall.config import NotificationsConfig
+
+    return objects_of(NotificationsConfig.model_json_schema(by_alias=True), "notifications file")
 
 
 # -- HTTP -----------------------------------------------------------------------------------------------
@@ -256,5 +288,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/http.md": http_page,
     "reference/job-file.md": job_page,
     "reference/metrics.md": metrics_page,
+    "reference/notifications-file.md": notifications_page,
     "reference/settings.md": settings_page,
 }

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.repository import AlertRepository
+from foreshock.audit.repository import record
 from foreshock.incidents.model import SEVERITIES, Incident, Member
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.store.scope import current_tenant
@@ -61,7 +62,7 @@ class IncidentService:
             self.incidents.add(c, made)
             made = self._take_in(c, made, alerts, f"by {who}")
             self.incidents.save(c, made)
-            self.incidents.note(c, made, "opened", who, why or "by hand", now_ms)
+            self._note(c, made, "opened", who, why or "by hand", now_ms)
             self.incidents.note(c, made, "paged", who, "opened by hand", now_ms)
         return made
 
@@ -194,7 +195,7 @@ class IncidentService:
             self.incidents.save(c, new)
             left = replace(self._counted(c, old), apart=True, updated_ms=now_ms)
             self._save(c, left, "split", who, why, now_ms, into=new.id, alerts=list(alerts))
-            self.incidents.note(c, new, "opened", who, why or f"split from {incident}", now_ms, split_from=incident)
+            self._note(c, new, "opened", who, why or f"split from {incident}", now_ms, split_from=incident)
             self.incidents.note(c, new, "paged", who, "split by hand", now_ms)
             return new
 
@@ -210,8 +211,15 @@ class IncidentService:
         self, c: Connection, incident: Incident, event: str, who: str, why: str, now_ms: int, **more: Any
     ) -> Incident:
         self.incidents.save(c, incident)
-        self.incidents.note(c, incident, event, who, why, now_ms, **more)
+        self._note(c, incident, event, who, why, now_ms, **more)
         return incident
+
+    def _note(
+        self, c: Connection, incident: Incident, event: str, who: str, why: str, now_ms: int, **more: Any
+    ) -> None:
+        """Write an act as an event, and into the audit log, in its transaction."""
+        self.incidents.note(c, incident, event, who, why, now_ms, **more)
+        record(self.store, c, f"incidents:{event}", incident.id, who=who, why=why)
 
     def _take_in(self, c: Connection, incident: Incident, alerts: Sequence[str], why: str) -> Incident:
         found = AlertRepository(self.store).some(c, alerts)

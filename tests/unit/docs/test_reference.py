@@ -17,6 +17,17 @@ def test_every_job_key_has_a_description(hooks: ModuleType) -> None:
     assert [key for key, text in keys.items() if not text] == []
 
 
+def test_every_key_of_the_notifications_file_has_a_description(hooks: ModuleType) -> None:
+    keys = {
+        f"{title}.{key}": value.get("description")
+        for title, model in hooks.notifications_schema().items()
+        for key, value in model["keys"].items()
+    }
+    assert {"notifications file.channels", "EmailChannel.host", "Route.match", "Rotation.every"} <= set(keys)
+    without = [key for key, text in keys.items() if not text and not key.endswith(".type")]
+    assert without == []
+
+
 def test_every_command_and_option_has_a_help_text(hooks: ModuleType) -> None:
     commands = dict(hooks.commands(hooks.command_line()))
     assert {"foreshock train", "foreshock up", "foreshock alerts list"} <= set(commands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.incidents.view import postmortem_of, whole
@@ -142,3 +143,13 @@ def test_pages_go_through_all_incidents_once(house: Any) -> None:
     rest = house.incidents.list(limit=3, before=first.next)
     assert [i.title for i in [*first.incidents, *rest.incidents]] == [f"number {i}" for i in (4, 3, 2, 1, 0)]
     assert rest.next is None
+
+
+def test_what_people_do_is_in_the_audit_log_in_the_same_transaction(house: Any) -> None:
+    name = opened(house, "db", "api")
+    house.people.acknowledge(name, who="anna", why="on it", now_ms=1)
+    with pytest.raises(StateError):
+        house.people.split(name, ["db", "api"], who="anna", now_ms=2)
+    with house.store.begin() as c:
+        rows = c.execute(sa.text("SELECT act, subject FROM audit_details")).all()
+    assert [tuple(row) for row in rows] == [("incidents:acknowledged", name)]
