@@ -80,6 +80,9 @@ bench-incidents: $(READY) ## correlation of alerts into incidents, on known faul
 bench-attribution: $(READY) ## SHAP and LIME on events with known causes (DATA=folder)
 	$(BIN)/python -m tests.bench.attribution --data $(DATA) $(ARGS)
 
+bench-scale: $(READY) ## passes of the light tier over up to 100,000 entities
+	$(BIN)/python -m tests.bench.scale $(ARGS)
+
 bench-%: $(READY) ## one part of it: bench-forest, bench-scoring ...
 	$(BIN)/python -m tests.bench $* $(ARGS)
 

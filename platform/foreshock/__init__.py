@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foreshock.notebook.fetching import fetch
     from foreshock.notebook.forecasting import forecast
     from foreshock_models.calibration.budget import Budget
-    from foreshock_models.detectors import LSTM, VAE, Discord, Ensemble, IForest, PyOD, Subspace
+    from foreshock_models.detectors import LSTM, VAE, Covariance, Discord, Ensemble, IForest, Light, PyOD, Subspace
     from foreshock_models.errors import ForeshockError
     from foreshock_models.forecasters import ARIMA, Auto, Prophet, SeasonalNaive, time_to_exhaustion
     from foreshock_pipelines.datasets.demo import demo_fleet
@@ -38,11 +38,13 @@ __all__ = [
     "VAE",
     "Auto",
     "Budget",
+    "Covariance",
     "Discord",
     "Ensemble",
     "ForeshockError",
     "IForest",
     "Job",
+    "Light",
     "Prophet",
     "PyOD",
     "Registry",
@@ -67,11 +69,13 @@ _HOME = {
     "ARIMA": "foreshock_models.forecasters",
     "Auto": "foreshock_models.forecasters",
     "Budget": "foreshock_models.calibration.budget",
+    "Covariance": "foreshock_models.detectors",
     "Ensemble": "foreshock_models.detectors",
     "ForeshockError": "foreshock_models.errors",
     "IForest": "foreshock_models.detectors",
     "Job": "foreshock_pipelines.jobfile",
     "LSTM": "foreshock_models.detectors",
+    "Light": "foreshock_models.detectors",
     "Prophet": "foreshock_models.forecasters",
     "PyOD": "foreshock_models.detectors",
     "Registry": "foreshock_pipelines.registry",

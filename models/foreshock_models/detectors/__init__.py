@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from foreshock_models.detectors.discord import Discord
     from foreshock_models.detectors.ensemble import Ensemble
     from foreshock_models.detectors.iforest import IForest
+    from foreshock_models.detectors.light import Light
     from foreshock_models.detectors.lstm import LSTM
     from foreshock_models.detectors.per_entity import PerEntity
     from foreshock_models.detectors.pyod import PyOD
@@ -50,6 +51,7 @@ __all__ = [
     "Float",
     "IForest",
     "Int",
+    "Light",
     "NetworkDetector",
     "PerEntity",
     "PyOD",

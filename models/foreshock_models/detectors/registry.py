@@ -20,6 +20,7 @@ DETECTORS = {
     "covariance": "Covariance",
     "subspace": "Subspace",
     "discord": "Discord",
+    "light": "Light",
     "ensemble": "Ensemble",
     "per_entity": "PerEntity",
 }
