@@ -9,9 +9,9 @@ from foreshock import plot
 def test_the_names_that_notebooks_use() -> None:
     assert set(foreshock.__all__) == {
         "ARIMA", "Auto", "Budget", "Covariance", "Discord", "Ensemble", "ForeshockError", "IForest", "Job", "LSTM",
-        "Light", "Prophet", "PyOD", "Registry", "SeasonalNaive", "Subspace", "VAE", "Windows", "backtest", "capacity",
-        "check_budget", "demo_fleet", "fetch", "forecast", "load_job", "notifications", "plot", "time_to_exhaustion",
-        "train", "tune",
+        "Light", "Prophet", "PyOD", "Registry", "SeasonalNaive", "Subspace", "VAE", "Windows", "backtest",
+        "capacity", "check_budget", "demo_fleet", "fetch", "forecast", "load_job", "notifications", "plot",
+        "time_to_exhaustion", "train", "tune",
     }  # fmt: skip
 
 
