@@ -32,6 +32,7 @@ test-fast: $(READY) ## unit tests: no Ray, no server
 test-faults: $(READY) ## kill everything, many times, and count what was lost
 	sh tests/servers/install.sh
 	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m tests.faults.escalation
 
 check: $(READY) ## lint, types, import rules, dependencies, prose
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ __all__ = ["EVERY", "LAPSES", "Delivery", "Outbox"]
 
 EVERY = "*"
 """Stands, after the job's name and a slash, for each notifier that the job has when it is delivered."""
+LONGEST_PAUSE_MS = 120_000
+"""Twice the longest pause between two attempts."""
 LAPSES = "lapses"
 """Event of a notification that is about a silence."""
 
@@ -55,7 +57,7 @@ class Outbox:
         o = t.outbox.c
         query = (
             sa.select(o.seq, o.key, o.notifier, o.payload, o.attempts, o.due_ms)
-            .where(o.sent_ms.is_(None), o.notifier == notifier, o.due_ms <= now_ms, o.seq > after)
+            .where(o.sent_ms.is_(None), o.notifier == notifier, _is_due(now_ms), o.seq > after)
             .order_by(o.seq)
             .limit(limit)
         )
@@ -69,7 +71,7 @@ class Outbox:
         """
         o = t.outbox.c
         free = sa.or_(o.claimed_ms.is_(None), o.claimed_ms <= now_ms - lease_ms, o.claimed_ms > now_ms + lease_ms)
-        waits = (o.sent_ms.is_(None), o.notifier == notifier, o.due_ms <= now_ms, free)
+        waits = (o.sent_ms.is_(None), o.notifier == notifier, _is_due(now_ms), free)
         seqs = sa.select(o.seq).where(*waits).order_by(o.seq).limit(limit).with_for_update(skip_locked=True)
         with self.store.begin() as c:
             taken = list(c.execute(seqs).scalars())
@@ -95,7 +97,7 @@ class Outbox:
     def postponed(self, notifier: str, now_ms: int) -> list[str]:
         """Keys of what is to be sent to a notifier later than now."""
         o = t.outbox.c
-        query = sa.select(o.key).where(o.sent_ms.is_(None), o.notifier == notifier, o.due_ms > now_ms)
+        query = sa.select(o.key).where(o.sent_ms.is_(None), o.notifier == notifier, sa.not_(_is_due(now_ms)))
         with self.store.begin() as c:
             return list(c.execute(query).scalars())
 
@@ -122,3 +124,9 @@ class Outbox:
     def undelivered(self) -> int:
         with self.store.begin() as c:
             return int(c.execute(sa.select(sa.func.count()).where(t.outbox.c.sent_ms.is_(None))).scalar_one())
+
+
+def _is_due(now_ms: int) -> sa.ColumnElement[bool]:
+    """True for what is due; a pause after a failure that is longer than any is of a clock that was set back."""
+    o = t.outbox.c
+    return sa.or_(o.due_ms <= now_ms, sa.and_(o.attempts > 0, o.due_ms > now_ms + LONGEST_PAUSE_MS))

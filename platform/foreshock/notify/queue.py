@@ -81,7 +81,7 @@ class NotifierQueue:
 
     def has_work(self, now_ms: int, waiting: bool) -> bool:
         """True if a turn would do something; `waiting`: the outbox holds something for it."""
-        if now_ms < self.sender.resume_ms:
+        if self.sender.resting(now_ms):
             return False
         return waiting or (not self.retired and (not self.sender.ready or self._repeats(now_ms)))
 
@@ -179,7 +179,10 @@ class NotifierQueue:
 
     # -- what is sent again ----------------------------------------------------------------------------
     def _repeats(self, now_ms: int) -> bool:
-        return self.sender.repeat_every is not None and now_ms >= self._repeat_ms
+        if self.sender.repeat_every is None:
+            return False
+        since_ms = self._repeat_ms - round(self.sender.repeat_every * 1000)
+        return not since_ms <= now_ms < self._repeat_ms  # before: the clock has been set back
 
     def _repeat(self, now_ms: int) -> None:
         for batch in _batches(self._live(now_ms), self.sender.batch):

@@ -56,6 +56,7 @@ class Sender:
         self.config = config
         self.failures = 0
         self.resume_ms = 0
+        self._failed_ms = 0
         self.batch = 1
         self.repeat_every: float | None = None
         self._make = make
@@ -88,8 +89,13 @@ class Sender:
     def failed(self, now_ms: int, retry_after: float | None = None) -> None:
         """Leave the receiver alone for a while, longer each time, and for as long as it asks for."""
         asked = min(retry_after or 0.0, LONGEST_ASKED)
+        self._failed_ms = now_ms
         self.resume_ms = now_ms + max(pause_ms(self.failures), round(asked * 1000))
         self.failures += 1
+
+    def resting(self, now_ms: int) -> bool:
+        """True while the receiver is left alone; a clock that has been set back since ends that."""
+        return self._failed_ms <= now_ms < self.resume_ms
 
     def _prepare(self) -> None:
         made = self._make(self.config)

@@ -37,7 +37,7 @@ class Maintenance:
         passed
             Job to when its last pass was taken, ms since the epoch.
         """
-        if now_ms < self._next:
+        if self._next - EVERY_MS <= now_ms < self._next:  # before: the clock has been set back
             return
         self._next = now_ms + EVERY_MS
         for name, job in jobs.items():

@@ -21,8 +21,8 @@ __all__ = ["PREFIX", "ChannelQueue"]
 
 PREFIX = "channel/"
 """Stands before the name of a channel in the outbox."""
-LEASE_MS = 90_000
-"""A process that died with a message in its hand is taken as dead after so long; above every deadline."""
+LEASE_MS = 5_000
+"""After so long, and three times the limit of a request, a process with a message in its hand counts as dead."""
 TURN_SECONDS = 5.0
 PAGE = 50
 log = get_logger("delivery")
@@ -47,13 +47,14 @@ class ChannelQueue(NotifierQueue):
         super().__init__(name, sender, store, counts, live, record)
         self.config = config
         self.rules: Sequence[Rule] = rules_of(config)
+        self._lease_ms = LEASE_MS + 3 * round(config.timeout.total_seconds() * 1000)
         self._longest = max((rule.within_ms for rule in self.rules), default=0)
 
     def has_work(self, now_ms: int, waiting: bool) -> bool:
         return super().has_work(now_ms, waiting) or (waiting and self._stands_in())
 
     def turn(self, now_ms: int) -> None:
-        if now_ms >= self.sender.resume_ms:
+        if not self.sender.resting(now_ms):
             super().turn(now_ms)
         elif self._stands_in():
             self._hand_over(now_ms)
@@ -65,7 +66,7 @@ class ChannelQueue(NotifierQueue):
             if wait_ms(self.rules, sent, now_ms) > 0:
                 return True
             room = left(self.rules, sent, now_ms)
-            page = self.outbox.claim(self.name, now_ms, LEASE_MS, PAGE)
+            page = self.outbox.claim(self.name, now_ms, self._lease_ms, PAGE)
             if not page:
                 return True
             together = len(page) > 1 and (room < len(page) or self.config.digest is not None)
@@ -121,7 +122,7 @@ class ChannelQueue(NotifierQueue):
         """Give messages to the channel that stands in for this one, in one transaction each."""
         if self.config.fallback is None:
             return
-        given = items if items is not None else self.outbox.claim(self.name, now_ms, LEASE_MS, PAGE)
+        given = items if items is not None else self.outbox.claim(self.name, now_ms, self._lease_ms, PAGE)
         why = f"handed to the channel {self.config.fallback}: {failure.reason if failure else 'this one fails'}"
         for item in given:
             passed = item.payload.get("passed_on", [])

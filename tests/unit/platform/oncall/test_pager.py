@@ -298,3 +298,13 @@ def test_what_came_of_messages_is_an_event(oncall: Make) -> None:
     desk.at(0)
     found = desk.pager.events.since(0, ["notification"])
     assert [(e.data["event"], e.data["channel"]) for e in found] == [("sent", "chat")]
+
+
+def test_a_clock_that_is_set_back_after_a_failure_does_not_keep_the_receiver_waiting(oncall: Make) -> None:
+    desk = oncall(CONFIG)
+    desk.wire.down = {"chat"}
+    desk.house.alert("db")
+    assert desk.at(600) == []
+    desk.wire.down = set()
+    desk.house.alert("queue", 30)
+    assert "chat paged" in desk.at(1)
