@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from foreshock.store.retention import Retention
 
 __all__ = ["Settings", "load_settings"]
+
+RATE = re.compile(r"(\d{1,9}) per (second|minute|hour|day)")
 
 
 def _home() -> Path:
@@ -61,6 +64,13 @@ class Settings(BaseSettings):
     notifications: Path | None = Field(
         None, description="notifications file: channels, people, schedules, policies; default: the log alone"
     )
+    limit_failures: str = Field(
+        "20 per minute", description="wrong tokens and logins that an address may send, before it has to wait"
+    )
+    limit_person: str = Field("1200 per minute", description="requests of each person, in each process of the API")
+    limit_program: str | None = Field(
+        None, description="requests of each token of a program, in each process of the API; default: no limit"
+    )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged"
     )
@@ -76,6 +86,14 @@ class Settings(BaseSettings):
             return Path(value).expanduser().absolute()
         except RuntimeError as exc:  # ~somebody
             raise ValueError(str(exc)) from exc
+
+    @field_validator("limit_failures", "limit_person", "limit_program")
+    @classmethod
+    def _rate(cls, value: str | None) -> str | None:
+        found = None if value is None else RATE.fullmatch(value)
+        if value is not None and (found is None or int(found[1]) == 0):
+            raise ValueError("write a number and a unit, as in 600 per minute; units: second, minute, hour, day")
+        return value
 
     @cached_property
     def store(self) -> str:

@@ -31,6 +31,8 @@ OPEN_PATHS = frozenset(
 credential itself, and a WebSocket says who it is in its first message."""
 PRINCIPAL = "foreshock.principal"
 """Key of a request's scope: its `Principal`."""
+CLIENT = b"x-foreshock-client"
+LOOPBACK = ("127.0.0.1", "::1")
 OWN = "own"
 """Stands for a permission where anybody may do it, for themselves alone."""
 OTHERS = "nobody but administrators, for it declares no permission"
@@ -97,7 +99,12 @@ def principal_of(scope: Any) -> Principal:
 def address_of(scope: Any) -> str:
     """Return the address of the client; behind Serve's own proxy, the one that it tells."""
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    peer = str(client[0]) if client else ""
+    if peer in LOOPBACK:  # the proxy is on this machine, and replaces what a client says of itself
+        for name, value in scope["headers"]:
+            if name == CLIENT:
+                return str(value.decode("latin-1"))[:64]
+    return peer
 
 
 Asking = Annotated[Principal, Depends(Permit(OWN))]

@@ -11,18 +11,27 @@ from fastapi import Depends, FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
-from foreshock.api.authorization import OPEN_PATHS, PRINCIPAL, default_deny, describe, require
+from foreshock.api.authorization import OPEN_PATHS, PRINCIPAL, address_of, default_deny, describe, require
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
+from foreshock.api.limiting import Limits
 from foreshock.audit.acting import SYSTEM, acting
 from foreshock.identity.model import Principal
 from foreshock.identity.permissions import Permission
 from foreshock.identity.verification import Verifier
 from foreshock.store.scope import NOTHING, within
-from foreshock_models.errors import ForeshockError
+from foreshock_models.errors import AccessError, ForeshockError
 
-__all__ = ["Api", "header_of"]
+__all__ = ["Api", "hardened", "header_of"]
 
 LINGER = 10.0
+SIGN_IN = frozenset({"/auth/login", "/auth/refresh"})
+"""Paths that need no token, and whose failures count."""
+GUARDED = (
+    (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"x-frame-options", b"DENY"),
+)  # fmt: skip
+"""Headers of every answer, unless it has its own."""
+DATA_ONLY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""Of every answer that is no page: a browser that is made to show it runs nothing of it."""
 Endpoint = Callable[[Scope, Receive], Awaitable[tuple[bytes, bytes]]]
 """Gives the body of an answer, and its content type."""
 
@@ -34,6 +43,8 @@ class Api(FastAPI):
     ----------
     verifier
         Gives what tells who a request is from.
+    limits
+        Gives what counts requests; None: nothing does.
 
     Attributes
     ----------
@@ -41,9 +52,12 @@ class Api(FastAPI):
         scoring a window
     """
 
-    def __init__(self, verifier: Callable[[], Verifier], **more: Any) -> None:
+    def __init__(
+        self, verifier: Callable[[], Verifier], limits: Callable[[], Limits] | None = None, **more: Any
+    ) -> None:
         super().__init__(dependencies=[Depends(default_deny)], **more)
         self.verifier = verifier
+        self.limits = limits
         self.short: dict[str, tuple[Permission, Endpoint]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,37 +66,67 @@ class Api(FastAPI):
         if scope["type"] == "http" and has_body(scope):
             answer = _Answer(receive, send)
             receive, send = answer.receive, answer.send
-        if scope["path"] not in OPEN_PATHS:
+        if scope["path"] not in OPEN_PATHS or scope["path"] in SIGN_IN:
             try:
-                scope[PRINCIPAL] = await self._principal(header_of(scope, b"authorization"))
+                if scope["path"] in SIGN_IN:
+                    send = self._watched(scope, send)
+                else:
+                    scope[PRINCIPAL] = await self._principal(scope)
             except (Problem, ForeshockError) as exc:
                 if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
                     return await send({"type": "websocket.close", "code": 1008})
-                return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
+                return await problem_response(Request(scope), problem_of(exc))(scope, receive, hardened(send))
         short = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
         if short is None:
             with within(NOTHING), acting(SYSTEM):  # until an endpoint's permission says more
-                return await super().__call__(scope, receive, send)
+                return await super().__call__(scope, receive, hardened(send))
         permission, endpoint = short
         try:
             require(scope[PRINCIPAL], permission)
             body, kind = await endpoint(scope, receive)
         except (Problem, ForeshockError) as exc:
-            return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
+            return await problem_response(Request(scope), problem_of(exc))(scope, receive, hardened(send))
         except ClientDisconnect:  # in the middle of its body: there is nobody to answer
             return
         except Exception:  # the last boundary: Serve logs it
             await problem_response(Request(scope), INTERNAL)(scope, receive, send)
             raise
-        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *GUARDED, DATA_ONLY]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _principal(self, authorization: str | None) -> Principal:
+    async def _principal(self, scope: Scope) -> Principal:
         """Return who asks; what was looked up a moment ago costs one look into a table."""
-        verifier = self.verifier()
+        authorization = header_of(scope, b"authorization")
+        verifier, limits = self.verifier(), None if self.limits is None else self.limits()
         found = verifier.known(authorization)
-        return found if found is not None else await asyncio.to_thread(verifier.verify, authorization)
+        if found is None:
+            address = address_of(scope)
+            if limits is not None:
+                limits.check_address(address)
+            try:
+                found = await asyncio.to_thread(verifier.verify, authorization)
+            except AccessError:
+                if limits is not None and authorization is not None:
+                    limits.failed(address)
+                raise
+        if limits is not None:
+            limits.count(found)
+        return found
+
+    def _watched(self, scope: Scope, send: Send) -> Send:
+        """Refuse an address that failed too often to sign in; count those that fail now."""
+        if self.limits is None:
+            return send
+        limits, address = self.limits(), address_of(scope)
+        limits.check_address(address)
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                limits.failed(address)
+            await send(message)
+
+        return watch
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -94,6 +138,22 @@ class Api(FastAPI):
             describe(self, document)
             self.openapi_schema = document
         return self.openapi_schema
+
+
+def hardened(send: Send) -> Send:
+    """Add the headers that keep a browser from doing more with an answer than to show it."""
+
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            known = {name.lower(): value for name, value in headers}
+            more = list(GUARDED)
+            if not known.get(b"content-type", b"").startswith(b"text/html"):
+                more.append(DATA_ONLY)
+            message["headers"] = [*headers, *((name, value) for name, value in more if name not in known)]
+        await send(message)
+
+    return add
 
 
 class _Answer:

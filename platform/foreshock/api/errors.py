@@ -30,21 +30,31 @@ LONGEST = 2000
 class Problem(Exception):
     """Ends a request with this status and text."""
 
-    def __init__(self, status: int, detail: str, *, errors: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: list[dict[str, Any]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
+        self.headers = headers or {}
         self.status = status
         self.detail = detail
         self.errors = errors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.status, self.detail, self.errors)
+        return _again, (self.status, self.detail, self.errors, self.headers)
 
 
 INTERNAL = Problem(500, "an error of Foreshock's own; the log of the HTTP API has its traceback")
 
 
-def _again(status: int, detail: str, errors: list[dict[str, Any]] | None) -> Problem:
-    return Problem(status, detail, errors=errors)
+def _again(
+    status: int, detail: str, errors: list[dict[str, Any]] | None, headers: dict[str, str] | None = None
+) -> Problem:
+    return Problem(status, detail, errors=errors, headers=headers)
 
 
 def problem_of(exc: Exception) -> Problem:
@@ -78,7 +88,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
     }
     if problem.errors:
         body["errors"] = [{key: _short(text) for key, text in error.items()} for error in problem.errors]
-    headers = {"WWW-Authenticate": 'Bearer realm="foreshock"'} if problem.status == 401 else {}
+    headers = {"WWW-Authenticate": 'Bearer realm="foreshock"'} if problem.status == 401 else problem.headers
     return Response(orjson.dumps(body), problem.status, headers, TYPE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from foreshock.api.limiting import Limits
 from foreshock.audit.signing import sign_audit
 from foreshock.identity.access_tokens import AccessTokens
 from foreshock.identity.sessions import Sessions
@@ -30,6 +31,7 @@ class Identity:
         sign_audit(store, settings.home, os.environ.get("ENCRYPTION_KEY"))
         self.access = AccessTokens(store, self.ring)
         self.sessions = Sessions(store, self.access, self.ring)
+        self.limits = Limits(settings)
         self.verifier = Verifier(digest, store, self.access)
 
     def ring(self) -> Keyring:

@@ -20,6 +20,7 @@ from foreshock.api.document import Api
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.exposition import scrape_type
 from foreshock.api.fast_path.disconnects import SCORE
+from foreshock.api.limiting import Limits
 from foreshock.api.receiving import content_type, receive_body
 from foreshock.api.routers.admin import add_admin
 from foreshock.api.routers.alerts import add_alerts
@@ -38,7 +39,7 @@ __all__ = ["api"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
-STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
+STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
 SMALL_BODY = 2**20
 """Largest body that holds no windows, bytes."""
@@ -48,6 +49,7 @@ def api() -> FastAPI:
     """The FastAPI application; an `Ingress` answers for it."""
     app = Api(
         lambda: cast(Verifier, _backend().verifier),
+        lambda: cast(Limits, _backend().identity.limits),
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",
         version="1",

@@ -15,6 +15,8 @@ import sys
 HOST = "FORESHOCK_PROXY_HOST"
 BINARY = "FORESHOCK_PROXY_BINARY"
 HEADERS, SILENCE = 5, 30
+CLIENT = "http-request set-header x-foreshock-client %[src]"
+"""Tells the application the address of a client, whatever the client says of itself."""
 
 
 def narrowed(config: str, host: str) -> str:
@@ -28,8 +30,8 @@ def narrowed(config: str, host: str) -> str:
     config, closed = re.subn(r"^(\s*bind) (?:\*)?:(\d+)", r"\1 127.0.0.1:\2", config, flags=re.M)
     config, private = re.subn("mode 666 level admin", "mode 600 level admin", config)
     config, opened = re.subn(
-        r"^(frontend http_frontend\n\s*bind) \S+:(\d+)",
-        lambda found: f"{found[1]} {host}:{found[2]}",
+        r"^(frontend http_frontend\n([ \t]*)bind) \S+:(\d+)([^\n]*)$",
+        lambda found: f"{found[1]} {host}:{found[3]}{found[4]}\n{found[2]}{CLIENT}",
         config,
         flags=re.M,
     )

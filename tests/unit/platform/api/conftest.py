@@ -72,7 +72,9 @@ def application(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPat
     from foreshock.api import routes
 
     shutil.copy(empty_store, tmp_path / "foreshock.db")
-    ingress = Ingress(None, None, token_digest(TOKEN), load_settings(home=tmp_path), {}, {})
+    wide = {"limit_failures": "1000000 per second", "limit_person": "1000000 per second"}
+    settings = load_settings(home=tmp_path, **wide)
+    ingress = Ingress(None, None, token_digest(TOKEN), settings, {}, {})
     monkeypatch.setattr(routes, "_backend", lambda: ingress)
     made = Application(routes.api(), ingress)
     yield made

@@ -1,0 +1,86 @@
+"""Limits of requests, and headers that keep browsers in bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foreshock.api.errors import Problem
+from foreshock.api.limiting import Limits
+from foreshock.identity.model import everything
+from foreshock.identity.tokens import Tokens
+from foreshock.settings import load_settings
+from foreshock_models.errors import ConfigError
+
+
+def limited(application: Any, **limits: str) -> None:
+    application.ingress.identity.limits = Limits(load_settings(home=application.ingress.settings.home, **limits))
+
+
+def test_an_address_that_fails_too_often_has_to_wait_and_others_do_not(application: Any) -> None:
+    limited(application, limit_failures="5 per minute")
+    other = [(b"x-foreshock-client", b"10.9.9.9")]
+    body = {"name": "nobody", "password": "wrong"}
+    found = [application.ask("POST", "/auth/login", None, body).status for _ in range(3)]
+    found += [application.ask("GET", "/auth/me", f"wrong-{n}").status for n in range(3)]
+    assert found == [401, 401, 401, 401, 401, 429]
+    refused = application.ask("POST", "/auth/login", None, body)
+    assert refused.status == 429
+    assert refused.headers[b"content-type"] == b"application/problem+json"
+    assert 1 <= int(refused.headers[b"retry-after"]) <= 60
+    assert refused.headers[b"ratelimit-policy"] == b'"failures";q=5;w=60'
+    assert refused.headers[b"ratelimit"].startswith(b'"failures";r=0;t=')
+    # a header that a client sends is not believed: only the proxy on this machine may set it
+    assert application.ask("GET", "/auth/me", "wrong-x", headers=other).status == 429
+    for path in ("/healthz", "/openapi.json"):
+        assert application.ask("GET", path, None).status == 200
+
+
+def test_who_is_known_already_is_not_locked_out_with_an_address(application: Any) -> None:
+    application.ask("GET", "/auth/me")
+    limited(application, limit_failures="1 per minute")
+    application.ask("GET", "/auth/me", "wrong")
+    assert application.ask("GET", "/auth/me", "wrong").status == 429
+    assert application.ask("GET", "/auth/me").status == 200
+
+
+def test_requests_of_a_program_are_limited_by_its_token(application: Any) -> None:
+    limited(application, limit_program="5 per minute")
+    by = everything("local", "root")
+    tokens = [Tokens(application.store).make(name, ["viewer"], by=by)[1] for name in ("one", "two")]
+    assert [application.ask("GET", "/auth/me", tokens[0]).status for _ in range(7)] == [200] * 5 + [429] * 2
+    assert application.ask("GET", "/auth/me", tokens[1]).status == 200
+    assert application.ask("GET", "/auth/me").status == 200
+
+
+def test_a_large_limit_is_counted_in_parts_and_holds_within_one_of_them() -> None:
+    limits = Limits(load_settings(limit_person="1000 per minute"))
+    who = everything("local", "x")
+    person = type(who)("person", "1", "anna", "default", ())
+    passed = 0
+    with pytest.raises(Problem, match="at most 1000 per 1 minute"):
+        for _ in range(2000):
+            limits.count(person)
+            passed += 1
+    assert 990 <= passed <= 1010
+
+
+@pytest.mark.parametrize("value", ["", "5", "five per minute", "0 per minute", "5 per fortnight", "-1 per day"])
+def test_a_limit_that_is_none_is_refused_at_start(value: str) -> None:
+    with pytest.raises(ConfigError, match="FORESHOCK_LIMIT_PERSON"):
+        load_settings(limit_person=value)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "token"),
+    [("GET", "/ai/models", None), ("GET", "/healthz", None), ("POST", "/ai/score", "x"), ("GET", "/auth/me", None)],
+)
+def test_every_answer_tells_browsers_to_do_nothing_with_it(
+    application: Any, method: str, path: str, token: str | None
+) -> None:
+    headers = application.ask(method, path, token).headers
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert headers[b"content-security-policy"] == b"default-src 'none'; frame-ancestors 'none'"
+    assert headers[b"x-frame-options"] == b"DENY"
+    assert b"access-control-allow-origin" not in headers
