@@ -1,9 +1,13 @@
-"""Variables of the environment in a job file: ``${NAME}``, ``${NAME:-default}``, and ``$$`` for a ``$``."""
+"""References in a job file: ``${NAME}``, ``${NAME:-default}``, ``${file:/path}``, and ``$$`` for a ``$``.
+
+A name is a variable of the environment. A file holds a secret, as Docker and Kubernetes mount them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from foreshock_models.errors import ConfigError
@@ -12,7 +16,11 @@ from foreshock_pipelines.jobfile.location import dotted
 __all__ = ["MAX_EXPANDED", "expand"]
 
 # the default ends before the next ${, so that text without a } is not searched again from each place
-VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}")
+VARIABLE = re.compile(
+    r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}|\$\{file:((?:(?!\$\{)[^}])+)\}"
+)
+LARGEST_FILE = 64 << 10
+"""Bytes of a file that is referred to: it holds a secret, no data."""
 MAX_EXPANDED = 8 << 20
 """Characters of all values together, once variables are replaced."""
 
@@ -50,6 +58,8 @@ class _Expansion:
     def _one(self, match: re.Match[str], where: str) -> str:
         if match[0] == "$$":
             return "$"
+        if match[3] is not None:
+            return self._counted(read_secret(match[3], where), f"file:{match[3]}", where)
         variable = match[1]
         default = None if match[2] is None else match[2].replace("$$", "$")
         found = self.env.get(variable) or default
@@ -60,7 +70,40 @@ class _Expansion:
             )
         if not found.isascii() and any("\ud800" <= char <= "\udfff" for char in found):
             raise ConfigError(f"{where}: ${{{variable}}} is not UTF-8 text")
+        return self._counted(found, variable, where)
+
+    def _counted(self, found: str, variable: str, where: str) -> str:
         self.left -= len(found)
         if self.left < 0:
             raise ConfigError(f"{where}: with ${{{variable}}} the job file has more than {MAX_EXPANDED >> 20} MiB")
         return found
+
+
+def read_secret(name: str, where: str) -> str:
+    """Return the text of a file, without the line break at its end.
+
+    Raises
+    ------
+    ConfigError
+        The path is not absolute, or the file cannot be read, is too large, empty, or no UTF-8 text. Nothing of its
+        content is quoted.
+    """
+    path = Path(name).expanduser()
+    what = f"{where}: ${{file:{name}}}"
+    if not path.is_absolute():
+        raise ConfigError(f"{what}: write the whole path, as in ${{file:/run/secrets/token}}")
+    try:
+        if not path.is_file():
+            raise ConfigError(f"{what}: there is no such file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        text = data.decode().rstrip("\r\n")
+    except OSError as exc:
+        raise ConfigError(f"{what}: cannot be read: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError:  # the error itself would quote the secret
+        raise ConfigError(f"{what}: is not UTF-8 text") from None
+    if len(data) > LARGEST_FILE:
+        raise ConfigError(f"{what}: has more than {LARGEST_FILE} bytes")
+    if not text:
+        raise ConfigError(f"{what}: is empty")
+    return text

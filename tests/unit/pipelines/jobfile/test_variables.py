@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,38 @@ def test_replacing_is_bounded_in_time_and_size() -> None:
     with pytest.raises(ConfigError, match="more than 8 MiB"):
         expand(["${A}" * 10_000], {"A": "x" * 100_000})
     assert time.process_time() - began < 1
+
+
+def test_a_file_stands_for_its_text_without_the_line_break_at_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(" a secret with $ and ${HOME}\n")
+    found = expand({"header": f"Bearer ${{file:{file}}}!", "text": "$${file:/x}"}, {})
+    assert found == {"header": "Bearer  a secret with $ and ${HOME}!", "text": "${file:/x}"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "no such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xffsecret", "not UTF-8"),
+     (b"secret" * 20_000, "has more than")],
+)  # fmt: skip
+def test_a_file_that_holds_no_secret_is_refused_without_a_word_of_it(
+    content: bytes | None, says: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"job: source: .*{says}") as raised:
+        expand({"source": f"${{file:{file}}}"}, {})
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is None or "secret" not in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize("name", ["token", "./token", "../token"])
+def test_a_file_is_named_by_its_whole_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="write the whole path"):
+        expand({"source": f"${{file:{name}}}"}, {})
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        expand({"source": f"${{file:{tmp_path}}}"}, {})
