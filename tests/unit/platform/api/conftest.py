@@ -57,8 +57,14 @@ class Application:
         }  # fmt: skip
         sent: list[Any] = []
 
+        parts = [{"type": "http.request", "body": data, "more_body": False}]
+
         async def receive() -> Any:
-            return {"type": "http.request", "body": data, "more_body": False}
+            if parts:
+                return parts.pop()
+            while not sent:  # a stream: it has begun, and that is all that is asked of it
+                await asyncio.sleep(0.001)
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             sent.append(message)
