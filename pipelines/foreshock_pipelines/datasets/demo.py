@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from foreshock_pipelines.datasets.windows import Windows
 
-__all__ = ["FEATURES", "Incident", "demo_fleet"]
+__all__ = ["FEATURES", "Incident", "demo_calls", "demo_fleet"]
 
 FEATURES = ("cpu", "memory", "disk_io", "network", "latency", "errors")
+
+GROUP = 5
+ATTEMPTS = 200
 
 Array = NDArray[np.float64]
 Host = dict[str, Array]
@@ -23,7 +26,8 @@ Host = dict[str, Array]
 class Incident:
     """An injected incident of one entity.
 
-    ``causes``: the features that it began with; others may follow.
+    ``causes``: the features that it began with; others may follow. ``followers``: entities that depend on it, and
+    that it reached later, in order.
     """
 
     entity: str
@@ -31,6 +35,7 @@ class Incident:
     start: datetime
     end: datetime
     causes: tuple[str, ...]
+    followers: tuple[str, ...] = ()
 
 
 def demo_fleet(
@@ -42,6 +47,7 @@ def demo_fleet(
     incident_hours: float = 6,
     seed: int = 7,
     end: datetime | None = None,
+    cascades: int = 0,
 ) -> tuple[Windows, list[Incident]]:
     """Generate the metrics of a fleet, and inject incidents into its last hours.
 
@@ -54,6 +60,8 @@ def demo_fleet(
         Size: entities, days of history, seconds between rows.
     incidents, incident_hours
         Number of incidents, and the last hours that they lie in.
+    cascades
+        Number of incidents that spread to callers, along `demo_calls`.
     end
         Time of the last row; default a fixed date, so that one seed gives one fleet.
     """
@@ -71,6 +79,10 @@ def demo_fleet(
         for column in fleet[names[-1]].values():
             column[n // 3 :] = np.nan  # a dead series: it must neither break training nor alert for ever
     injected = _inject_incidents(rng, fleet, names[: max(1, hosts - 1)], seconds, step, incidents, incident_hours)
+    if cascades:
+        own = np.random.default_rng([seed, 1])  # a fleet without cascades stays as it is
+        alive = names[: max(1, hosts - 1)]
+        injected = _inject_cascades(own, fleet, alive, seconds, step, cascades, incident_hours, injected)
     windows = Windows.build(
         np.tile(seconds * 1000, hosts).astype(np.int64),
         {"instance": np.repeat(names, n)},
@@ -80,6 +92,19 @@ def demo_fleet(
         queries={feature: f"demo_{feature}" for feature in FEATURES},
     )
     return windows, injected
+
+
+def demo_calls(hosts: int) -> dict[str, list[str]]:
+    """Return who calls whom in the demo fleet: groups of five, each a small tree from a front end to two stores.
+
+    >>> demo_calls(6)
+    {'host-01': ['host-02', 'host-03'], 'host-02': ['host-04'], 'host-03': ['host-05']}
+    """
+    calls: dict[str, list[str]] = {}
+    for first in range(1, hosts - GROUP + 2, GROUP):
+        front, left, right, one, other = (f"host-{first + i:02d}" for i in range(GROUP))
+        calls |= {front: [left, right], left: [one], right: [other]}
+    return calls
 
 
 def _host(rng: np.random.Generator, seconds: Array, step: float) -> Host:
@@ -200,3 +225,44 @@ def _inject_incidents(
             )
         )
     return sorted(injected, key=lambda incident: incident.start)
+
+
+def _inject_cascades(
+    rng: np.random.Generator,
+    fleet: dict[str, Host],
+    names: list[str],
+    seconds: Array,
+    step: float,
+    count: int,
+    hours: float,
+    others: list[Incident],
+) -> list[Incident]:
+    """Let stores become slow, and with them, a few minutes later each, those that call them."""
+    n, span = len(seconds), min(len(seconds) // 2, round(hours * 3600 / step))
+    calls = demo_calls(len(fleet))
+    callers = {callee: caller for caller, callees in calls.items() for callee in callees}
+    stores = [name for name in callers if name not in calls and name in names]
+    injected = list(others)
+    for store in rng.permutation(stores)[:count].tolist():
+        chain = [store, callers[store], callers[callers[store]]]
+        length, lag = round(40 * 60 / step), max(1, round(120 / step))
+        for _ in range(ATTEMPTS):
+            first = int(rng.integers(n - span, max(n - span + 1, n - length)))
+            start = datetime.fromtimestamp(seconds[first], UTC)
+            end = start + timedelta(seconds=length * step)
+            if not any(_touches(each, chain, start, end) for each in injected):
+                break
+        else:
+            continue
+        for place, name in enumerate(chain):
+            rows = slice(min(n, first + place * lag), min(n, first + length))
+            fleet[name]["latency"][rows] *= 4 - place
+        injected.append(Incident(store, "cascade", start, end, ("latency",), tuple(chain[1:])))
+    return sorted(injected, key=lambda incident: incident.start)
+
+
+def _touches(incident: Incident, chain: list[str], start: datetime, end: datetime) -> bool:
+    """True if an incident is on one of these entities at about that time."""
+    apart = timedelta(minutes=30)
+    on_it = bool({incident.entity, *incident.followers} & set(chain))
+    return on_it and incident.start - apart < end and start < incident.end + apart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import time
@@ -64,9 +65,10 @@ def demo(
     open_home(home)
     settings = base.model_copy(update={"home": home, "store_url": None, "registry_uri": None, "log_level": "ERROR"})
     windows, planted = demo_fleet(
-        hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed
-    )
-    job, file = _job(home, windows)
+        hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed,
+        cascades=2 if hosts >= 10 else 0,
+    )  # fmt: skip
+    job, file = _job(home, windows, hosts)
     say(f"fleet: {windows!r}")
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
     with compiling() as kernels, ray_cluster(settings, num_cpus=4, serving=True) as own:
@@ -90,8 +92,9 @@ def demo(
             wait_for_stop()
 
 
-def _job(home: Path, windows: Windows) -> tuple[Job, Path]:
+def _job(home: Path, windows: Windows, hosts: int) -> tuple[Job, Path]:
     """The job file of the demo: an ordinary one."""
+    from foreshock_pipelines.datasets.demo import demo_calls
     from foreshock_pipelines.jobfile import load_job
 
     windows.write_parquet(home / "fleet.parquet")
@@ -103,6 +106,7 @@ def _job(home: Path, windows: Windows) -> tuple[Job, Path]:
         "entity: [instance]",
         f"step: {windows.step:g}s",
         "false_alerts: 1 per week",
+        f"topology: {{calls: {json.dumps(demo_calls(hosts))}}}",
     ]
     file = home / "demo.yaml"
     file.write_text("\n".join(lines) + "\n")
@@ -174,11 +178,32 @@ def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, host
         f", the top attribution named the cause in {named}; "
         f"{false} false alerts (the budget allows {allowed:.1f} in {number(hours)} h on {hosts} hosts)",
     )
+    _verdict_of_incidents(store, planted, len(alerts))
+
+
+def _verdict_of_incidents(store: Store, planted: list[Incident], alerts: int) -> None:
+    """Say how many incidents the alerts became, and whether a cascade is one that names where it began."""
+    from foreshock.incidents.repository import IncidentRepository
+
+    incidents = [i for i in IncidentRepository(store).list(limit=500).incidents if i.state != "merged"]
+    if not incidents:
+        return
+    cascades = [each for each in planted if each.followers]
+    named = sum(
+        any(i.alerts > 1 and i.causes and i.causes[0]["node"] == each.entity for i in incidents)
+        for each in cascades
+    )
+    say(
+        f"{alerts} alerts of anomalies are {len(incidents)} incidents; of {len(cascades)} that spread to callers, "
+        f"{named} name the host where it began: foreshock incidents list"
+    )
 
 
 def _hits(alert: Alert, incident: Incident) -> bool:
     after = incident.end + timedelta(minutes=10)  # the score is a mean over the last rows
-    return alert.entity == incident.entity and incident.start <= _time(alert.opened_ms) <= after
+    return (
+        alert.entity in (incident.entity, *incident.followers) and incident.start <= _time(alert.opened_ms) <= after
+    )
 
 
 def _show_calls(settings: Settings, running: Running, windows: Windows, store: Store, job: Job) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foreshock_pipelines.datasets.demo import FEATURES, demo_fleet
+from foreshock_pipelines.datasets.demo import FEATURES, demo_calls, demo_fleet
 
 
 def test_one_seed_gives_one_fleet() -> None:
@@ -39,3 +39,19 @@ def test_incidents_stay_in_the_last_hours_and_on_living_hosts() -> None:
     for incident in incidents:
         assert (windows.end - incident.start).total_seconds() <= 6 * 3600
         assert incident.entity != "host-10"
+
+
+def test_a_cascade_spreads_along_the_calls_and_leaves_the_rest_of_the_fleet_as_it_is() -> None:
+    plain, before = demo_fleet(hosts=12, days=2, incidents=4, seed=3)
+    windows, planted = demo_fleet(hosts=12, days=2, incidents=4, seed=3, cascades=2)
+    cascades = [incident for incident in planted if incident.followers]
+    assert len(cascades) == 2 and [i for i in planted if not i.followers] == before
+    calls = demo_calls(12)
+    touched = set()
+    for cascade in cascades:
+        store, caller, front = cascade.entity, *cascade.followers
+        assert store in calls[caller] and caller in calls[front]
+        touched |= {store, caller, front}
+    same = [name for name in plain.entities if name not in touched]
+    assert windows.select(same).table.equals(plain.select(same).table)
+    assert not windows.select(sorted(touched)).table.equals(plain.select(sorted(touched)).table)
