@@ -179,6 +179,7 @@ def stage(seed: int) -> Iterator[Stage]:
             while made.workers:
                 made.kill()
             made.receiver.server.shutdown()
+            made.receiver.server.server_close()
             made.store.close()
 
 
