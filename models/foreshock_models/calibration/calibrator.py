@@ -174,14 +174,14 @@ class Calibrator:
         usual = np.array([_usual_deviation(away[rows]) for _, rows in panel])
         z = [(x[rows] - c) / s for (_, rows), c, s in zip(panel, location, spread, strict=True)]
         filtered = [nth_largest(values, *self.budget.votes) for values in z]
-        self.tail = fit_tail(filtered, self.budget.rows_per_alert(panel.step))
+        self.tail = fit_tail(filtered)
         table = np.tile(_unseen_entity(), (panel.n_entities, 1))
         entities = records(table, CALIBRATION)
         learnt: dict[str, Any] = {
             "location": location, "spread": spread, "n_rows": panel.lengths, "slow_mean": slow_mean,
             "threshold_shift": [self.tail.own_shift(values) for values in filtered],
             "training_mean": training_mean, "recent_location": location, "recent_spread": spread,
-            "usual_deviation": usual,
+            "usual_deviation": usual, "trained": 1.0,
         }  # fmt: skip
         for name, values in learnt.items():
             entities[name] = values
@@ -293,6 +293,7 @@ class Calibrator:
             "alerts": self.budget.alerts,
             "seconds": self.budget.seconds,
             "votes": list(self.budget.votes),
+            "for_all": self.budget.for_all,
             "unit": self.unit,
             "floor": self.floor,
             "relative": self.relative,
@@ -312,7 +313,12 @@ class Calibrator:
         state = _without_recurrence(tuple(values["entities"]), table)
         state.arrays["hours"] = arrays.get("calibration.hours", state.arrays["hours"])
         return cls(
-            budget=Budget(values["alerts"], values["seconds"], (values["votes"][0], values["votes"][1])),
+            budget=Budget(
+                values["alerts"],
+                values["seconds"],
+                (values["votes"][0], values["votes"][1]),
+                values.get("for_all", False),
+            ),
             unit=values["unit"],
             floor=values["floor"],
             relative=values["relative"],
@@ -324,7 +330,7 @@ class Calibrator:
     # -- inside ----------------------------------------------------------------------------------------
     def _settings(self, step: float) -> NDArray[Any]:
         """Return the settings of the kernels for rows `step` seconds apart: one record ``(1,)``."""
-        of = (step, self.budget, self.tail, self.unit, self.floor, self.relative)
+        of = (step, self._budget_of_each, self.tail, self.unit, self.floor, self.relative)
         if self._prepared is None or self._prepared[0] != of:
             self._prepared = of, self._new_settings(step)
         return self._prepared[1]
@@ -339,7 +345,7 @@ class Calibrator:
                     self.unit, tail.threshold, tail.rate, tail.scale, tail.shape, self._log_budget(step),
                     self._slow_rate(step), max(YOUNG_DAYS * day, WARM_UP_ROWS),
                     1.0 / max(REGIME_DAYS * day, REGIME_ROWS), GAIN, needed, of,
-                    recurrence_days(self.budget.alerts_per_day), self.floor,
+                    recurrence_days(self._budget_of_each.alerts_per_day), self.floor, step * 1000.0,
                 )
             ],
             CALIBRATION_SETTINGS,
@@ -351,7 +357,12 @@ class Calibrator:
 
     def _log_budget(self, step: float) -> float:
         """Logarithm of the rate per row that the budget allows."""
-        return math.log(1.0 / self.budget.rows_per_alert(step))
+        return math.log(1.0 / self._budget_of_each.rows_per_alert(step))
+
+    @property
+    def _budget_of_each(self) -> Budget:
+        """The budget of one of the entities of training."""
+        return self.budget.per_entity(len(self.state.entities))
 
     def _standing(
         self, state: State, entities: tuple[str, ...]

@@ -67,7 +67,7 @@ def nth_largest(values: NDArray[np.float64], n: int, of: int) -> NDArray[np.floa
     return np.where(np.isfinite(out), out, values.min())
 
 
-def fit_tail(filtered: Sequence[NDArray[np.float64]], rows_per_alert: float) -> Tail:
+def fit_tail(filtered: Sequence[NDArray[np.float64]]) -> Tail:
     """Fit the tail of the filtered scores of all entities together.
 
     Parameters

@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.calibrator import Calibrated, Calibrator
 from foreshock_models.detectors._display import NotebookDisplay
-from foreshock_models.detectors._holdout import check_enough, hold_back
+from foreshock_models.detectors._holdout import calibration_rows, check_enough, hold_back
 from foreshock_models.detectors._pyod_conventions import PyODConventions
 from foreshock_models.detectors._recovery import Context
 from foreshock_models.detectors._results import Expectation, Scores
 from foreshock_models.detectors._scorer import Scorer
 from foreshock_models.detectors._search_space import Space
+from foreshock_models.distrust import distrusted, without
 from foreshock_models.errors import NotFitted
 from foreshock_models.explain.explainer import Explainer, Method
 from foreshock_models.explain.explanation import Explanation
@@ -100,9 +101,17 @@ class Detector(NotebookDisplay, PyODConventions):
 
     # -- fitting ---------------------------------------------------------------------------------------
     def fit(
-        self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        entities: ArrayLike | None = None,
+        budget: Budget | None = None,
+        trust: bool = False,
     ) -> Self:
         """Learn what is normal, and calibrate the score to a budget of false alerts.
+
+        Rows that look like an incident (`foreshock_models.distrust`) are not learnt from.
 
         Parameters
         ----------
@@ -114,6 +123,8 @@ class Detector(NotebookDisplay, PyODConventions):
             ``(n_rows,)``: entity of each row, where `X` does not carry it.
         budget
             False alerts per entity and time; default: 1 per week.
+        trust
+            Learn from all rows: incidents were left out before.
 
         Raises
         ------
@@ -125,13 +136,18 @@ class Detector(NotebookDisplay, PyODConventions):
         panel = Panel.of(X, entities=entities)
         check_enough(panel, self.name)
         self._set_features(panel.features)
-        self.baseline_ = Baseline.fit(panel)
-        self.scorer_ = self._fit_scorer(hold_back(panel)[0])
-        return self.calibrate(panel, budget)
+        learnt = panel if trust else without(panel, distrusted(panel))
+        self.baseline_ = Baseline.fit(learnt)
+        self.scorer_ = self._fit_scorer(hold_back(learnt)[0])
+        self.calibrate(learnt, budget, trust=True)
+        if learnt is not panel:
+            self._set_decision_scores(self.scorer_.score(panel))
+        return self
 
-    def calibrate(self, X: Any, budget: Budget | None = None) -> Self:
+    def calibrate(self, X: Any, budget: Budget | None = None, *, trust: bool = False) -> Self:
         """Calibrate on the newest of the training rows `X`, which the scorer did not see; `fit` ends with it."""
         panel = self._panel(X, None)
+        panel = panel if trust else without(panel, distrusted(panel))
         _, held_back = hold_back(panel)
         self.scorer_.fit_scale(panel, held_back)
         self._calibrate_on(self.scorer_.score(panel), panel, held_back, budget)
@@ -244,7 +260,8 @@ class Detector(NotebookDisplay, PyODConventions):
     def _calibrate_on(
         self, raw: NDArray[np.float64], panel: Panel, held_back: NDArray[np.bool_], budget: Budget | None
     ) -> None:
-        """Fit the calibrator on the held-back rows, whose scores may look at the rows before them."""
+        """Fit the calibrator on the held-back rows, or on a whole week where that scores higher."""
+        held_back = calibration_rows(raw, panel, held_back)
         calibrator = self._new_calibrator(budget or Budget.parse("1 per week"))
         kept = panel.take(held_back)
         self.calibrator_ = calibrator.fit(raw[held_back], kept, self.baseline_.deviation(kept))

@@ -53,7 +53,7 @@ class Scores:
         )
 
     def anomalies(self, *, needed: int = 3, of: int = 5, resolve_after: float = 600.0) -> pd.DataFrame:
-        """Runs of rows over the line, as a job's ``alerts:`` sees them, the highest first.
+        """Runs of rows over the line, as a job's ``alerts:`` sees them, the highest first; none of warming rows.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class Scores:
         import pandas as pd
 
         policy = Policy(needed, of, resolve_after)
-        step = policy.apply(self.panel, self.score, np.ones(self.panel.n_rows, np.bool_)).step
+        step = policy.apply(self.panel, self.score, ~self.warming).step
         found = []
         for entity, rows in self.panel:
             over = np.flatnonzero((step[rows] == Step.OPENED) | (step[rows] == Step.ANOMALOUS)) + rows.start

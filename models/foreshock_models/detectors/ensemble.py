@@ -15,6 +15,7 @@ from foreshock_models.detectors._holdout import check_enough, hold_back
 from foreshock_models.detectors._results import Expectation, Scores
 from foreshock_models.detectors._scorer import Arrays, Scorer
 from foreshock_models.detectors.registry import default_detectors, make
+from foreshock_models.distrust import distrusted, without
 from foreshock_models.errors import ConfigError
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
@@ -80,7 +81,13 @@ class Ensemble(Detector):
         return (cls({"iforest": make("iforest", n_trees=20), "subspace": make("subspace", window=8)}),)
 
     def fit(
-        self, X: Any, y: object = None, *, entities: ArrayLike | None = None, budget: Budget | None = None
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        entities: ArrayLike | None = None,
+        budget: Budget | None = None,
+        trust: bool = False,
     ) -> Self:
         """Fit every member on the same rows, then calibrate their mean; see `Detector.fit`."""
         panel = Panel.of(X, entities=entities)
@@ -90,9 +97,12 @@ class Ensemble(Detector):
             members = {
                 name: make(name, random_state=self.random_state) for name in default_detectors(panel.n_features)
             }
-        return self.join(
-            {name: member.fit(panel, budget=budget) for name, member in members.items()}, panel, budget
-        )
+        learnt = panel if trust else without(panel, distrusted(panel))
+        fitted = {name: member.fit(learnt, budget=budget, trust=True) for name, member in members.items()}
+        self.join(fitted, learnt, budget)
+        if learnt is not panel:
+            self._set_decision_scores(self.scorer_.score(panel))
+        return self
 
     def join(self, fitted: Mapping[str, Detector], X: Any, budget: Budget | None = None) -> Self:
         """Compose detectors that were fitted on the rows `X` elsewhere, and calibrate their mean.
@@ -105,6 +115,7 @@ class Ensemble(Detector):
         if not fitted:
             raise ConfigError("an ensemble needs at least one member")
         panel = Panel.of(X)
+        panel = without(panel, distrusted(panel))
         if len({member.features_in_ for member in fitted.values()}) > 1:
             raise ConfigError("the members of an ensemble must be fitted on the same features")
         self.members_ = dict(fitted)

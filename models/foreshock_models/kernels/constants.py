@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "DRIFT_LIMIT", "FLAT", "HALF_VOLATILITY", "HIGHEST_LINE", "HOURS_AROUND", "INPUT_LIMIT", "LOWEST_LINE",
-    "MARGIN", "MAX_DISTANCE", "MAX_EXCESS", "MAX_HOURS", "MAX_PEAK", "MAX_RAW", "MEAN_SHARE", "MIN_BAND",
+    "DRIFT_LIMIT", "FLAT", "GAP_ROWS", "HALF_VOLATILITY", "HIGHEST_LINE", "HOURS_AROUND", "INPUT_LIMIT",
+    "LOWEST_LINE", "MARGIN", "MAX_DISTANCE", "MAX_EXCESS", "MAX_HOURS", "MAX_PEAK", "MAX_RAW", "MEAN_SHARE", "MIN_BAND",
     "NEAR_LINE", "PEAK_DECAY", "QUIET_ROWS", "RECENT_ROWS", "RECOVERED_SHARE", "RECURRENCE_WINDOW_DAYS",
     "REGIME_SHARE", "SCALED_LIMIT", "SMALLEST_DEVIATION", "SPREAD_RATE", "STEEP", "UPPER_SHARE", "USUAL_ROWS",
     "WAITING_SCORE", "WARM_UP_ROWS",
@@ -31,6 +31,8 @@ MAX_RAW = 1e100
 """Raw scores are clipped here."""
 WARM_UP_ROWS = 200
 """Rows after which an entity's own location and spread hold."""
+GAP_ROWS = 5
+"""After a gap of more rows than this, `QUIET_ROWS` rows are warm-up: a rate begins again, a process restarted."""
 UPPER_SHARE = 0.05
 """Share of rows above location plus spread."""
 SPREAD_RATE = 4.0

@@ -46,6 +46,9 @@ CALIBRATION = np.dtype(
         ("rows_usual", "f8"),  # rows since the last one whose values were not usual
         ("first_vote_ms", "f8"),  # first and last row over the line of what is pending or open
         ("last_vote_ms", "f8"),
+        ("trained", "f8"),  # 1 if it was there in training
+        ("last_sample_ms", "f8"),
+        ("rows_to_warm", "f8"),  # rows until what a gap left behind is over
         ("replaced_ms", "f8", (N_REPLACED, 2)),  # first and last row of the latest alerts that ended, newest first
     ]
 )
@@ -67,6 +70,7 @@ CALIBRATION_SETTINGS = np.dtype(
         ("votes_of", "i8"),
         ("recurrence_days", "i8"),  # days that make a daily recurrence
         ("spread_floor", "f8"),
+        ("step_ms", "f8"),
     ]
 )
 """Parameters that all entities of a calibrator share."""

@@ -13,6 +13,7 @@ from foreshock_models.kernels import layout
 from foreshock_models.panel import Panel
 from foreshock_models.policy.rules import Rule
 from foreshock_models.state import State
+from foreshock_models.votes import check_votes
 
 __all__ = ["Policy", "PolicyResult", "Step", "severity"]
 
@@ -65,6 +66,8 @@ class Policy:
         While an alert is open, a row with this score still counts as anomalous, so that the alert does not flap.
     rules
         Feature to `Rule`; features without one may always alert.
+    while_warming
+        Rows of entities that are still warming up may alert, too.
 
     Examples
     --------
@@ -79,6 +82,10 @@ class Policy:
     resolve_after: float = 600.0
     keep: float = 0.96
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    while_warming: bool = False
+
+    def __post_init__(self) -> None:
+        check_votes(self.needed, self.of)
 
     @property
     def selective(self) -> bool:

@@ -134,6 +134,9 @@ class AlertConfig(Model):
     forget_after: Duration = Field(
         parse_duration("7d"), description="an entity that is absent for so long is taken as decommissioned"
     )
+    while_warming: bool = Field(
+        False, description="alert on entities that are new, or just back after a gap, before they are warm"
+    )
 
 
 class Schedule(Model):
@@ -233,7 +236,9 @@ class Job(Model):
         ),
     ] = Field(default_factory=dict, description="default: what suits the number of features")
     per_entity: bool = Field(False, description="a model for each entity, in place of one that all share")
-    false_alerts: str = Field("1 per week", description="the budget per entity: the only threshold")
+    false_alerts: str = Field(
+        "1 per week", description="the budget per entity, or of the whole job with 'for all': the only threshold"
+    )
     schedule: Schedule = Field(default_factory=Schedule)
     alerts: AlertConfig = Field(default_factory=AlertConfig)
     notify: list[NotifierConfig] = Field(

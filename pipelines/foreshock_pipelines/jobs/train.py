@@ -7,21 +7,29 @@ champion.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import asdict
+from datetime import datetime, timedelta
 
+import numpy as np
+
+from foreshock_models.alert_levels import AlertLevel, alert_levels
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.progress import ReportLine, StepProgress, ignore_line
 from foreshock_pipelines.promotion.policy import ALWAYS, PromotionPolicy, find_policy
 from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.sources import open_source
 from foreshock_pipelines.training.exclusions import Exclusion
-from foreshock_pipelines.training.pipeline import KEEP, Params, Settings, TrainingData, train_model
+from foreshock_pipelines.training.pipeline import KEEP, Params, Settings, TrainedModel, TrainingData, train_model
 from foreshock_pipelines.training.report import TrainReport
 from foreshock_pipelines.tuning.settings import select_detectors
 
 __all__ = ["train"]
+
+LATELY = timedelta(hours=1)
+"""An entity with a sample in this time before the end of the history is there."""
 
 
 def train(
@@ -87,11 +95,25 @@ def train(
         workers=workers, progress=progress, steps=steps,
     )  # fmt: skip
     data, model = trained.data, trained.model
+    levels = levels_now(job, trained)
+    for level in levels:
+        progress(str(level))
     return TrainReport(
         job.name, model.version, model.aliases, start, end, data.learnt.n_rows, data.learnt.n_entities,
         data.learnt.features, data.skipped, data.empty_features, trained.fitted.detectors,
         trained.comparison.as_dict() if trained.comparison else None, data.partial,
+        [asdict(stretch) for stretch in trained.fitted.distrusted], [asdict(level) for level in levels],
     )  # fmt: skip
+
+
+def levels_now(job: Job, trained: TrainedModel) -> list[AlertLevel]:
+    """Return from which value each feature would alert now, on the first entity that still has samples."""
+    rows = trained.data.learnt
+    filled = ~np.isnan(rows.values).all(axis=1)
+    latest = max(int(rows.timestamps[filled].max()) - round(LATELY.total_seconds() * 1000), 0)
+    alive = np.unique(rows.codes[filled & (rows.timestamps >= latest)])
+    policy = alert_policy(job)
+    return alert_levels(trained.fitted.detector, rows, rows.entities[alive[0]], policy, policy.rules)
 
 
 def settings_in_force(job: Job, registry: Registry, panel: Panel, progress: ReportLine = ignore_line) -> Settings:

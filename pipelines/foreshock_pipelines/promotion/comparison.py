@@ -98,7 +98,7 @@ def compare(
     before = performance(job, champion, held_out, champion_scores, rows, labels)
     error = jackknife_error(held_out, champion_scores, scores)
     required = criterion.required_gain(before.auc_pr, held_out.base_rate, error)
-    allowed_alerts = max(before.false_alerts, _upper_limit(_expected_alerts(job, rows.step, n_rows)))
+    allowed_alerts = max(before.false_alerts, _upper_limit(_expected_alerts(job, rows, n_rows)))
     better = after.auc_pr - before.auc_pr >= round(required, 4)
     calm = after.false_alerts <= allowed_alerts
     reason = f"on {held_out.basis} anomalies: challenger {after}; champion {before}"
@@ -141,9 +141,9 @@ def _fitted_until(model: Model) -> int:
     return int((last - HOLD_BACK * (last - first)) * 1000)
 
 
-def _expected_alerts(job: Job, step: float, n_rows: int) -> float:
+def _expected_alerts(job: Job, rows: Panel, n_rows: int) -> float:
     """False alerts that the budget allows for so many rows."""
-    return job.budget.alerts_per_day * n_rows * step / 86400
+    return job.budget.per_entity(rows.n_entities).alerts_per_day * n_rows * rows.step / 86400
 
 
 def _upper_limit(expected: float) -> int:

@@ -19,4 +19,7 @@ def alert_policy(job: Job) -> Policy:
         for name, query in job.queries.items()
     }
     votes = job.alerts.for_
-    return Policy(votes.needed, votes.of, job.alerts.resolve_after.total_seconds(), rules=rules)
+    return Policy(
+        votes.needed, votes.of, job.alerts.resolve_after.total_seconds(), rules=rules,
+        while_warming=job.alerts.while_warming,
+    )  # fmt: skip

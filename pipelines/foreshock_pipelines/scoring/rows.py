@@ -85,9 +85,9 @@ def score_under(
     found = []
     seconds["explain"] = time.perf_counter() - began - seconds["score"]
     for policy in policies:
-        permitted = np.ones(rows.n_rows, np.bool_)
+        permitted = np.ones(rows.n_rows, np.bool_) if policy.while_warming else ~scores.warming
         if policy.selective and normal is not None and len(explained):
-            permitted[some] = policy.permitted(
+            permitted[some] &= policy.permitted(
                 attributions[latest[some]], rows.values[some], normal.expected[some], rows.features
             )
         found.append(

@@ -82,7 +82,7 @@ def _train_worker(config: dict[str, Any]) -> Any:
     detector: NetworkDetector = config["detector"]
     detector.team = _RayTrainGroup()
     with report_epochs(detector, config["counter"] if detector.team.rank == 0 else None):
-        detector.fit(panel, budget=config["budget"])
+        detector.fit(panel, budget=config["budget"], trust=True)
     first = detector.team.rank == 0
     detector.team = None
     return detector if first else None

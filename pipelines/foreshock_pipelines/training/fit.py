@@ -12,6 +12,7 @@ import numpy as np
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.calibration.tail import nth_largest
 from foreshock_models.detectors import HOLD_BACK, Detector, Ensemble, NetworkDetector, hold_back, make
+from foreshock_models.distrust import Distrusted, describe, distrusted, without
 from foreshock_models.errors import ForeshockError, JobError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.progress import ReportLine, StepProgress, ignore_line
@@ -24,10 +25,14 @@ __all__ = ["FitResult", "fit"]
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted model, with seconds and held-back alerts of each of its detectors."""
+    """A fitted model, with seconds and held-back alerts of each of its detectors.
+
+    ``distrusted``: the stretches that it did not learn from.
+    """
 
     detector: Detector
     detectors: list[dict[str, Any]]
+    distrusted: tuple[Distrusted, ...] = ()
 
 
 def fit(
@@ -56,6 +61,10 @@ def fit(
     """
     import ray
 
+    stretches = tuple(distrusted(panel))
+    for line in describe(stretches):
+        progress(line)
+    panel = without(panel, stretches)
     made = {name: make(name, **{"random_state": seed, **params}) for name, params in detectors.items()}
     if ray.is_initialized():
         results = _fit_on_ray(made, panel, budget, workers, progress, steps)
@@ -69,18 +78,18 @@ def fit(
     order = {name: results[name] for name in made}
     rows = [_summary(name, detector, panel, seconds) for name, (detector, seconds) in order.items()]
     if len(order) == 1:
-        return FitResult(next(iter(order.values()))[0], rows)
+        return FitResult(next(iter(order.values()))[0], rows, stretches)
     began = time.perf_counter()
     ensemble = Ensemble(random_state=seed).join({name: d for name, (d, _) in order.items()}, panel, budget)
     rows.append(_summary("ensemble", ensemble, panel, time.perf_counter() - began))
     progress(f"calibrated the ensemble in {rows[-1]['seconds']:.1f} s")
-    return FitResult(ensemble, rows)
+    return FitResult(ensemble, rows, stretches)
 
 
 def _fit_one(detector: Detector, panel: Panel, budget: Budget, counter: Any = None) -> tuple[Detector, float]:
     began = time.perf_counter()
     with report_epochs(detector, counter):
-        detector.fit(panel, budget=budget)
+        detector.fit(panel, budget=budget, trust=True)
     return detector, time.perf_counter() - began
 
 
@@ -139,6 +148,7 @@ def _gpus(detector: Detector, n_detectors: int) -> float:
 def _summary(name: str, detector: Detector, panel: Panel, seconds: float) -> dict[str, Any]:
     """Seconds of the fit, and the alerts on the held-back rows beside those that the budget allows."""
     calibrator = detector.calibrator_
+    budget = calibrator.budget.per_entity(panel.n_entities)
     _, tail = hold_back(panel, HOLD_BACK)
     rows = panel.take(tail)
     away = detector.baseline_.deviation(rows)
@@ -152,5 +162,5 @@ def _summary(name: str, detector: Detector, panel: Panel, seconds: float) -> dic
         "seconds": round(seconds, 3),
         "held_back_rows": rows.n_rows,
         "held_back_alerts": alerts,
-        "allowed_alerts": round(rows.n_rows / calibrator.budget.rows_per_alert(panel.step), 1),
+        "allowed_alerts": round(rows.n_rows / budget.rows_per_alert(panel.step), 1),
     }

@@ -33,6 +33,10 @@ class TrainReport:
     """The comparison with the champion, where the promotion policy asks for one."""
     partial: tuple[str, ...] = ()
     """Why the source's answers may have lacked rows."""
+    distrusted: list[dict[str, Any]] = field(default_factory=list)
+    """Stretches that looked like incidents, and were not learnt from."""
+    alert_levels: list[dict[str, Any]] = field(default_factory=list)
+    """For one entity, the value from which each feature would alert now."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""

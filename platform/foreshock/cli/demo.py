@@ -172,7 +172,7 @@ def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, host
         else:
             say(f"not found: {incident.kind} on {incident.entity} at {incident.start:%H:%M}")
     false = len(alerts) - len(explained)
-    allowed = job.budget.alerts_per_day * hosts * hours / 24
+    allowed = job.budget.per_entity(hosts).alerts_per_day * hosts * hours / 24
     say(
         (f"{found} of {len(planted)} incidents found", "bold"),
         f", the top attribution named the cause in {named}; "

@@ -189,6 +189,9 @@ def _absence(one: Finding) -> dict[str, Any]:
 
 def show_training(report: TrainReport) -> None:
     """A table of what was trained."""
+    from foreshock_models.alert_levels import AlertLevel
+    from foreshock_models.distrust import Distrusted, describe
+
     rows = [
         (
             row["detector"], f"{row['seconds']:.1f}", str(row["held_back_alerts"]),
@@ -207,6 +210,10 @@ def show_training(report: TrainReport) -> None:
         say(f"skipped {len(report.skipped)} entities without enough rows: {', '.join(report.skipped)}")
     if report.empty_features:
         say((f"no samples at all for: {', '.join(report.empty_features)}", "yellow"))
+    for line in describe([Distrusted(**stretch) for stretch in report.distrusted]):
+        say((line, "yellow"))
+    for level in report.alert_levels:
+        say(str(AlertLevel(**level)))
 
 
 def times(job: Any, source: Any, start: str | None, end: str) -> tuple[datetime, datetime]:

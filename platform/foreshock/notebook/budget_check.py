@@ -69,7 +69,7 @@ def check_budget(
         rows.append(
             {
                 "budget": text,
-                "asked": budget.alerts_per_day * 7,
+                "asked": budget.per_entity(scores.panel.n_entities).alerts_per_day * 7,
                 "got": false / weeks,
                 "lower": low / weeks,
                 "upper": high / weeks,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from foreshock_models.kernels.compiled.recurrence import expected_peak, record_hour
 from foreshock_models.kernels.constants import (
     FLAT,
+    GAP_ROWS,
     HIGHEST_LINE,
     LOWEST_LINE,
     MAX_RAW,
@@ -110,6 +111,23 @@ def relative_to_line(value: float, line: float) -> float:
     # a line that a recurrence raised may be very high: what is below it stays equally far below 1
     flat = FLAT * min(1.0, (HIGHEST_LINE - WAITING_SCORE) / (line - WAITING_SCORE))
     return min(value, max(1.0 - (line - value), WAITING_SCORE + flat * (value - WAITING_SCORE)))
+
+
+@njit(cache=True, nogil=True)
+def _follow_gap(entity: Record, now_ms: float, settings: Record) -> None:
+    """Begin to warm up after a gap; count the rows since."""
+    away = now_ms - entity.last_sample_ms
+    if entity.last_sample_ms > 0.0 and away > (GAP_ROWS + 1) * settings.step_ms:
+        entity.rows_to_warm = QUIET_ROWS
+    elif entity.rows_to_warm > 0.0:
+        entity.rows_to_warm -= 1.0
+    entity.last_sample_ms = now_ms
+
+
+@njit(cache=True, nogil=True)
+def _is_warming(entity: Record) -> bool:
+    """True while a new entity has no calibration of its own yet, and just after a gap."""
+    return entity.rows_to_warm > 0.0 or (entity.trained == 0.0 and entity.n_rows < WARM_UP_ROWS)
 
 
 @njit(cache=True, nogil=True)
@@ -321,7 +339,12 @@ def calibrate(
         entity, ring = entities[e], rings[e]
         last_hour, raised = np.int64(-1), 0.0
         for i in range(offsets[e], offsets[e + 1]):
-            warming[i] = entity.n_rows < WARM_UP_ROWS
+            present = False
+            for j in range(values.shape[1]):
+                present |= values[i, j] == values[i, j]
+            if present:
+                _follow_gap(entity, float(timestamps[i]), shared)
+            warming[i] = _is_warming(entity)
             hour = timestamps[i] // HOUR_MS  # since the epoch
             here = x[i]
             if shared.slow_rate > 0:
@@ -336,18 +359,17 @@ def calibrate(
             usual = _has_usual_values(entity, deviation[i])
             if usual:
                 score[i] = min(score[i], _limit_of_usual(deviation[i], _usual_up_to(entity)))
-            present = False
-            for j in range(values.shape[1]):
-                present |= values[i, j] == values[i, j]
             if not present:
                 continue
-            record_hour(ring, hour, value if value >= entity.line and not usual else 0.0)
+            record_hour(ring, hour, value if value >= entity.line and not usual and not warming[i] else 0.0)
             entity.slow_mean += shared.slow_rate * (x[i] - entity.slow_mean)
-            vote = 1.0 if score[i] >= 1.0 else 0.0
+            vote = 1.0 if score[i] >= 1.0 and not warming[i] else 0.0
             _follow_deviation(entity, deviation[i])
             before = entity.in_alert
             _follow_alert(entity, vote, float(timestamps[i]), shared)
-            _move_line(entity, vote, 0.0 if usual else _alert_height(value, entity.line), budget, shared)
+            _move_line(
+                entity, vote, 0.0 if usual or warming[i] else _alert_height(value, entity.line), budget, shared
+            )
             if _accept_regime(entity, vote, here, shared):
                 regimes[n_regimes] = i
                 n_regimes += 1

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.kernels.constants import (
     FLAT,
+    GAP_ROWS,
     HIGHEST_LINE,
     LOWEST_LINE,
     MAX_RAW,
@@ -126,16 +127,22 @@ def calibrate(
             usual = inside and entity["rows_usual"] >= USUAL_ROWS - 1
             if usual:
                 score[i] = min(score[i], _limit_of_usual(deviation[i], most))
-            warming[i] = entity["n_rows"] < WARM_UP_ROWS
-            if not np.isnan(values[i]).all():
-                record_hour(ring, hour, value if value >= entity["line"] and not usual else 0.0)
+            present = not np.isnan(values[i]).all()
+            if present:
+                _follow_gap(entity, timestamps[i], s)
+            new = not entity["trained"] and entity["n_rows"] < WARM_UP_ROWS
+            warming[i] = new or entity["rows_to_warm"] > 0
+            if present:
+                vote = bool(score[i] >= 1.0 and not warming[i])
+                counted = None if usual or warming[i] else value
+                record_hour(ring, hour, value if counted is not None and value >= entity["line"] else 0.0)
                 _follow_deviation(entity, deviation[i], inside)
                 was_open = entity["in_alert"]
-                if score[i] >= 1.0:
+                if vote:
                     if not was_open and not entity["votes"][: s["votes_of"] - 1].any():
                         entity["first_vote_ms"] = timestamps[i]
                     entity["last_vote_ms"] = timestamps[i]
-                if _learn(entity, x[i], z, None if usual else value, bool(score[i] >= 1.0), deviation[i], s):
+                if _learn(entity, x[i], z, counted, vote, deviation[i], s):
                     regimes.append(i)
                 if was_open and not entity["in_alert"]:
                     latest = [entity["first_vote_ms"], entity["last_vote_ms"]]
@@ -162,6 +169,14 @@ def _score(z: float, entity: Any, s: Any) -> float:
     else:
         log_p = math.log(s["tail_rate"]) - (z - threshold) / s["tail_scale"]
     return float(log_p / s["log_budget"])
+
+
+def _follow_gap(entity: Any, now_ms: float, s: Any) -> None:
+    """Begin to warm up after a gap; count the rows since."""
+    known, away = entity["last_sample_ms"] > 0, now_ms - entity["last_sample_ms"]
+    gap = known and away > (GAP_ROWS + 1) * s["step_ms"]
+    entity["rows_to_warm"] = QUIET_ROWS if gap else max(entity["rows_to_warm"] - 1, 0)
+    entity["last_sample_ms"] = now_ms
 
 
 def _limit_of_usual(deviation: float, most: float) -> float:

@@ -61,6 +61,7 @@ def calibration_settings(draw: st.DrawFn) -> NDArray[Any]:
         draw(st.sampled_from([1.0, 0.01])), 2.0, 0.005, 0.8, draw(st.sampled_from([0.0, 0.15])),
         np.log(draw(st.sampled_from([1e-4, 1e-2]))), draw(st.sampled_from([0.0, 0.01])), 300.0,
         draw(st.sampled_from([1e-3, 0.2])), 0.5, draw(st.integers(1, of)), of, draw(st.sampled_from([3, 8])), 1e-3,
+        draw(st.sampled_from([60_000.0, 5_000.0])),
     )  # fmt: skip
     return settings
 
@@ -82,6 +83,8 @@ def calibration_state(n_entities: int, seed: int) -> tuple[NDArray[np.float64], 
     entities["slow_mean"], entities["training_mean"] = rng.uniform(0.1, 2.0, (2, n_entities))
     entities["usual_deviation"] = rng.choice([0.0, 0.05, 0.2], n_entities)
     entities["alert_deviation"] = rng.choice([0.0, 0.3, 1.0], n_entities)
+    entities["trained"] = rng.integers(0, 2, n_entities)
+    entities["last_sample_ms"] = rng.choice([0.0, 1_772_366_000_000.0], n_entities)
     entities["rows_usual"] = rng.integers(0, 3, n_entities)
     rings = np.zeros((n_entities, RING_WIDTH), np.float32)
     rings[:, :-1] = np.where(rng.random((n_entities, RING_WIDTH - 1)) < 0.1, rng.uniform(1, 3), 0.0)
