@@ -76,7 +76,7 @@ def _first_alert(
     detector: Detector, rows: Panel, feature: int, values: NDArray[np.float64], policy: Policy
 ) -> int | None:
     """Number of the first of `values` that opens an alert if the feature has it in the next rows."""
-    ahead = 2 * policy.of
+    ahead = 6 * policy.of
     after = np.arange(1, ahead + 1) * round(rows.step * 1000) + rows.timestamps[-1]
     _, usual, _ = detector.baseline_.at(
         Panel(

@@ -1,9 +1,9 @@
 """Stretches of training rows that look like incidents, so that nothing is learnt from them.
 
 A feature of an entity is compared with its own median at that hour of the day. What lies further from it than
-`FACTOR` times what nine rows in ten do, in `VOTES` rows, or twice as far, is no part of what is normal: medians and
-such quantiles are about the same with a few percent of such rows. A feature that does so in more than `MOST` of its
-rows, or on more than `MOST_DAYS` of the days, is like that.
+`FACTOR` times what nine rows in ten do, in `VOTES` rows, is no part of what is normal: medians and such quantiles
+are about the same with a few percent of such rows. A feature that does so in more than `MOST` of its rows, or on
+more than `MOST_DAYS` of the days, is like that.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def distrusted(panel: Panel, baseline: Baseline | None = None) -> list[Distruste
     for e, (entity, rows) in enumerate(panel):
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = distance[rows] / (FACTOR * unit[e])  # (n, F)
-        over = _voted(ratio > 1.0) | (ratio > 2.0)
+        over = _voted(ratio > 1.0)
         over[:, (over.mean(axis=0) > MOST) | _recurs(over, panel.timestamps[rows])] = False
         for a, b in _runs(np.asarray(over.any(axis=1))):
             part = np.where(over[a:b], ratio[a:b], 0.0)

@@ -15,6 +15,8 @@ QUANTILE = 0.98
 LOWER_QUANTILES = (0.96, 0.93, 0.9, 0.85, 0.8)
 """Thresholds to fall back to where few events exceed the first."""
 MIN_PEAKS = 5
+UNLIKE = 10.0
+"""An entity whose peaks are so many times as high as those of the median one is unlike the others."""
 GAP = 5
 """Peaks closer than so many rows belong to one event."""
 SHAPES = (0.0, 0.2)
@@ -70,6 +72,9 @@ def nth_largest(values: NDArray[np.float64], n: int, of: int) -> NDArray[np.floa
 def fit_tail(filtered: Sequence[NDArray[np.float64]]) -> Tail:
     """Fit the tail of the filtered scores of all entities together.
 
+    An entity whose peaks lie far higher than those of the others has no part in it: one host in trouble must not
+    move the line of all.
+
     Parameters
     ----------
     filtered
@@ -80,13 +85,17 @@ def fit_tail(filtered: Sequence[NDArray[np.float64]]) -> Tail:
         return Tail()
     for quantile in (QUANTILE, *LOWER_QUANTILES):
         threshold = float(np.quantile(everything, quantile))
-        peaks = np.concatenate([_peaks(values, threshold) for values in filtered])
-        if len(peaks) >= MIN_PEAKS:
+        excess = [_peaks(values, threshold) - threshold for values in filtered]
+        if sum(map(len, excess)) >= MIN_PEAKS:
             break
-    if len(peaks) == 0:
+    heights = np.array([each.mean() if len(each) else np.nan for each in excess])
+    if np.isnan(heights).all():
         return Tail(threshold, 1 / len(everything))
-    scale, shape = _fit_pareto(peaks - threshold)
-    return Tail(threshold, len(peaks) / len(everything), scale, shape)
+    alike = ~(heights > UNLIKE * np.nanmedian(heights))
+    shared = np.concatenate([each for each, take in zip(excess, alike, strict=True) if take])
+    rows = sum(len(values) for values, take in zip(filtered, alike, strict=True) if take)
+    scale, shape = _fit_pareto(shared)
+    return Tail(threshold, len(shared) / rows, scale, shape)
 
 
 def _peaks(values: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ HOUR = 3_600_000
 
 @cache
 def fleet() -> tuple[Panel, list[Incident], int]:
-    windows, incidents = demo_fleet(hosts=20, days=3, step=120, incidents=12)
+    windows, incidents = demo_fleet(hosts=20, days=7, step=120, incidents=12)
     panel = windows.to_panel()
     return panel, incidents, int(panel.timestamps.max()) - 6 * HOUR
 
@@ -81,8 +81,8 @@ def test_incidents_in_training_take_at_most_a_tenth_of_what_is_found(how: str) -
     assert found >= 0.9 * clean
 
 
-@pytest.mark.parametrize("how", ["one host", "5%"])
-def test_the_values_that_alert_are_about_those_of_clean_training(how: str) -> None:
+def test_the_values_that_alert_are_about_those_of_clean_training() -> None:
+    how = "one host"
     panel, _, until = fleet()
     rows = panel.take(panel.timestamps < until)
     levels = [alert_levels(trained(each), rows, "host-05", Policy())[0] for each in ("clean", how)]
