@@ -99,13 +99,20 @@ class Ensemble(Detector):
             }
         learnt = panel if trust else without(panel, distrusted(panel))
         fitted = {name: member.fit(learnt, budget=budget, trust=True) for name, member in members.items()}
-        self.join(fitted, learnt, budget)
+        self.join(fitted, learnt, budget, trust=True)
         if learnt is not panel:
             self._set_decision_scores(self.scorer_.score(panel))
         return self
 
-    def join(self, fitted: Mapping[str, Detector], X: Any, budget: Budget | None = None) -> Self:
+    def join(
+        self, fitted: Mapping[str, Detector], X: Any, budget: Budget | None = None, *, trust: bool = False
+    ) -> Self:
         """Compose detectors that were fitted on the rows `X` elsewhere, and calibrate their mean.
+
+        Parameters
+        ----------
+        trust
+            As in `fit`.
 
         Raises
         ------
@@ -115,14 +122,18 @@ class Ensemble(Detector):
         if not fitted:
             raise ConfigError("an ensemble needs at least one member")
         panel = Panel.of(X)
-        panel = without(panel, distrusted(panel))
         if len({member.features_in_ for member in fitted.values()}) > 1:
             raise ConfigError("the members of an ensemble must be fitted on the same features")
         self.members_ = dict(fitted)
         self._set_features(panel.features)
         self.baseline_ = next(iter(fitted.values())).baseline_
         _, held_back = hold_back(panel)
-        raw = {name: member.decision_scores_ for name, member in fitted.items()}
+        learnt = panel if trust else without(panel, distrusted(panel))
+        raw = {
+            name: member.decision_scores_ if learnt is panel else member.scorer_.score(learnt)
+            for name, member in fitted.items()
+        }
+        panel = learnt
         quantile = UNIT_QUANTILE if panel.n_features > 1 else UNIT_QUANTILE_OF_ONE
         units = {name: _unit(values[held_back], quantile) for name, values in raw.items()}
         self.scorer_ = self._compose(units)

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Self
 
@@ -92,14 +92,6 @@ class PyOD(Detector):
     @classmethod
     def check_cases(cls) -> Sequence[Self]:
         return (cls("ECOD"), cls("KNN"))
-
-    def skipped_checks(self) -> Mapping[str, str]:
-        if self.model.lower() != "ecod":
-            return {}
-        return {
-            "check_alert_line_separates[3]": "ranks tell one anomalous feature of three (12.8) "
-            "hardly from some training rows (12.6): at 1 alert a week it scores .88 and .96"
-        }
 
     def _fit_scorer(self, panel: Panel) -> PyODScorer:
         self.check(self.params)

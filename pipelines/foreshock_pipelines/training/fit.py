@@ -80,7 +80,9 @@ def fit(
     if len(order) == 1:
         return FitResult(next(iter(order.values()))[0], rows, stretches)
     began = time.perf_counter()
-    ensemble = Ensemble(random_state=seed).join({name: d for name, (d, _) in order.items()}, panel, budget)
+    ensemble = Ensemble(random_state=seed).join(
+        {name: d for name, (d, _) in order.items()}, panel, budget, trust=True
+    )
     rows.append(_summary("ensemble", ensemble, panel, time.perf_counter() - began))
     progress(f"calibrated the ensemble in {rows[-1]['seconds']:.1f} s")
     return FitResult(ensemble, rows, stretches)
