@@ -16,6 +16,7 @@ from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
+from foreshock.incidents.evidence import CauseRanker
 from foreshock.incidents.gathering import Gatherer
 from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
 from foreshock.oncall.desk import Desk
@@ -56,6 +57,7 @@ class AlertActor:
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
         own = functools.partial(self._jobs_of, DEFAULT_TENANT)
+        self.ranker = CauseRanker(self.store, lambda: dict(self.jobs))
         self.desk = Desk(self.store, self.deliverer, own, file=notifications, url=url)
         self.gatherers: dict[str, Gatherer] = {}
         self.maintenance = Maintenance(self.engine, keep or Retention())
@@ -66,6 +68,7 @@ class AlertActor:
             ("delivery", self._deliver),
             ("maintenance", self._look_after),
             ("incidents", self._tell),
+            ("causes", self._rank),
         ):
             threading.Thread(target=self._again_and_again, args=(name, action), name=name, daemon=True).start()
 
@@ -116,6 +119,9 @@ class AlertActor:
 
     def _deliver(self) -> None:
         self.deliverer.run(_now_ms(), wait=0)
+
+    def _rank(self) -> None:
+        self.ranker.run(_now_ms())
 
     def _tell(self) -> None:
         with within(Scope(DEFAULT_TENANT)):
