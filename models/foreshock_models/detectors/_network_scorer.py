@@ -39,7 +39,7 @@ BATCH = 4096
 """Windows in one pass on a GPU."""
 DRIVERS = ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll")
 """Libraries of which one is present where torch may find a GPU."""
-USUAL_QUANTILE, MIN_USUAL = 0.95, 0.2
+USUAL_QUANTILE, MIN_USUAL = 0.99, 0.2
 """Usual size of a feature's residuals: this quantile, and at least so much in scaled units."""
 BAND = 3.0
 """Half width of the band of expected values, in standard deviations of the residual."""

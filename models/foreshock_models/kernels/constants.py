@@ -16,7 +16,7 @@ DRIFT_LIMIT = 6.0
 """In a level of late, a row counts for at most so much: an incident must not look like drift."""
 INPUT_LIMIT = 6.0
 """Scaled inputs of networks are clipped here: a network extrapolates badly."""
-MAX_EXCESS = 8.0
+MAX_EXCESS = 30.0
 """The residual of a feature counts at most so many times its usual size."""
 MAX_DISTANCE = 8.0
 """A row counts at most so many times for its distance, in units of the 99% quantile of the training rows."""
