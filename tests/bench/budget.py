@@ -1,6 +1,6 @@
 """Does a budget hold, per entity and for all of a job, at 1 to 1,000 entities? ``python -m tests.bench.budget``.
 
-A week of the made-up fleet without incidents is learnt, the next week is scored: each alert is a false one.
+A week of the synthetic fleet without incidents is learnt, the next week is scored: each alert is a false one.
 """
 
 from __future__ import annotations
