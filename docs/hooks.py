@@ -15,6 +15,10 @@ import typer
 
 __all__ = ["PAGES", "on_files"]
 
+ENCRYPTION_KEY = (
+    "keys that seal secrets in the store: 32 bytes in base64, several with commas between, the newest first; "
+    "default: the file `encryption-keys` under `FORESHOCK_HOME`, made on first use"
+)
 KINDS = {"counter", "gauge", "summary", "histogram"}
 
 
@@ -224,6 +228,7 @@ def settings_page() -> str:
             "" if field.is_required() or field.default_factory or field.default is None else f"`{field.default}`"
         )
         lines.append(f"| `FORESHOCK_{name.upper()}` | {default} | {cell(field.description or '')} |")
+    lines.append(f"| `ENCRYPTION_KEY` | | {ENCRYPTION_KEY} |")
     return "\n".join([*lines, ""])
 
 

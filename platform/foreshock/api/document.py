@@ -45,6 +45,8 @@ class Api(FastAPI):
         Gives what tells who a request is from.
     limits
         Gives what counts requests; None: nothing does.
+    refused
+        Told of the principal, method, path and address of a request that is refused for lack of a permission.
 
     Attributes
     ----------
@@ -53,11 +55,16 @@ class Api(FastAPI):
     """
 
     def __init__(
-        self, verifier: Callable[[], Verifier], limits: Callable[[], Limits] | None = None, **more: Any
+        self,
+        verifier: Callable[[], Verifier],
+        limits: Callable[[], Limits] | None = None,
+        refused: Callable[[Principal, str, str, str], None] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(dependencies=[Depends(default_deny)], **more)
         self.verifier = verifier
         self.limits = limits
+        self.refused = refused
         self.short: dict[str, tuple[Permission, Endpoint]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,13 +86,14 @@ class Api(FastAPI):
         short = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
         if short is None:
             with within(NOTHING), acting(SYSTEM):  # until an endpoint's permission says more
-                return await super().__call__(scope, receive, hardened(send))
+                return await super().__call__(scope, receive, self._noting(scope, hardened(send)))
         permission, endpoint = short
         try:
             require(scope[PRINCIPAL], permission)
             body, kind = await endpoint(scope, receive)
         except (Problem, ForeshockError) as exc:
-            return await problem_response(Request(scope), problem_of(exc))(scope, receive, hardened(send))
+            send = self._noting(scope, hardened(send))
+            return await problem_response(Request(scope), problem_of(exc))(scope, receive, send)
         except ClientDisconnect:  # in the middle of its body: there is nobody to answer
             return
         except Exception:  # the last boundary: Serve logs it
@@ -113,6 +121,20 @@ class Api(FastAPI):
         if limits is not None:
             limits.count(found)
         return found
+
+    def _noting(self, scope: Scope, send: Send) -> Send:
+        """Tell of a refusal (403) before it is answered."""
+        refused, principal = self.refused, scope.get(PRINCIPAL)
+        if refused is None or not isinstance(principal, Principal) or scope["type"] != "http":
+            return send
+
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 403:
+                address = address_of(scope)
+                await asyncio.to_thread(refused, principal, scope["method"], scope["path"], address)
+            await send(message)
+
+        return note
 
     def _watched(self, scope: Scope, send: Send) -> Send:
         """Refuse an address that failed too often to sign in; count those that fail now."""

@@ -50,6 +50,7 @@ def api() -> FastAPI:
     app = Api(
         lambda: cast(Verifier, _backend().verifier),
         lambda: cast(Limits, _backend().identity.limits),
+        lambda *refusal: _backend().identity.note_refusal(*refusal),
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",
         version="1",

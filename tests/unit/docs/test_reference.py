@@ -74,6 +74,7 @@ def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: M
 def test_the_pages_name_what_they_document(hooks: ModuleType) -> None:
     pages = {path: write() for path, write in hooks.PAGES.items()}
     assert "`FORESHOCK_HOME`" in pages["reference/settings.md"]
+    assert "`ENCRYPTION_KEY`" in pages["reference/settings.md"]
     assert "## foreshock train" in pages["reference/cli.md"]
     assert "`false_alerts`" in pages["reference/job-file.md"]
     assert "## POST /ai/score" in pages["reference/http.md"]

@@ -109,3 +109,22 @@ def test_no_secret_is_in_the_audit_log(application: Any) -> None:
     entries = application.ask("GET", "/admin/audit?limit=500", token).body.decode()
     for secret in (PASSWORD, token, made["token"]):
         assert secret not in entries
+
+
+def test_a_refusal_is_in_the_audit_log_once_a_minute(application: Any) -> None:
+    token = signed_in(application, "anna")
+    for path in ("/admin/users", "/admin/users", "/admin/tokens"):
+        assert application.ask("GET", path, token).status == 403
+    assert application.ask("POST", "/ai/train", token).status == 403
+    entries = application.ask("GET", "/admin/audit?act=auth:refuse").json()["entries"]
+    assert [(e["who"], e["subject"], e["outcome"]) for e in reversed(entries)] == [
+        ("anna", "GET /admin/users", "refused"), ("anna", "GET /admin/tokens", "refused"),
+        ("anna", "POST /ai/train", "refused"),
+    ]  # fmt: skip
+
+
+def test_a_refused_score_is_in_the_audit_log_too(application: Any) -> None:
+    made = application.ask("POST", "/admin/tokens", body={"name": "ci", "scopes": ["alerts:read"]}).json()
+    assert application.ask("POST", "/ai/score", made["token"], {}).status == 403
+    (entry,) = application.ask("GET", "/admin/audit?act=auth:refuse").json()["entries"]
+    assert (entry["who"], entry["kind"], entry["subject"]) == ("ci", "token", "POST /ai/score")
