@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from foreshock.api.errors import Problem
 from foreshock.audit.acting import act_as
 from foreshock.identity.model import Principal
 from foreshock.identity.permissions import PERMISSIONS, Permission
+from foreshock.runtime._haproxy import SECRET
 from foreshock.store.scope import Scope, request_scope
 
 __all__ = [
@@ -32,7 +35,6 @@ credential itself, and a WebSocket says who it is in its first message."""
 PRINCIPAL = "foreshock.principal"
 """Key of a request's scope: its `Principal`."""
 CLIENT = b"x-foreshock-client"
-LOOPBACK = ("127.0.0.1", "::1")
 OWN = "own"
 """Stands for a permission where anybody may do it, for themselves alone."""
 OTHERS = "nobody but administrators, for it declares no permission"
@@ -97,14 +99,18 @@ def principal_of(scope: Any) -> Principal:
 
 
 def address_of(scope: Any) -> str:
-    """Return the address of the client; behind Serve's own proxy, the one that it tells."""
+    """Return the address of the client; behind Serve's own proxy, the one that it tells.
+
+    Whoever else sends that header does not know the secret of this run, and is not believed.
+    """
+    secret = os.environ.get(SECRET)
+    for name, value in scope["headers"] if secret else ():
+        if name == CLIENT:
+            told, _, address = value.decode("latin-1").partition(" ")
+            if hmac.compare_digest(told.encode(), str(secret).encode()):
+                return str(address[:64])
     client = scope.get("client")
-    peer = str(client[0]) if client else ""
-    if peer in LOOPBACK:  # the proxy is on this machine, and replaces what a client says of itself
-        for name, value in scope["headers"]:
-            if name == CLIENT:
-                return str(value.decode("latin-1"))[:64]
-    return peer
+    return str(client[0]) if client else ""
 
 
 Asking = Annotated[Principal, Depends(Permit(OWN))]

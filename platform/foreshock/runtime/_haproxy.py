@@ -15,8 +15,9 @@ import sys
 HOST = "FORESHOCK_PROXY_HOST"
 BINARY = "FORESHOCK_PROXY_BINARY"
 HEADERS, SILENCE = 5, 30
-CLIENT = "http-request set-header x-foreshock-client %[src]"
-"""Tells the application the address of a client, whatever the client says of itself."""
+SECRET = "FORESHOCK_PROXY_SECRET"
+CLIENT = 'http-request set-header x-foreshock-client "{} %[src]"'
+"""Tells the application the address of a client. A secret of this run says that it is the proxy who tells it."""
 
 
 def narrowed(config: str, host: str) -> str:
@@ -31,7 +32,9 @@ def narrowed(config: str, host: str) -> str:
     config, private = re.subn("mode 666 level admin", "mode 600 level admin", config)
     config, opened = re.subn(
         r"^(frontend http_frontend\n([ \t]*)bind) \S+:(\d+)([^\n]*)$",
-        lambda found: f"{found[1]} {host}:{found[3]}{found[4]}\n{found[2]}{CLIENT}",
+        lambda found: (
+            f"{found[1]} {host}:{found[3]}{found[4]}\n{found[2]}{CLIENT.format(os.environ.get(SECRET, '-'))}"
+        ),
         config,
         flags=re.M,
     )

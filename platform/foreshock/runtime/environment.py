@@ -8,6 +8,7 @@ to it.
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import sys
@@ -81,6 +82,7 @@ def proxy(settings: Settings, ports: Ports, folder: Path) -> dict[str, str | Non
     launcher.chmod(0o700)
     return {
         _haproxy.HOST: settings.host,
+        _haproxy.SECRET: secrets.token_hex(16),
         _haproxy.BINARY: os.environ.get("RAY_SERVE_HAPROXY_BINARY_PATH") or _haproxy_binary(),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(launcher),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.metrics),

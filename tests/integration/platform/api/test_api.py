@@ -526,6 +526,6 @@ def test_people_sign_in_and_the_log_has_their_address_whatever_they_say_of_it(ap
         assert nobody.get("/admin/users").status_code == 403
     entries = api.get("/admin/audit", params={"who": "anna"}).json()["entries"]
     assert [(e["act"], e["outcome"]) for e in reversed(entries)] == [
-        ("auth:login", "refused"), ("auth:login", "done"), ("auth:password", "done"),
+        ("auth:login", "refused"), ("auth:login", "done"), ("auth:password", "done"), ("auth:refuse", "refused"),
     ]  # fmt: skip
     assert {e["address"] for e in entries} == {"127.0.0.1"}

@@ -18,9 +18,13 @@ def limited(application: Any, **limits: str) -> None:
     application.ingress.identity.limits = Limits(load_settings(home=application.ingress.settings.home, **limits))
 
 
-def test_an_address_that_fails_too_often_has_to_wait_and_others_do_not(application: Any) -> None:
+def test_an_address_that_fails_too_often_has_to_wait_and_others_do_not(
+    application: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORESHOCK_PROXY_SECRET", "the-secret-of-this-run")
     limited(application, limit_failures="5 per minute")
-    other = [(b"x-foreshock-client", b"10.9.9.9")]
+    lies = [b"10.9.9.9", b"- 10.9.9.9", b" 10.9.9.9", b"the-secret 10.9.9.9", b""]
+    other = [(b"x-foreshock-client", b"the-secret-of-this-run 10.9.9.9")]
     body = {"name": "nobody", "password": "wrong"}
     found = [application.ask("POST", "/auth/login", None, body).status for _ in range(3)]
     found += [application.ask("GET", "/auth/me", f"wrong-{n}").status for n in range(3)]
@@ -31,8 +35,10 @@ def test_an_address_that_fails_too_often_has_to_wait_and_others_do_not(applicati
     assert 1 <= int(refused.headers[b"retry-after"]) <= 60
     assert refused.headers[b"ratelimit-policy"] == b'"failures";q=5;w=60'
     assert refused.headers[b"ratelimit"].startswith(b'"failures";r=0;t=')
-    # a header that a client sends is not believed: only the proxy on this machine may set it
-    assert application.ask("GET", "/auth/me", "wrong-x", headers=other).status == 429
+    for lie in lies:  # only the proxy knows the secret
+        told = [(b"x-foreshock-client", lie)]
+        assert application.ask("GET", "/auth/me", "wrong-x", headers=told).status == 429
+    assert application.ask("GET", "/auth/me", "wrong-x", headers=other).status == 401
     for path in ("/healthz", "/openapi.json"):
         assert application.ask("GET", path, None).status == 200
 
