@@ -16,7 +16,7 @@ TUNABLE = sorted(set(DETECTORS) - {"ensemble", "per_entity"})
 @pytest.mark.parametrize("name", TUNABLE)
 def test_a_space_names_parameters_of_its_detector_and_holds_the_defaults(name: str, n_features: int) -> None:
     space = search_space(name, n_features)
-    assert space
+    assert space or name == "light"  # it has nothing that a search could judge
     make(
         name, **{parameter: values.default for parameter, values in space.items()}
     )  # refuses what it does not know
