@@ -39,7 +39,7 @@ __all__ = ["api"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
-STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+STATUSES = (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 503)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
 SMALL_BODY = 2**20
 """Largest body that holds no windows, bytes."""

@@ -164,7 +164,7 @@ def _acknowledge(app: FastAPI, backend: Callable[[], Any]) -> None:
             with unscoped():
                 _, incident = AckLinks(backend().store).look(token, _now_ms())
         except (StateError, StoreError) as exc:
-            return _page(f"<h1>Not acknowledged</h1><p>{html.escape(str(exc))}</p>", 410)
+            return _refused(request, exc)
         return _page(
             f"<h1>{html.escape(incident.title)}</h1><p>{incident.severity}, {incident.state}, "
             f"{incident.alerts} alerts</p><form method='post' action='/ack'>"
@@ -182,8 +182,15 @@ def _acknowledge(app: FastAPI, backend: Callable[[], Any]) -> None:
             with unscoped():
                 done = await run_in_threadpool(AckLinks(here.store).use, token, _now_ms())
         except (StateError, StoreError) as exc:
-            return _page(f"<h1>Not acknowledged</h1><p>{html.escape(str(exc))}</p>", 410)
+            return _refused(request, exc)
         return _page(f"<h1>Acknowledged</h1><p>{html.escape(done.title)}: by {html.escape(str(done.assignee))}</p>")
+
+
+def _refused(request: Request, exc: Exception) -> HTMLResponse:
+    """Say why a link does not acknowledge: as a page to a browser, as a problem to a program."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise Problem(410, str(exc))
+    return _page(f"<h1>Not acknowledged</h1><p>{html.escape(str(exc))}</p>", 410)
 
 
 def _page(body: str, status: int = 200) -> HTMLResponse:

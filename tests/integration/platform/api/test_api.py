@@ -490,8 +490,8 @@ def test_the_openapi_document_holds_against_random_requests(api: httpx.Client) -
         )  # fmt: skip
         @given(case=case_of)
         def never_a_server_error(case: Any) -> None:
-            if case.path == "/ai/train":
-                return  # would train again and again
+            if case.path in ("/ai/train", "/events/stream"):
+                return  # would train again and again; has no end
             response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
             assert response.status_code < 500, (case.path, response.text)
             if response.status_code >= 400:

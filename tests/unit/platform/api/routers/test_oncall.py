@@ -115,4 +115,6 @@ def test_a_link_shows_a_page_whose_button_acknowledges_once(house: Any, ask: Ask
     assert house.incidents.get(incident.id).acknowledged_by == "anna"
     assert ask("POST", "/ack", data={"token": token}).status_code == 410
     assert ask("GET", f"/ack?token={token}").status_code == 410
-    assert ask("GET", "/ack?token=guess").status_code == 410
+    assert ask("GET", "/ack?token=guess").headers["content-type"] == "application/problem+json"
+    page = ask("GET", "/ack?token=guess", headers={"Accept": "text/html"})
+    assert page.status_code == 410 and "Not acknowledged" in page.text
