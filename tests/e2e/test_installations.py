@@ -107,8 +107,9 @@ def test_a_token_reaches_its_own_installation_alone(two: tuple[Installation, Ins
 def test_ray_is_not_joined_without_its_token(two: tuple[Installation, Installation]) -> None:
     import subprocess
 
-    gcs = next(p for p in two[0].processes() if p.name() == "gcs_server")
-    address = f"127.0.0.1:{gcs.net_connections('inet')[0].laddr.port}"
+    raylet = next(p for p in two[0].processes() if p.name() == "raylet")
+    option = next(word for word in raylet.cmdline() if word.startswith("--gcs-address="))
+    address = option.partition("=")[2]
     code = (
         "import ray\nfrom ray._private import ray_constants\nray_constants.ENABLE_RAY_CLUSTER = False\n"
         f"ray.init({address!r}, log_to_driver=False)\nprint('joined')"
