@@ -41,7 +41,7 @@ def api(ray_cluster: None, trained: Any, tmp_path_factory: pytest.TempPathFactor
         port = s.getsockname()[1]
     settings: Settings = load_settings(
         home=tmp_path_factory.mktemp("home"), registry_uri=str(trained.registry), api_token=TOKEN, port=port,
-        max_body=MAX_BODY,
+        max_body=MAX_BODY, limit_person="1000000 per minute",
     )  # fmt: skip
     token, new = serve_application(settings, {"small": trained.job}, {"small": trained.file})
     assert (token, new) == (TOKEN, False)

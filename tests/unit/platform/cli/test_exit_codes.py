@@ -123,7 +123,10 @@ def test_ctrl_c_ends_with_130_and_one_word(home: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "foreshock", "alerts", "list"]
     with sqlite3.connect(home / "foreshock.db", isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+        ) as running:  # fmt: skip
             time.sleep(3)
             running.send_signal(signal.SIGINT)
             holder.execute("ROLLBACK")

@@ -21,9 +21,10 @@ from foreshock_pipelines.scoring.rows import score_panel
 def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_calibration_holds(
     trained: Any, tmp_path: Path
 ) -> None:
+    job = trained.job.model_copy(update={"alerts": trained.job.alerts.model_copy(update={"while_warming": True})})
     engine = AlertPipeline(open_store(f"sqlite:///{tmp_path}/store.db"))
     detector, model = Registry(trained.registry).load("small")
-    incident = min(trained.incidents, key=lambda i: i.start)
+    incident = max(trained.incidents, key=lambda i: i.start)
     windows = trained.windows.select([incident.entity])
     known = windows.to_panel()
     new = replace(known, entities=("host-99",))
@@ -37,9 +38,9 @@ def test_a_new_entity_is_scored_from_its_first_rows_and_warming_until_its_own_ca
             offsets=np.array([0, stop - first]),
         )  # fmt: skip
         since = None if state is None else int(new.timestamps[began + 20])
-        scored = score_panel(detector, model.version, rows, alert_policy(trained.job), since=since, state=state)
+        scored = score_panel(detector, model.version, rows, alert_policy(job), since=since, state=state)
         assert np.isfinite(scored.score).all()
-        engine.apply(trained.job, scored, int(rows.timestamps[-1]))
+        engine.apply(job, scored, int(rows.timestamps[-1]))
         (listed,) = entities(engine.store, "small")
         assert listed["warming"] is (state is None)
         state = scored.state
