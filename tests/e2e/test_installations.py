@@ -116,7 +116,7 @@ def test_ray_is_not_joined_without_its_token(two: tuple[Installation, Installati
     )
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "known"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=250
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100
     )
     assert "joined" not in done.stdout and "AuthenticationError" in done.stderr
 

@@ -29,7 +29,7 @@ def logging_as_before() -> Iterator[None]:
 
 
 def lines_of_another_process(folder: Path, capsys: pytest.CaptureFixture[str], code: str, **how: bool) -> list[str]:
-    """What is printed here of what a process logs that has the variables of `relayed`."""
+    """Output printed here for the logs of a process that has the variables of `relayed`."""
     head = "import logging, threading\nfrom foreshock.logs import get_logger, set_up_logging\nset_up_logging()\n"
     with relayed(folder / "s", **how) as variables:
         subprocess.run(

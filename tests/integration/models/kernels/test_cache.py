@@ -1,4 +1,4 @@
-"""Where the machine code of kernels is kept."""
+"""Machine code of kernels: where it is cached, and what compiles it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do to alerts, and what the platform makes of it."""
+"""Acts of people on alerts, and the transitions that follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scheduled runs of each kind do."""
+"""Scheduled runs, one kind after the other."""
 
 from __future__ import annotations
 

@@ -55,10 +55,10 @@ ALIASES = "events:\n- &a0 [x, x]\n" + "".join(f"- &a{i} [{', '.join([f'*a{i - 1}
     ],
 )
 def test_what_no_job_file_needs_is_one_line_in_less_than_a_second(text: str, says: str) -> None:
-    began = time.process_time()
+    began = time.perf_counter()
     with pytest.raises(ConfigError) as caught:
         parse_yaml(text, "j.yaml")
-    assert time.process_time() - began < 1
+    assert time.perf_counter() - began < 1
     assert says in str(caught.value)
     assert str(caught.value).startswith("j.yaml: ")
     assert "\n" not in str(caught.value)

@@ -66,14 +66,14 @@ def with_value(path: tuple[Any, ...], value: Any) -> str:
 
 
 def job_or_error(text: str) -> Job | None:
-    began = time.process_time()
+    began = time.perf_counter()
     try:
         return parse_job(text, name="j.yaml", base=Path("/tmp"), env={})
     except ConfigError as exc:
         assert all(line.startswith("j.yaml: ") for line in str(exc).splitlines())
         return None
     finally:
-        assert time.process_time() - began < 1
+        assert time.perf_counter() - began < 1
 
 
 def test_the_document_of_these_tests_is_a_job() -> None:

@@ -51,10 +51,10 @@ def test_what_is_no_text_file_is_one_error_in_less_than_a_second(
 ) -> None:
     path = tmp_path / "job.yaml"
     make(path)
-    began = time.process_time()
+    began = time.perf_counter()
     with pytest.raises(ConfigError) as caught:
         load_job(path)
-    assert time.process_time() - began < 1
+    assert time.perf_counter() - began < 1
     assert str(caught.value).startswith(f"{path}: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)

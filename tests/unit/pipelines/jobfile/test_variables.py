@@ -56,11 +56,11 @@ def test_a_variable_that_is_not_utf8_is_refused_without_its_value() -> None:
 
 
 def test_replacing_is_bounded_in_time_and_size() -> None:
-    began = time.process_time()
+    began = time.perf_counter()
     assert len(expand("${A:-" * 100_000, {})) == 500_000
     with pytest.raises(ConfigError, match="more than 8 MiB"):
         expand(["${A}" * 10_000], {"A": "x" * 100_000})
-    assert time.process_time() - began < 1
+    assert time.perf_counter() - began < 1
 
 
 def test_a_file_stands_for_its_text_without_the_line_break_at_its_end(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What people do with incidents."""
+"""Use cases of incidents: list, merge, split, assign, comment, acknowledge, resolve, reopen."""
 
 from __future__ import annotations
 

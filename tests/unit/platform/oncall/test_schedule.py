@@ -1,4 +1,4 @@
-"""Who is on call, at every moment of a year, over changes of the clock."""
+"""On-call schedules at each moment of a year, across clock changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sealed opens with its keys, in its place, unchanged, and in no other case."""
+"""Sealed values open with their keys, in their place, unchanged, and in no other case."""
 
 from __future__ import annotations
 

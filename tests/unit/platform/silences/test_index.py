@@ -58,13 +58,13 @@ def test_thousands_of_silences_are_held_against_ten_thousand_alerts_within_secon
     alerts = [replace(ALERT, labels={"instance": f"ip-10-{i}-7.internal:9100"}) for i in range(4000)]
     alerts += [replace(ALERT, labels={"instance": f"web-{i}"}) for i in range(4000)]
     alerts += [replace(ALERT, labels={"instance": f"db-{i}"}) for i in range(2000)]
-    began = time.process_time()
+    began = time.perf_counter()
     index = SilenceIndex(silences)
-    made = time.process_time()
+    made = time.perf_counter()
     held = sum(index.holding(alert, 10) is not None for alert in alerts)
     assert held == 2000 + 2000 + 1000
     assert made - began < 10
-    assert time.process_time() - made < 5
+    assert time.perf_counter() - made < 5
 
 
 def test_a_silence_of_an_older_version_that_is_refused_today_holds_nothing_and_others_do() -> None:

@@ -73,9 +73,9 @@ def test_a_pattern_that_re2_does_not_have_is_refused_with_what_it_lacks(pattern:
 
 def test_a_pattern_that_would_backtrack_takes_no_time() -> None:
     nested = parse_matcher(f'instance=~"{"(" * 60 + "." + "+)" * 59 + ")+X"}"')
-    began = time.process_time()
+    began = time.perf_counter()
     assert not nested.matches({"instance": "a" * 10_000})
-    assert time.process_time() - began < 1
+    assert time.perf_counter() - began < 1
 
 
 def test_a_pattern_whose_program_would_be_large_is_refused() -> None:
