@@ -25,7 +25,7 @@ ALONE = ("iforest", "lstm", "vae")
 EXPLAINED_EVERY, MOST_EXPLAINED = 5, 2000
 
 File = Callable[[str, str], Path]
-"""Folder layout of written scores: method and budget, seed, set, series."""
+"""Path of the scores of a method under a budget: ``(method, budget) -> path``."""
 
 
 def score(series: Series, seed: int, file: File) -> None:
