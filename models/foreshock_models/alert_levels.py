@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Rule, Step
+from foreshock_models.policy import EntityState, Policy, Rule
 
 __all__ = ["AlertLevel", "alert_levels"]
 
@@ -91,6 +91,6 @@ def _first_alert(
         times = np.concatenate([rows.timestamps, after])
         tries.append(Panel(both, np.array([0, len(both)]), rows.entities, rows.features, times, rows.step))
     scores = detector.score(Panel.concat(tries), since=int(after[0]))
-    step = policy.apply(scores.panel, scores.score, np.ones(scores.panel.n_rows, np.bool_)).step
-    opened = (step.reshape(len(values), ahead) == Step.OPENED).any(axis=1)
+    state = policy.apply(scores.panel, scores.score, np.ones(scores.panel.n_rows, np.bool_)).entity_state
+    opened = (state.reshape(len(values), ahead) == EntityState.OPENED).any(axis=1)
     return int(np.argmax(opened)) if opened.any() else None

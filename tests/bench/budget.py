@@ -14,7 +14,7 @@ import numpy as np
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import make
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 from foreshock_pipelines.datasets.demo import demo_fleet
 
 SIZES = (1, 10, 100, 1000)
@@ -39,8 +39,8 @@ def main() -> None:
         for text in BUDGETS:
             budget = Budget.parse(text)
             scores = detector.recalibrate(budget).score(panel, since=since + 1)
-            step = Policy().apply(scores.panel, scores.score, ~scores.warming).step
-            opened = np.bincount(scores.panel.codes[step == Step.OPENED], minlength=panel.n_entities)
+            state = Policy().apply(scores.panel, scores.score, ~scores.warming).entity_state
+            opened = np.bincount(scores.panel.codes[state == EntityState.OPENED], minlength=panel.n_entities)
             each = budget.per_entity(panel.n_entities).alerts_per_day * 7
             beyond = int((opened > max(5 * each, 5)).sum())
             allowed = each * panel.n_entities

@@ -16,7 +16,7 @@ from tests.bench.quality_series import Series, features_of, panel_of, step_of
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 
 BUDGETS = ("1 per week", "1 per day")
 RESOLVE_AFTER = 600.0
@@ -59,8 +59,8 @@ def of_test(
 
 def open_alerts(score: NDArray[np.float64], panel: Panel) -> NDArray[np.bool_]:
     """Rows at which an alert is open, by the default policy (3 of 5, resolved after 10 min)."""
-    step = Policy(resolve_after=RESOLVE_AFTER).apply(panel, score, np.ones(len(score), np.bool_)).step
-    return np.isin(step, (Step.OPENED, Step.ANOMALOUS, Step.QUIET))
+    state = Policy(resolve_after=RESOLVE_AFTER).apply(panel, score, np.ones(len(score), np.bool_)).entity_state
+    return np.isin(state, (EntityState.OPENED, EntityState.ANOMALOUS, EntityState.QUIET))
 
 
 def causes(detector: Detector, rows: Panel, alert: NDArray[np.bool_], skip: int) -> list[list[str] | None]:

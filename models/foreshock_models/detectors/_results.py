@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.display import frame_html, span
 from foreshock_models.panel import Panel
-from foreshock_models.policy.policy import Policy, Step
+from foreshock_models.policy.policy import EntityState, Policy
 from foreshock_models.state import State
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class Scores:
         import pandas as pd
 
         policy = Policy(needed, of, resolve_after)
-        step = policy.apply(self.panel, self.score, ~self.warming).step
+        state = policy.apply(self.panel, self.score, ~self.warming).entity_state
         found = []
         for entity, rows in self.panel:
-            over = np.flatnonzero((step[rows] == Step.OPENED) | (step[rows] == Step.ANOMALOUS)) + rows.start
-            for run in np.split(over, np.flatnonzero(step[over] == Step.OPENED))[1:]:
+            over = np.flatnonzero(np.isin(state[rows], (EntityState.OPENED, EntityState.ANOMALOUS))) + rows.start
+            for run in np.split(over, np.flatnonzero(state[over] == EntityState.OPENED))[1:]:
                 first, last = (int(self.panel.timestamps[run[i]]) for i in (0, -1))
                 found.append((entity, first, last, (last - first) / 60_000, float(self.score[run].max())))
         frame = pd.DataFrame(found, columns=["entity", "start", "end", "minutes", "peak"])

@@ -23,7 +23,7 @@ N_REPLACED = 8
 RING_WIDTH = 7 * 24 + 12 + 1 + 1
 """Seven days of hours, half a day around them, the current hour; and the number of the last hour."""
 CALM, PENDING, OPENED, ANOMALOUS, QUIET, RESOLVED = range(6)
-"""State of an alert policy after a row; see `foreshock_models.policy.Step`."""
+"""State of an alert policy after a row; see `foreshock_models.policy.EntityState`."""
 
 CALIBRATION = np.dtype(
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshock_models.policy.policy import Policy, PolicyResult, Step, severity
+from foreshock_models.policy.policy import EntityState, Policy, PolicyResult, severity
 from foreshock_models.policy.presence import (
     last_samples,
     record_samples,
@@ -13,6 +13,14 @@ from foreshock_models.policy.presence import (
 from foreshock_models.policy.rules import Rule
 
 __all__ = [
-    "Policy", "PolicyResult", "Rule", "Step", "last_samples", "record_samples", "rows_processed", "severity",
-    "with_series", "without_series",
+    "EntityState",
+    "Policy",
+    "PolicyResult",
+    "Rule",
+    "last_samples",
+    "record_samples",
+    "rows_processed",
+    "severity",
+    "with_series",
+    "without_series",
 ]  # fmt: skip

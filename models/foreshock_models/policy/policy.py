@@ -15,13 +15,13 @@ from foreshock_models.policy.rules import Rule
 from foreshock_models.state import State
 from foreshock_models.votes import check_votes
 
-__all__ = ["Policy", "PolicyResult", "Step", "severity"]
+__all__ = ["EntityState", "Policy", "PolicyResult", "severity"]
 
 CAUSE_SHARE = 0.15
 """A feature with at least this share of the attributions is a cause."""
 
 
-class Step(IntEnum):
+class EntityState(IntEnum):
     """State of an entity after a row."""
 
     CALM = layout.CALM
@@ -38,8 +38,8 @@ class PolicyResult:
 
     Parameters
     ----------
-    step
-        ``(n_rows,)`` of `Step`: where the entity stands after the row.
+    entity_state
+        ``(n_rows,)`` of `EntityState`: where the entity stands after the row.
     peak
         ``(n_rows,)``: highest score of the alert so far.
     since
@@ -48,7 +48,7 @@ class PolicyResult:
         Where the entities stand after the last row.
     """
 
-    step: NDArray[np.int8]
+    entity_state: NDArray[np.int8]
     peak: NDArray[np.float64]
     since: NDArray[np.int64]
     state: State
@@ -73,7 +73,7 @@ class Policy:
     --------
     >>> rows = Panel.of(np.zeros((4, 1)))
     >>> result = Policy(needed=2, of=3).apply(rows, np.array([0.2, 1.5, 1.2, 0.1]), np.ones(4, np.bool_))
-    >>> [Step(step).name for step in result.step]
+    >>> [EntityState(code).name for code in result.entity_state]
     ['CALM', 'PENDING', 'OPENED', 'QUIET']
     """
 
@@ -136,7 +136,7 @@ class Policy:
 
         table = _table(state, panel.entities)
         present = np.asarray(~np.isnan(panel.values).all(axis=1))
-        step, peak, since = advance_policy(
+        states, peak, since = advance_policy(
             score,
             (np.asarray(permitted), present, panel.timestamps, panel.offsets),
             layout.records(table, layout.ALERT_POLICY),
@@ -144,7 +144,7 @@ class Policy:
             self.resolve_after * 1000.0,
             self.keep,
         )
-        return PolicyResult(step, peak, since, State(panel.entities, {"policy": table}))
+        return PolicyResult(states, peak, since, State(panel.entities, {"policy": table}))
 
     @staticmethod
     def last_seen(state: State) -> dict[str, int]:
@@ -155,15 +155,14 @@ class Policy:
         return {name: int(ms) for name, ms in zip(state.entities, seen, strict=True)}
 
     @staticmethod
-    def steps(state: State) -> dict[str, Step]:
-        """Return the step of each entity: ``CALM``, ``PENDING`` or, while an alert is due, ``ANOMALOUS``."""
+    def entity_states(state: State) -> dict[str, EntityState]:
+        """Return the state of each entity: ``CALM``, ``PENDING`` or, while an alert is due, ``ANOMALOUS``."""
         if not state.entities:
             return {}
         entities = layout.records(state.arrays["policy"], layout.ALERT_POLICY)
-        steps = np.where(
-            entities["open"] == 1.0, Step.ANOMALOUS, np.where(entities["votes"] > 0, Step.PENDING, Step.CALM)
-        )
-        return {name: Step(int(step)) for name, step in zip(state.entities, steps, strict=True)}
+        pending = np.where(entities["votes"] > 0, EntityState.PENDING, EntityState.CALM)
+        codes = np.where(entities["open"] == 1.0, EntityState.ANOMALOUS, pending)
+        return {name: EntityState(int(code)) for name, code in zip(state.entities, codes, strict=True)}
 
 
 def severity(peak: float, seconds: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Step
+from foreshock_models.policy import EntityState
 from foreshock_pipelines.backtesting.replay import ReplayedRows
 from foreshock_pipelines.datasets.labels import Intervals
 from foreshock_pipelines.jobfile import Job
@@ -83,15 +83,15 @@ def _alerts(parts: Sequence[ReplayedRows]) -> Iterator[ReplayedAlert]:
     open_: dict[str, ReplayedAlert] = {}
     for part in parts:
         for entity, rows in part.panel:
-            for row in (np.flatnonzero(part.walk.step[rows] >= Step.OPENED) + rows.start).tolist():
-                step, peak = part.walk.step[row], float(part.walk.peak[row])
+            for row in (np.flatnonzero(part.policy.entity_state[rows] >= EntityState.OPENED) + rows.start).tolist():
+                state, peak = part.policy.entity_state[row], float(part.policy.peak[row])
                 at = datetime.fromtimestamp(int(part.panel.timestamps[row]) / 1000, UTC)
-                if step == Step.OPENED:
+                if state == EntityState.OPENED:
                     causes = part.causes.at(entity, int(part.panel.timestamps[row]))
                     open_[entity] = ReplayedAlert(entity, at, None, peak, causes)
                 elif entity in open_:
                     open_[entity] = replace(open_[entity], score=max(open_[entity].score, peak))
-                    if step == Step.RESOLVED:
+                    if state == EntityState.RESOLVED:
                         yield replace(open_.pop(entity), resolved=at)
     yield from open_.values()
 

@@ -35,7 +35,7 @@ class ReplayedRows:
 
     panel: Panel
     score: NDArray[np.float64]
-    walk: PolicyResult
+    policy: PolicyResult
     causes: Causes
 
 
@@ -112,8 +112,8 @@ def _replay_entities(
         for name, policy, scored in zip(
             names, policies, score_under(model, "", rows, policies, since=since), strict=True
         ):
-            walk = policy.apply(scored.panel, scored.score, scored.permitted, states[name])
-            found[name] = ReplayedRows(scored.panel, scored.score, walk, scored.causes)
+            result = policy.apply(scored.panel, scored.score, scored.permitted, states[name])
+            found[name] = ReplayedRows(scored.panel, scored.score, result, scored.causes)
     return found
 
 

@@ -80,7 +80,7 @@ def backtest(
         rows = panel.take((panel.timestamps >= context) & (panel.timestamps < until))
         for name, found in replay(model, rows, round(since), candidates, states, progress).items():
             parts[name] += found
-            states[name] = State.merge([states[name], *(part.walk.state for part in found)])
+            states[name] = State.merge([states[name], *(part.policy.state for part in found)])
     outcomes = [outcome_of(name, c, parts[name], shown, start, end, labels) for name, c in candidates.items()]
     return BacktestReport(
         job.name, start, end, panel.step, shown.n_rows, shown.n_entities, len(spans), str(job.budget), outcomes,

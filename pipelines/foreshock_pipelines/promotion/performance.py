@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from foreshock_models.detectors import Detector
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Step
+from foreshock_models.policy import EntityState
 from foreshock_pipelines.datasets.labels import Intervals, label_rows
 from foreshock_pipelines.evaluation.evaluation_set import EvaluationSet
 from foreshock_pipelines.jobfile import Job
@@ -46,7 +46,7 @@ def false_alerts(job: Job, detector: Detector, rows: Panel, since: int, labels: 
     """Count the alerts of a model on `rows` from `since` on, outside of known anomalies."""
     scored = detector.score(rows_since(rows, since, detector), since=since)
     permitted = np.ones(scored.panel.n_rows, np.bool_)
-    opened = alert_policy(job).apply(scored.panel, scored.score, permitted).step == Step.OPENED
+    opened = alert_policy(job).apply(scored.panel, scored.score, permitted).entity_state == EntityState.OPENED
     if labels:
         opened &= ~label_rows(scored.panel, labels, must=False)
     return int(opened.sum())

@@ -21,9 +21,9 @@ from foreshock.scoring.cursors import CursorRepository
 from foreshock.scoring.write_queue import Block, WriteQueue
 from foreshock.store.store import Store
 from foreshock_models.policy import (
+    EntityState,
     Policy,
     PolicyResult,
-    Step,
     record_samples,
     severity,
     with_series,
@@ -97,10 +97,10 @@ class AlertPipeline:
             live = self.alerts.live(job.name, c)
             after, changes = before, []
             if panel.n_rows:
-                walk = alert_policy(job).apply(panel, scored.score, scored.permitted, before)
-                rows = State(panel.entities, {**walk.state.arrays, **record_samples(before, panel)})
+                result = alert_policy(job).apply(panel, scored.score, scored.permitted, before)
+                rows = State(panel.entities, {**result.state.arrays, **record_samples(before, panel)})
                 after = State.merge([before, rows])
-                changes = self._anomalies(c, job, scored, walk, live, now_ms)
+                changes = self._anomalies(c, job, scored, result, live, now_ms)
             if scored.partial:  # a row that is not there says nothing
                 absent = self._back(c, job, after, live, last_ms)
             else:
@@ -146,24 +146,30 @@ class AlertPipeline:
 
     # -- anomalies -------------------------------------------------------------------------------------
     def _anomalies(
-        self, c: Connection, job: Job, scored: Scored, walk: PolicyResult, live: dict[AlertKey, Alert], now_ms: int
+        self,
+        c: Connection,
+        job: Job,
+        scored: Scored,
+        result: PolicyResult,
+        live: dict[AlertKey, Alert],
+        now_ms: int,
     ) -> list[Change]:
         changes: list[Change] = []
         panel = scored.panel
-        for i in _telling_rows(walk.step, panel.codes).tolist():
+        for i in _telling_rows(result.entity_state, panel.codes).tolist():
             key = (panel.entities[panel.codes[i]], "anomaly", "")
             at = int(panel.timestamps[i])
             alert = live.get(key)
-            step = walk.step[i]
+            state = result.entity_state[i]
             change: Change | None = None
-            if step == Step.OPENED and alert is None:
-                change = self._open(c, job, scored, walk, i, now_ms)
-            elif step == Step.RESOLVED and alert is not None:
+            if state == EntityState.OPENED and alert is None:
+                change = self._open(c, job, scored, result, i, now_ms)
+            elif state == EntityState.RESOLVED and alert is not None:
                 why = f"no anomalous row for {format_duration(job.alerts.resolve_after)}"
                 change = self._resolve(c, alert, at, why)
-            elif alert is not None and step in (Step.ANOMALOUS, Step.QUIET):
-                change = self._update(c, alert, float(scored.score[i]), float(walk.peak[i]), at)
-            elif step == Step.ANOMALOUS:
+            elif alert is not None and state in (EntityState.ANOMALOUS, EntityState.QUIET):
+                change = self._update(c, alert, float(scored.score[i]), float(result.peak[i]), at)
+            elif state == EntityState.ANOMALOUS:
                 change = self._worse(c, job, key, float(scored.score[i]), at)
             if change is not None:
                 changes.append(change)
@@ -177,7 +183,7 @@ class AlertPipeline:
         c: Connection,
         job: Job,
         scored: Scored,
-        walk: PolicyResult,
+        result: PolicyResult,
         row: int,
         now_ms: int,
     ) -> Change | None:
@@ -199,7 +205,7 @@ class AlertPipeline:
             late=now_ms - at > LATE_STEPS * job.step_seconds * 1000,
         )  # fmt: skip
         change = self._save_new(c, alert, at, f"{job.alerts.for_} rows scored at least 1")
-        since = int(walk.since[row])
+        since = int(result.since[row])
         if change is not None and since < at:
             why = "the first anomalous row"
             self.alerts.add_history(alert.id, "pending", who=PLATFORM, why=why, at_ms=since, c=c)
@@ -338,10 +344,10 @@ class AlertPipeline:
         self.entities.save(c, job.name, rows)
 
 
-def _telling_rows(step: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _telling_rows(states: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows where an alert opens or resolves, and each entity's last row, where an open one is updated."""
     last = np.r_[codes[1:] != codes[:-1], True]
     telling: NDArray[np.int64] = np.flatnonzero(
-        (step == Step.OPENED) | (step == Step.RESOLVED) | (last & (step != Step.CALM))
+        (states == EntityState.OPENED) | (states == EntityState.RESOLVED) | (last & (states != EntityState.CALM))
     )
     return telling

@@ -134,9 +134,9 @@ def score(
     span = (round(first.timestamp() * 1000), round(last.timestamp() * 1000))
     with stage_line(f"scoring with {model.version}"):
         scored = score_pass(detector, model.version, source, job, span)
-        walk = alert_policy(job).apply(scored.panel, scored.score, scored.permitted)
-    absent, not_judged = absences_in(job, scored, walk.state, detector.state_.entities, span[0])
-    found = [*_openings(scored, walk), *({**NO_ANOMALY, **_absence(one)} for one in absent)]
+        result = alert_policy(job).apply(scored.panel, scored.score, scored.permitted)
+    absent, not_judged = absences_in(job, scored, result.state, detector.state_.entities, span[0])
+    found = [*_openings(scored, result), *({**NO_ANOMALY, **_absence(one)} for one in absent)]
     if output is not None:
         _write_scores(output, scored)
     if as_json:
@@ -152,17 +152,17 @@ def score(
 NO_ANOMALY: dict[str, Any] = {"kind": "absent", "score": None, "causes": []}
 
 
-def _openings(scored: Scored, walk: PolicyResult) -> list[dict[str, Any]]:
+def _openings(scored: Scored, result: PolicyResult) -> list[dict[str, Any]]:
     """Anomalies that opened, with their first causes."""
     from dataclasses import asdict
 
     import numpy as np
 
-    from foreshock_models.policy import Step
+    from foreshock_models.policy import EntityState
 
     panel = scored.panel
     found = []
-    for i in np.flatnonzero(walk.step == Step.OPENED).tolist():
+    for i in np.flatnonzero(result.entity_state == EntityState.OPENED).tolist():
         entity, at = panel.entities[panel.codes[i]], int(panel.timestamps[i])
         causes = [asdict(cause) for cause in scored.causes.at(entity, at)[:3]]
         found.append(

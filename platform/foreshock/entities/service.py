@@ -15,12 +15,12 @@ from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.scoring.cursors import CursorRepository
 from foreshock.store.store import Store
 from foreshock_models.errors import StoreError, allowed
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 from foreshock_models.state import State
 
 __all__ = ["entities", "forget"]
 
-WORDS = {Step.CALM: "calm", Step.PENDING: "pending", Step.ANOMALOUS: "anomalous"}
+WORDS = {EntityState.CALM: "calm", EntityState.PENDING: "pending", EntityState.ANOMALOUS: "anomalous"}
 
 
 def entities(store: Store, job: str | None = None) -> list[dict[str, Any]]:
@@ -32,16 +32,16 @@ def entities(store: Store, job: str | None = None) -> list[dict[str, Any]]:
     found = []
     for name in [job] if job is not None else CheckpointRepository(store).jobs():
         scorer = CheckpointRepository(store).get(name)
-        standing = Policy.steps(State.from_bytes(scorer.policy_state)) if scorer else {}
+        standing = Policy.entity_states(State.from_bytes(scorer.policy_state)) if scorer else {}
         absent = {key[0] for key in AlertRepository(store).live(name) if key[1:] == ("absent", "")}
         for row in CursorRepository(store).of_job(name):
             entity = row["entity"]
-            step = standing.get(entity, Step.CALM)
+            state = standing.get(entity, EntityState.CALM)
             found.append(
                 {
                     "job": name,
                     "entity": entity,
-                    "state": "absent" if entity in absent else WORDS[step],
+                    "state": "absent" if entity in absent else WORDS[state],
                     "warming": bool(row["warming"]),
                     "first": iso(row["first_ms"]),
                     "seen": iso(row["seen_ms"]) if row["seen_ms"] else None,

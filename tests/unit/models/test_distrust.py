@@ -12,7 +12,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, IForest
 from foreshock_models.distrust import describe, distrusted, without
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 from foreshock_pipelines.datasets.demo import Incident, demo_fleet
 
 HOUR = 3_600_000
@@ -54,8 +54,8 @@ def found_by(detector: Detector) -> tuple[int, int]:
     """Incidents found, and false alerts, on the rows after training, which nobody disturbed."""
     panel, incidents, until = fleet()
     scores = detector.score(panel, since=until)
-    step = Policy().apply(scores.panel, scores.score, np.ones(len(scores.score), np.bool_)).step
-    opened = np.flatnonzero(step == Step.OPENED)
+    state = Policy().apply(scores.panel, scores.score, np.ones(len(scores.score), np.bool_)).entity_state
+    opened = np.flatnonzero(state == EntityState.OPENED)
     at = [(scores.panel.entities[scores.panel.codes[i]], scores.panel.timestamps[i] / 1000) for i in opened]
 
     def hits(entity: str, time: float, incident: Incident) -> bool:

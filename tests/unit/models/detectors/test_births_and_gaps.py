@@ -13,7 +13,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, IForest
 from foreshock_models.kernels.constants import GAP_ROWS, QUIET_ROWS, WARM_UP_ROWS
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 from foreshock_models.state import State
 from foreshock_pipelines.datasets.demo import demo_fleet
 
@@ -34,7 +34,7 @@ def with_values(panel: Panel, values: NDArray[np.float64]) -> Panel:
 def openings(detector: Detector, panel: Panel, since: int, *, while_warming: bool = False) -> int:
     scores = detector.score(panel, since=since)
     permitted = np.ones(scores.panel.n_rows, np.bool_) if while_warming else ~scores.warming
-    return int((Policy().apply(scores.panel, scores.score, permitted).step == Step.OPENED).sum())
+    return int((Policy().apply(scores.panel, scores.score, permitted).entity_state == EntityState.OPENED).sum())
 
 
 @pytest.fixture(scope="module")

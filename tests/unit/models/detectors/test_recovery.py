@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, IForest, Scores, Subspace
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 from foreshock_models.state import State
 
 DAY = 1440
@@ -70,9 +70,9 @@ def test_the_score_falls_within_two_rows_of_the_values_being_back(scored: tuple[
 
 def test_an_alert_is_resolved_soon_after_the_values_are_back(scored: tuple[Detector, Panel, Scores]) -> None:
     scores = scored[2]
-    step = Policy().apply(scores.panel, scores.score, np.ones(len(scores.score), np.bool_)).step
-    begins = np.flatnonzero(step == Step.OPENED) + 5 * DAY
-    ends = np.flatnonzero(step == Step.RESOLVED) + 5 * DAY
+    state = Policy().apply(scores.panel, scores.score, np.ones(len(scores.score), np.bool_)).entity_state
+    begins = np.flatnonzero(state == EntityState.OPENED) + 5 * DAY
+    ends = np.flatnonzero(state == EntityState.RESOLVED) + 5 * DAY
     for event in (EVENT, AGAIN):
         assert ((ends >= event.stop) & (ends <= event.stop + 12)).any()
         assert not ((begins >= event.stop) & (begins < event.stop + 40)).any()

@@ -4,37 +4,37 @@ import numpy as np
 import pytest
 
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Rule, Step, severity
+from foreshock_models.policy import EntityState, Policy, Rule, severity
 
 MINUTE = 60.0
 
 
-def walk(scores: list[float], policy: Policy, missing: tuple[int, ...] = ()) -> list[Step]:
+def walk(scores: list[float], policy: Policy, missing: tuple[int, ...] = ()) -> list[EntityState]:
     values = np.ones((len(scores), 1))
     values[list(missing)] = np.nan
     panel = Panel.of(values, step=MINUTE)
-    steps = policy.apply(panel, np.array(scores), np.ones(len(scores), bool)).step
-    return [Step(s) for s in steps]
+    states = policy.apply(panel, np.array(scores), np.ones(len(scores), bool)).entity_state
+    return [EntityState(s) for s in states]
 
 
 def test_n_of_m_rows_open_an_alert() -> None:
     policy = Policy(needed=2, of=3, resolve_after=180)
-    assert walk([1.1, 0.2, 0.1, 1.2, 0.1, 1.3], policy).count(Step.OPENED) == 1
-    assert Step.OPENED not in walk([1.1, 0.2, 0.1, 1.2, 0.1, 0.3], policy)
+    assert walk([1.1, 0.2, 0.1, 1.2, 0.1, 1.3], policy).count(EntityState.OPENED) == 1
+    assert EntityState.OPENED not in walk([1.1, 0.2, 0.1, 1.2, 0.1, 0.3], policy)
 
 
 def test_an_alert_stays_open_while_scores_hover_just_below_the_line() -> None:
     policy = Policy(needed=1, of=1, resolve_after=120, keep=0.9)
-    steps = walk([1.2, 0.95, 0.95, 0.95, 1.1, 0.5, 0.5, 0.5], policy)
-    assert steps.count(Step.OPENED) == 1
-    assert steps[-2] == Step.RESOLVED
+    states = walk([1.2, 0.95, 0.95, 0.95, 1.1, 0.5, 0.5, 0.5], policy)
+    assert states.count(EntityState.OPENED) == 1
+    assert states[-2] == EntityState.RESOLVED
 
 
 def test_rows_without_samples_neither_open_nor_resolve() -> None:
     policy = Policy(needed=2, of=2, resolve_after=120)
-    steps = walk([1.5, 1.5, 0.0, 0.0, 0.0, 0.0, 1.5], policy, missing=(2, 3, 4, 5))
-    assert steps[1] == Step.OPENED
-    assert Step.RESOLVED not in steps
+    states = walk([1.5, 1.5, 0.0, 0.0, 0.0, 0.0, 1.5], policy, missing=(2, 3, 4, 5))
+    assert states[1] == EntityState.OPENED
+    assert EntityState.RESOLVED not in states
 
 
 def test_a_rule_forbids_small_and_wrongly_directed_deviations() -> None:
@@ -64,10 +64,10 @@ def test_walking_in_parts_is_walking_at_once() -> None:
     scores = rng.gamma(2, 0.35, 400)
     panel = Panel.of(np.ones((400, 1)), step=MINUTE)
     policy = Policy()
-    whole = policy.apply(panel, scores, np.ones(400, bool)).step
+    whole = policy.apply(panel, scores, np.ones(400, bool)).entity_state
     parts, state = [], None
     for a, b in ((0, 130), (130, 131), (131, 400)):
         part = policy.apply(panel.rows(a, b), scores[a:b], np.ones(b - a, bool), state)
-        parts.append(part.step)
+        parts.append(part.entity_state)
         state = part.state
     np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from foreshock_models.detectors import IForest
 from foreshock_models.panel import Panel
-from foreshock_models.policy import Policy, Step
+from foreshock_models.policy import EntityState, Policy
 from foreshock_pipelines.scoring.causes import Cause, Causes, causes_of, last_explained
 from foreshock_pipelines.scoring.rows import MAX_EXPLAINED, score_panel
 from foreshock_pipelines.scoring.scored import Scored
@@ -44,7 +44,7 @@ def test_with_more_anomalous_rows_than_are_explained_each_host_has_its_own_cause
     panel = storm.panel
     assert int((storm.score >= 1).sum()) > 5 * MAX_EXPLAINED
     assert len(storm.causes) == MAX_EXPLAINED
-    opened = np.flatnonzero(Policy().apply(panel, storm.score, storm.permitted).step == Step.OPENED)
+    opened = np.flatnonzero(Policy().apply(panel, storm.score, storm.permitted).entity_state == EntityState.OPENED)
     assert len(opened) == HOSTS
     for row in opened.tolist():
         host = int(panel.codes[row])
