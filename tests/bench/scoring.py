@@ -21,7 +21,7 @@ from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import score_pass
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 from foreshock_pipelines.sources import open_source
 
 __all__ = ["job_of", "many_hosts", "rows"]
@@ -83,7 +83,7 @@ def _passes(detector: Ensemble, url: str, windows: Windows, hosts: int, folder: 
     for i in range(PASSES + 1):
         at = windows.end - timedelta(seconds=(PASSES - i) * windows.step)
         ms = round(at.timestamp() * 1000)
-        scored: Scored = score_pass(detector, "v1", source, job, (ms, ms), state)
+        scored: ScoredRows = score_pass(detector, "v1", source, job, (ms, ms), state)
         began = time.perf_counter()
         engine.apply(job, scored, ms)
         taken.append({**scored.seconds, "store": time.perf_counter() - began})

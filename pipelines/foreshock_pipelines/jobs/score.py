@@ -25,7 +25,7 @@ from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.alert_policy import alert_policy
 from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import PanelScorer, score_panel
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 from foreshock_pipelines.sources import Source
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def score_pass(
     *,
     usual: bool = False,
     score: PanelScorer | None = None,
-) -> Scored:
+) -> ScoredRows:
     """Read the rows of a span with their context, score and explain them.
 
     Parameters
@@ -85,7 +85,7 @@ def score_pass(
     if panel.n_rows == 0:
         none = np.zeros(0)
         flags = none.astype(np.bool_)
-        return Scored(
+        return ScoredRows(
             version, panel, none, flags, flags, Causes(), state or detector.state_, until_ms=last, partial=partial
         )
     since = _since(panel, first, cursors)

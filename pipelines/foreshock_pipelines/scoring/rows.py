@@ -13,7 +13,7 @@ from foreshock_models.panel import Panel
 from foreshock_models.policy import Policy
 from foreshock_models.state import State
 from foreshock_pipelines.scoring.causes import Causes, causes_of, last_explained, usual_values
-from foreshock_pipelines.scoring.scored import Scored, Usual
+from foreshock_pipelines.scoring.scored_rows import ScoredRows, Usual
 
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector  # whoever imports the protocol need not load torch
@@ -32,7 +32,7 @@ class PanelScorer(Protocol):
     def __call__(
         self, detector: Detector, version: str, panel: Panel, policy: Policy, *,
         since: int | NDArray[np.int64] | None = None, state: State | None = None, usual: bool = False,
-    ) -> Scored: ...  # fmt: skip
+    ) -> ScoredRows: ...  # fmt: skip
 
 
 def score_panel(
@@ -44,7 +44,7 @@ def score_panel(
     since: int | NDArray[np.int64] | None = None,
     state: State | None = None,
     usual: bool = False,
-) -> Scored:
+) -> ScoredRows:
     """Score the rows from `since` on, decide which may alert, and explain the anomalous ones."""
     return score_under(detector, version, panel, [policy], since=since, state=state, usual=usual)[0]
 
@@ -58,7 +58,7 @@ def score_under(
     since: int | NDArray[np.int64] | None = None,
     state: State | None = None,
     usual: bool = False,
-) -> list[Scored]:
+) -> list[ScoredRows]:
     """Score as `score_panel` does, once for several policies: the results differ in `permitted` alone."""
     began = time.perf_counter()
     scores = detector.score(panel, since=since, state=state)
@@ -91,7 +91,7 @@ def score_under(
                 attributions[latest[some]], rows.values[some], normal.expected[some], rows.features
             )
         found.append(
-            Scored(
+            ScoredRows(
                 version,
                 rows,
                 scores.score,

@@ -17,7 +17,7 @@ from foreshock_pipelines.ray_errors import ray_errors
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.scoring.causes import Causes
 from foreshock_pipelines.scoring.rows import score_panel
-from foreshock_pipelines.scoring.scored import Scored, Usual
+from foreshock_pipelines.scoring.scored_rows import ScoredRows, Usual
 
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector
@@ -44,7 +44,7 @@ class Shard:
         since: int | NDArray[np.int64] | None,
         state: State | None,
         usual: bool,
-    ) -> Scored:
+    ) -> ScoredRows:
         """Score as `score_panel` does, with a version of the registry."""
         if self.detector is None or self.version != version:
             self.detector, _ = self.registry.load(self.job, version)
@@ -90,7 +90,7 @@ class Shards:
         since: int | NDArray[np.int64] | None = None,
         state: State | None = None,
         usual: bool = False,
-    ) -> Scored:
+    ) -> ScoredRows:
         """Return the scores of all entities, in the order of `panel`."""
         import ray
 
@@ -112,10 +112,10 @@ class Shards:
             ray.kill(actor)
 
 
-def join(parts: Sequence[Scored]) -> Scored:
+def join(parts: Sequence[ScoredRows]) -> ScoredRows:
     """Join the parts of a pass that several workers scored, each other entities, in their order."""
     beside = [part.usual for part in parts if part.usual is not None]
-    return Scored(
+    return ScoredRows(
         version=parts[0].version,
         panel=Panel.concat([part.panel for part in parts]),
         score=np.concatenate([part.score for part in parts]),

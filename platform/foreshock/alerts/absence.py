@@ -13,7 +13,7 @@ from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, format_duration
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.scoring.scored import Scored
+    from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 __all__ = ["Absences", "absences", "absences_in", "is_back"]
 
@@ -68,7 +68,7 @@ def is_back(job: Job, state: State, entity: str, feature: str, now_ms: int) -> b
 
 
 def absences_in(
-    job: Job, scored: Scored, walked: State, known: Iterable[str], first_ms: int
+    job: Job, scored: ScoredRows, walked: State, known: Iterable[str], first_ms: int
 ) -> tuple[list[Finding], str | None]:
     """Look for silence at the end of rows that were scored once, from `first_ms` on; or say why that is not judged.
 

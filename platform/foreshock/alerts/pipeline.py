@@ -32,7 +32,7 @@ from foreshock_models.policy import (
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, format_duration
 from foreshock_pipelines.scoring.alert_policy import alert_policy
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 __all__ = ["PLATFORM", "AlertPipeline", "Change"]
 
@@ -66,7 +66,12 @@ class AlertPipeline:
         self.blocks = WriteQueue(self.store)
 
     def apply(
-        self, job: Job, scored: Scored, now_ms: int, revision: int | None = None, unwritten: Sequence[Block] = ()
+        self,
+        job: Job,
+        scored: ScoredRows,
+        now_ms: int,
+        revision: int | None = None,
+        unwritten: Sequence[Block] = (),
     ) -> list[Change] | None:
         """Write what a pass means: alerts, their history, what is to be sent, and where scoring stands.
 
@@ -149,7 +154,7 @@ class AlertPipeline:
         self,
         c: Connection,
         job: Job,
-        scored: Scored,
+        scored: ScoredRows,
         result: PolicyResult,
         live: dict[AlertKey, Alert],
         now_ms: int,
@@ -182,7 +187,7 @@ class AlertPipeline:
         self,
         c: Connection,
         job: Job,
-        scored: Scored,
+        scored: ScoredRows,
         result: PolicyResult,
         row: int,
         now_ms: int,
@@ -271,7 +276,7 @@ class AlertPipeline:
         ]
         return [self._resolve(c, live.pop(key), last_ms, "samples arrive again") for key in back]
 
-    def _notices(self, c: Connection, job: Job, scored: Scored) -> list[Change]:
+    def _notices(self, c: Connection, job: Job, scored: ScoredRows) -> list[Change]:
         """Say once that an entity has a new normal."""
         changes = []
         for entity, at in scored.new_normal:
@@ -326,7 +331,7 @@ class AlertPipeline:
         new = self.alerts.save(c, alert, event="opened", at_ms=at, who=PLATFORM, why=why)
         return Change("opened", alert) if new else None
 
-    def _note_entities(self, c: Connection, job: Job, scored: Scored, state: State, last_ms: int) -> None:
+    def _note_entities(self, c: Connection, job: Job, scored: ScoredRows, state: State, last_ms: int) -> None:
         """Which entities there are, for people; the scorer's own states are what scoring goes on from."""
         if last_ms - self._noted.get(job.name, 0) < CURSOR_EVERY_MS:
             return

@@ -19,7 +19,7 @@ from foreshock.cli.progress import stage_line, steps_bar
 if TYPE_CHECKING:
     from foreshock.alerts.findings import Finding
     from foreshock_models.policy import PolicyResult
-    from foreshock_pipelines.scoring.scored import Scored
+    from foreshock_pipelines.scoring.scored_rows import ScoredRows
     from foreshock_pipelines.training.report import TrainReport
 
 Start = Annotated[str | None, typer.Option(help="-14d, 2026-03-01, ...; default: the job's history.")]
@@ -152,7 +152,7 @@ def score(
 NO_ANOMALY: dict[str, Any] = {"kind": "absent", "score": None, "causes": []}
 
 
-def _openings(scored: Scored, result: PolicyResult) -> list[dict[str, Any]]:
+def _openings(scored: ScoredRows, result: PolicyResult) -> list[dict[str, Any]]:
     """Anomalies that opened, with their first causes."""
     from dataclasses import asdict
 

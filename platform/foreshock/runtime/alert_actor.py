@@ -29,7 +29,7 @@ from foreshock.store.scope import DEFAULT_TENANT, Scope, within
 from foreshock.store.store import open_patiently, store_condition
 from foreshock_models.errors import StoreError
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 __all__ = ["AlertActor"]
 
@@ -75,7 +75,7 @@ class AlertActor:
     def apply(
         self,
         job: Job,
-        scored: Scored,
+        scored: ScoredRows,
         now_ms: int,
         revision: int | None = None,
         latest: Latest | None = None,

@@ -19,7 +19,7 @@ class ControlLoopMetrics:
         self.registry = r = CollectorRegistry()
         job = ["job"]
         self.rows = Counter("foreshock_scored_rows", "Rows that were scored.", job, registry=r)
-        self.late = Counter("foreshock_late_rows", "Scored rows whose samples had come late.", job, registry=r)
+        self.late = Counter("foreshock_late_rows", "ScoredRows rows whose samples had come late.", job, registry=r)
         self.passes = Counter("foreshock_passes", "Scoring passes.", [*job, "result"], registry=r)
         self.fetch = Counter("foreshock_fetch_errors", "Passes that the source failed.", job, registry=r)
         self.partial = Counter(

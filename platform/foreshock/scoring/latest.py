@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 if TYPE_CHECKING:
     from foreshock_models.detectors import Detector  # who only reads this need not load torch
@@ -31,7 +31,7 @@ class Latest:
     members: dict[str, NDArray[np.float64]]
 
     @classmethod
-    def of(cls, scored: Scored, detector: Detector) -> Latest:
+    def of(cls, scored: ScoredRows, detector: Detector) -> Latest:
         """The last rows of a pass, of the entities that have a sample there."""
         panel = scored.panel
         ends = panel.offsets[1:] - 1

@@ -26,7 +26,7 @@ from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.datasets.entity_key import entity_labels
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.prometheus.labels import exported_labels
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 if TYPE_CHECKING:
     from foreshock_pipelines.prometheus.remote_write import TimeSeries
@@ -53,7 +53,7 @@ def score_labels(job: str, entity: str, names: Iterable[str]) -> dict[str, str]:
     return {"job": job, **exported_labels(entity_labels(entity, list(names)))}
 
 
-def blocks_of(job: Job, scored: Scored, detector: str, *, features: bool) -> list[Block]:
+def blocks_of(job: Job, scored: ScoredRows, detector: str, *, features: bool) -> list[Block]:
     """A pass as blocks for the store, one after the other in time; rows without a sample are left out."""
     panel = scored.panel
     there = np.flatnonzero(~np.isnan(panel.values).all(axis=1))

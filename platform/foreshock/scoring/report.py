@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foreshock_pipelines.scoring.scored import Scored
+    from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 __all__ = ["PassReport", "WriteStats"]
 
@@ -50,7 +50,7 @@ class PassReport:
     partial: tuple[str, ...] = ()
 
     def after(
-        self, span: tuple[int, int], scored: Scored, changes: list[dict[str, Any]], stored: float
+        self, span: tuple[int, int], scored: ScoredRows, changes: list[dict[str, Any]], stored: float
     ) -> PassReport:
         """This, and a stretch that was taken; it took `stored` seconds to do so."""
         stages = {name: self.stages.get(name, 0.0) + s for name, s in {**scored.seconds, "store": stored}.items()}

@@ -20,10 +20,10 @@ from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.scoring.cursors import CursorRepository
 from foreshock_models.errors import StateError, StoreError
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 STEP = 60_000
-Rows = Callable[..., Scored]
+Rows = Callable[..., ScoredRows]
 
 
 def opened(engine: AlertPipeline, job: Job, scored: Rows, *entities: str) -> list[Alert]:

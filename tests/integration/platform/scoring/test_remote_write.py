@@ -20,7 +20,7 @@ from foreshock_models.panel import Panel
 from foreshock_models.state import State
 from foreshock_pipelines.jobfile import Job, WriteConfig
 from foreshock_pipelines.scoring.causes import Causes
-from foreshock_pipelines.scoring.scored import Scored, Usual
+from foreshock_pipelines.scoring.scored_rows import ScoredRows, Usual
 
 STEP = 15_000
 
@@ -38,7 +38,7 @@ def job(**keys: Any) -> Job:
     )
 
 
-def scored(entities: int = 2, steps: int = 3, first: int | None = None, features: int = 2) -> Scored:
+def scored(entities: int = 2, steps: int = 3, first: int | None = None, features: int = 2) -> ScoredRows:
     """Rows whose score is their number; the last row of the first entity has no sample."""
     first = round(time.time() * 1000) // STEP * STEP - 10 * STEP if first is None else first
     n = entities * steps
@@ -52,7 +52,9 @@ def scored(entities: int = 2, steps: int = 3, first: int | None = None, features
     flags = np.zeros(n, np.bool_)
     rows = np.arange(n, dtype=np.float64)
     usual = Usual(values * 2, values, values * 3)
-    return Scored("v1", panel, rows, flags, flags, Causes(), State(), members={"iforest": rows / 2}, usual=usual)
+    return ScoredRows(
+        "v1", panel, rows, flags, flags, Causes(), State(), members={"iforest": rows / 2}, usual=usual
+    )
 
 
 def until(condition: Callable[[], Any], seconds: float = 40) -> None:
@@ -71,7 +73,7 @@ class Written:
         self.blocks = WriteQueue(self.store)
         self.writers: list[ScoreWriter] = []
 
-    def put(self, rows: Scored, *, features: bool = True, age: float = 0.0) -> None:
+    def put(self, rows: ScoredRows, *, features: bool = True, age: float = 0.0) -> None:
         """As a pass does; `age` is how many seconds ago."""
         found = blocks_of(job(), rows, "ensemble", features=features)
         with self.store.begin() as c:

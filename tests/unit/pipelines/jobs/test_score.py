@@ -17,7 +17,7 @@ from foreshock_pipelines.datasets.windows import Windows
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobs.score import MAX_ROWS, score_pass, spans
 from foreshock_pipelines.registry import Registry
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 from foreshock_pipelines.sources.parquet import ParquetSource
 
 MINUTE = 60_000
@@ -53,7 +53,7 @@ class Live:
             part = Windows(table)
         part.write_parquet(self.file)
 
-    def score(self, first: int, last: int) -> Scored:
+    def score(self, first: int, last: int) -> ScoredRows:
         source = ParquetSource(self.job)
         done = score_pass(self.detector, self.version, source, self.job, (first, last), self.state, self.cursors)
         panel = done.panel

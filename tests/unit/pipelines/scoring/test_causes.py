@@ -12,7 +12,7 @@ from foreshock_models.panel import Panel
 from foreshock_models.policy import EntityState, Policy
 from foreshock_pipelines.scoring.causes import Cause, Causes, causes_of, last_explained
 from foreshock_pipelines.scoring.rows import MAX_EXPLAINED, score_panel
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 HOSTS = 24
 FEATURES = ("cpu", "memory", "disk")
@@ -26,7 +26,7 @@ def disturbed(host: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def storm() -> Scored:
+def storm() -> ScoredRows:
     """Every host is disturbed at once, each in one feature, hosts with a higher number more."""
     rng = np.random.default_rng(0)
     n = LEARNT + SCORED
@@ -40,7 +40,7 @@ def storm() -> Scored:
     return score_panel(detector, "v1", panel, Policy(), since=LEARNT * STEP)
 
 
-def test_with_more_anomalous_rows_than_are_explained_each_host_has_its_own_cause(storm: Scored) -> None:
+def test_with_more_anomalous_rows_than_are_explained_each_host_has_its_own_cause(storm: ScoredRows) -> None:
     panel = storm.panel
     assert int((storm.score >= 1).sum()) > 5 * MAX_EXPLAINED
     assert len(storm.causes) == MAX_EXPLAINED
@@ -52,7 +52,7 @@ def test_with_more_anomalous_rows_than_are_explained_each_host_has_its_own_cause
         assert [cause.feature for cause in found][:1] == [disturbed(host)]
 
 
-def test_no_entity_is_left_without_an_explanation_while_another_one_has_two(storm: Scored) -> None:
+def test_no_entity_is_left_without_an_explanation_while_another_one_has_two(storm: ScoredRows) -> None:
     counts = np.unique([entity for entity, _ in storm.causes.explained], return_counts=True)[1]
     assert len(counts) == HOSTS
     assert counts.max() - counts.min() <= 1

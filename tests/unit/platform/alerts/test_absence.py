@@ -9,14 +9,14 @@ from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
 from foreshock.scoring.cursors import CursorRepository
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 STEP = 60_000
 NAN = float("nan")
-Rows = Callable[..., Scored]
+Rows = Callable[..., ScoredRows]
 
 
-def events(engine: AlertPipeline, job: Job, rows: Scored) -> list[tuple[str, str]]:
+def events(engine: AlertPipeline, job: Job, rows: ScoredRows) -> list[tuple[str, str]]:
     now = int(rows.panel.timestamps.max())
     return [(c.event, c.alert.feature) for c in engine.apply(job, rows, now) or [] if c.event != "updated"]
 
@@ -74,7 +74,7 @@ def test_a_series_that_never_was_there_is_not_missed(engine: AlertPipeline, job:
 
 
 # -- partial answers ---------------------------------------------------------------------------------------
-def partial(rows: Scored) -> Scored:
+def partial(rows: ScoredRows) -> ScoredRows:
     return replace(rows, partial=("store-2 is down",))
 
 

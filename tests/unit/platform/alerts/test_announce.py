@@ -16,10 +16,10 @@ from foreshock.silences.model import Silence
 from foreshock.silences.repository import SilenceRepository
 from foreshock_models.errors import StateError
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 STEP = 60_000
-Rows = Callable[..., Scored]
+Rows = Callable[..., ScoredRows]
 To = tuple[Any, Deliverer]
 
 

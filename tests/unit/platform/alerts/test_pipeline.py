@@ -13,13 +13,13 @@ from foreshock.alerts.repository import AlertRepository
 from foreshock.notify.delivery import Deliverer
 from foreshock.notify.outbox import Outbox
 from foreshock_pipelines.jobfile import Job
-from foreshock_pipelines.scoring.scored import Scored
+from foreshock_pipelines.scoring.scored_rows import ScoredRows
 
 STEP = 60_000
-Rows = Callable[..., Scored]
+Rows = Callable[..., ScoredRows]
 
 
-def events(engine: AlertPipeline, job: Job, rows: Scored) -> list[str]:
+def events(engine: AlertPipeline, job: Job, rows: ScoredRows) -> list[str]:
     now = int(rows.panel.timestamps.max())
     return [change.event for change in engine.apply(job, rows, now)]
 
@@ -106,7 +106,7 @@ def test_an_entity_that_never_sent_anything_is_not_absent(engine: AlertPipeline,
 
 def test_a_new_normal_is_said_once(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     rows = scored({"a": [0.1, 0.1]})
-    rows = Scored(**{**vars(rows), "new_normal": (("a", STEP),)})
+    rows = ScoredRows(**{**vars(rows), "new_normal": (("a", STEP),)})
     assert events(engine, job, rows) == ["opened"]
     assert AlertRepository(engine.store).list().alerts[0].kind == "notice"
 

@@ -11,7 +11,7 @@ from foreshock_models.panel import Panel
 from foreshock_models.state import State
 from foreshock_pipelines.scoring.causes import Causes
 
-__all__ = ["Scored", "Usual"]
+__all__ = ["ScoredRows", "Usual"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """The scored rows of one pass.
 
     Attributes
