@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.absence import absences, is_back
-from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.findings import Finding, new_alert
 from foreshock.alerts.model import Alert, AlertKey
 from foreshock.alerts.payload import causes_json, summarise
@@ -62,7 +62,7 @@ class AlertPipeline:
         self.alerts = AlertRepository(self.store)
         self.checkpoints = CheckpointRepository(self.store)
         self.entities = CursorRepository(self.store)
-        self.announcer = Announcer(self.store, self.url)
+        self.publisher = AlertPublisher(self.store, self.url)
         self.blocks = WriteQueue(self.store)
 
     def apply(
@@ -90,7 +90,7 @@ class AlertPipeline:
         panel = scored.panel
         last_ms = scored.last_ms
         first_ms = int(panel.timestamps.min()) if panel.n_rows else last_ms
-        silences = self.announcer.in_force(min(first_ms, last_ms))
+        silences = self.publisher.silences_since(min(first_ms, last_ms))
         with self.store.begin() as c:
             known = self.checkpoints.get(job.name, c)
             stands = known.revision if known is not None else 0
@@ -117,9 +117,9 @@ class AlertPipeline:
             self.checkpoints.save(c, job.name, state)
             self.blocks.post(c, job.name, unwritten, round(time.time() * 1000))  # they wait in real time
             self._note_entities(c, job, scored, after, last_ms)
-            changes = self.announcer.announce(c, changes, silences, now_ms)
+            changes = self.publisher.publish(c, changes, silences, now_ms)
             live = self.alerts.live(job.name, c)
-            changes += self.announcer.sweep(c, live.values(), silences, last_ms, now_ms)
+            changes += self.publisher.apply_silences(c, live.values(), silences, last_ms, now_ms)
         return changes
 
     def report(
@@ -136,18 +136,18 @@ class AlertPipeline:
         over
             For the history of what is resolved: why.
         """
-        silences = self.announcer.in_force(at_ms)
+        silences = self.publisher.silences_since(at_ms)
         with self.store.begin() as c:
             live = self.alerts.live(job.name, c)
             changes = self._settle(c, job, kind, findings, live, at_ms, over)
-            return self.announcer.announce(c, changes, silences, now_ms)
+            return self.publisher.publish(c, changes, silences, now_ms)
 
-    def sweep(self, job: Job, now_ms: int) -> list[Change]:
+    def apply_silences(self, job: Job, now_ms: int) -> list[Change]:
         """Let silences take effect, and end, where no pass of the job does."""
-        silences = self.announcer.in_force(now_ms)
+        silences = self.publisher.silences_since(now_ms)
         with self.store.begin() as c:
             live = self.alerts.live(job.name, c)
-            return self.announcer.sweep(c, live.values(), silences, now_ms, now_ms)
+            return self.publisher.apply_silences(c, live.values(), silences, now_ms, now_ms)
 
     # -- anomalies -------------------------------------------------------------------------------------
     def _anomalies(

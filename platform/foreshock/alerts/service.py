@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.audit import record
@@ -24,8 +24,8 @@ def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int,
     StateError
         It is resolved already.
     """
-    announcer = Announcer(store, url)
-    silences = announcer.in_force(AlertRepository(store).get(alert_id).updated_ms)
+    publisher = AlertPublisher(store, url)
+    silences = publisher.silences_since(AlertRepository(store).get(alert_id).updated_ms)
     with store.begin() as c:
         alert = _live(store, c, alert_id)
         done = replace(alert, state="acknowledged", acknowledged_by=who)
@@ -33,7 +33,7 @@ def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int,
             c, done, event="acknowledged", at_ms=now_ms, who=who, why=why or "taken care of"
         )
         record(store, c, "alerts:acknowledge", alert_id, who=who, why=why)
-        return announcer.announce(c, [Change("acknowledged", done)], silences, now_ms)[0].alert
+        return publisher.publish(c, [Change("acknowledged", done)], silences, now_ms)[0].alert
 
 
 def resolve(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url: str = "") -> Alert:
@@ -56,15 +56,15 @@ class Ending:
 
     def __init__(self, store: Store, who: str, now_ms: int, url: str) -> None:
         self._store, self._who, self._now_ms = store, who, now_ms
-        self._announcer = Announcer(store, url)
-        self._silences = self._announcer.in_force(now_ms)
+        self._publisher = AlertPublisher(store, url)
+        self._silences = self._publisher.silences_since(now_ms)
 
     def end(self, c: Connection, alert: Alert, why: str) -> Alert:
         """Resolve a live alert."""
         at = max(self._now_ms, alert.updated_ms)
         done = replace(alert, state="resolved", resolved_by=self._who, resolved_ms=at, updated_ms=at)
         AlertRepository(self._store).save(c, done, event="resolved", at_ms=self._now_ms, who=self._who, why=why)
-        return self._announcer.announce(c, [Change("resolved", done)], self._silences, self._now_ms)[0].alert
+        return self._publisher.publish(c, [Change("resolved", done)], self._silences, self._now_ms)[0].alert
 
 
 def _live(store: Store, c: Connection, alert_id: str) -> Alert:

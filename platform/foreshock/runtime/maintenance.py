@@ -43,18 +43,18 @@ class Maintenance:
         for name, job in jobs.items():
             if now_ms - passed.get(name, 0) > QUIET_MS:
                 with within(Scope(job.tenant)):
-                    self.engine.sweep(job, now_ms)
+                    self.engine.apply_silences(job, now_ms)
         for tenant in {job.tenant for job in jobs.values()}:
             with within(Scope(tenant)):
                 self._remind([name for name, job in jobs.items() if job.tenant == tenant], now_ms)
         self._delete_expired(now_ms)
 
     def _remind(self, jobs: list[str], now_ms: int) -> None:
-        announcer = self.engine.announcer
-        for silence in announcer.in_force(now_ms).silences:
+        publisher = self.engine.publisher
+        for silence in publisher.silences_since(now_ms).silences:
             if silence.reminded_ms is None and silence.remind_at() <= now_ms:
                 with self.engine.store.begin() as c:
-                    announcer.remind(c, silence, jobs, now_ms)
+                    publisher.remind(c, silence, jobs, now_ms)
 
     def _delete_expired(self, now_ms: int) -> None:
         """A batch each time until nothing old is left, then not for a day."""

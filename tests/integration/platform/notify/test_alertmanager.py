@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.servers import servers
 
-from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
@@ -141,7 +141,7 @@ def job(url: str) -> Job:
 def announce(store: Store, event: str, changed: Alert) -> None:
     with store.begin() as c:
         AlertRepository(store).save(c, changed, event=event, at_ms=changed.updated_ms, who="foreshock", why="test")
-        Announcer(store).announce(c, [Change(event, changed)], SilenceIndex(), now_ms())
+        AlertPublisher(store).publish(c, [Change(event, changed)], SilenceIndex(), now_ms())
 
 
 def deliverer(store: Store, url: str, clock: Callable[[], float] = time.time) -> Deliverer:

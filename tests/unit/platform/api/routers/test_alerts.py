@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI, Request
 from tests.servers.principals import asked_by
 
-from foreshock.alerts.announce import Announcer, Change
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.api.errors import Problem, problem_of, problem_response
@@ -97,7 +97,7 @@ def opened(here: Here, entity: str, **more: Any) -> Alert:
     made = Alert(**fields)
     with here.store.begin() as c:
         AlertRepository(here.store).save(c, made, event="opened", at_ms=NOW, who="foreshock", why="test")
-        Announcer(here.store).announce(c, [Change("opened", made)], SilenceIndex(), NOW)
+        AlertPublisher(here.store).publish(c, [Change("opened", made)], SilenceIndex(), NOW)
     return made
 
 

@@ -1,4 +1,4 @@
-"""Tells receivers what happens to alerts, unless a silence holds it back: by the outbox, in one transaction."""
+"""Publish changes of alerts to their receivers, by the outbox, unless a silence holds them back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foreshock.silences.model import Silence
 from foreshock.silences.repository import SilenceRepository
 from foreshock.store.store import Store
 
-__all__ = ["Announcer", "Change"]
+__all__ = ["AlertPublisher", "Change"]
 
 log = get_logger("alerts")
 KEPT = 4
@@ -40,8 +40,8 @@ class Change:
 
 
 @dataclass
-class Announcer:
-    """Posts changes of alerts.
+class AlertPublisher:
+    """Publishes changes of alerts.
 
     A silence holds back all that is said of an alert, with one exception: the end of one that receivers know of,
     who would otherwise take it as open for ever.
@@ -61,8 +61,8 @@ class Announcer:
         self.outbox = Outbox(self.store)
         self.silences = SilenceRepository(self.store)
 
-    def in_force(self, since_ms: int) -> SilenceIndex:
-        """Silences that end later than a time, for `announce` and `sweep`; to be read before the transaction.
+    def silences_since(self, since_ms: int) -> SilenceIndex:
+        """Return the silences that end later than a time, for `publish` and `apply_silences`; to be read before the transaction.
 
         One that is declared or ended meanwhile counts from the next time on.
         """
@@ -78,7 +78,7 @@ class Announcer:
             self._indexes = {**dict(list(self._indexes.items())[1 - KEPT :]), state: found}
         return found
 
-    def announce(
+    def publish(
         self, c: Connection, changes: Sequence[Change], silences: SilenceIndex, now_ms: int
     ) -> list[Change]:
         """Post what is not held back; gives the changes with what is silenced marked."""
@@ -90,12 +90,12 @@ class Announcer:
                 before = known[alert.id]
                 alert = replace(alert, announced=before.announced, silenced_by=before.silenced_by)
             if change.event != "updated":
-                alert = self._one(c, Change(change.event, alert), silences, now_ms)
+                alert = self._publish_one(c, Change(change.event, alert), silences, now_ms)
                 known[alert.id] = alert
             done.append(Change(change.event, alert))
         return done
 
-    def sweep(
+    def apply_silences(
         self, c: Connection, live: Iterable[Alert], silences: SilenceIndex, at_ms: int, now_ms: int
     ) -> list[Change]:
         """Mark live alerts that a silence has begun to hold back, and send those whose silence is over."""
@@ -103,7 +103,7 @@ class Announcer:
         for alert in live:
             silence = silences.holding(alert, at_ms)
             if silence is not None and alert.silenced_by is None:
-                self._silence(c, alert, silence, at_ms)
+                self._mark_silenced(c, alert, silence, at_ms)
             elif silence is None and alert.silenced_by is not None:
                 event = "unsilenced" if alert.announced else "opened"
                 free = replace(alert, silenced_by=None, announced=True)
@@ -121,12 +121,12 @@ class Announcer:
                 payload = _reminder(silence, job, self.url, now_ms)
                 self.outbox.post(c, f"{silence.id}/{LAPSES}/{job}", f"{job}/{EVERY}", payload, now_ms)
 
-    def _one(self, c: Connection, change: Change, silences: SilenceIndex, now_ms: int) -> Alert:
+    def _publish_one(self, c: Connection, change: Change, silences: SilenceIndex, now_ms: int) -> Alert:
         alert = change.alert
         silence = silences.holding(alert, alert.updated_ms)
         if silence is not None:
             if alert.silenced_by is None and change.event != "resolved":
-                alert = self._silence(c, alert, silence, alert.updated_ms)
+                alert = self._mark_silenced(c, alert, silence, alert.updated_ms)
             if not (change.event == "resolved" and alert.announced):
                 return alert
         elif not alert.announced or alert.silenced_by is not None:
@@ -139,7 +139,7 @@ class Announcer:
         self._post(c, alert, change.event, now_ms)
         return alert
 
-    def _silence(self, c: Connection, alert: Alert, silence: Silence, at_ms: int) -> Alert:
+    def _mark_silenced(self, c: Connection, alert: Alert, silence: Silence, at_ms: int) -> Alert:
         held = replace(alert, silenced_by=silence.id)
         self.alerts.save_announcement(c, held)
         self.alerts.note(c, held, "silenced", who=silence.owner, why=silence.reason, at_ms=at_ms)

@@ -78,8 +78,8 @@ def test_an_alert_is_sent_when_its_silence_ends_though_no_rows_come(
 ) -> None:
     silence(engine, end=4)
     engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
-    assert [c.event for c in engine.sweep(job, 3 * STEP)] == []
-    assert [c.event for c in engine.sweep(job, 4 * STEP)] == ["unsilenced"]
+    assert [c.event for c in engine.apply_silences(job, 3 * STEP)] == []
+    assert [c.event for c in engine.apply_silences(job, 4 * STEP)] == ["unsilenced"]
     assert told(receiver) == ["opened"]
 
 
@@ -120,8 +120,8 @@ def test_an_alert_that_stands_still_is_sent_at_the_end_of_each_silence(
     engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
     for start in (10, 20):
         silence(engine, start=start, end=start + 5, name=f"s-{start}")
-        engine.sweep(job, (start + 1) * STEP)
-        engine.sweep(job, (start + 6) * STEP)
+        engine.apply_silences(job, (start + 1) * STEP)
+        engine.apply_silences(job, (start + 6) * STEP)
     assert told(receiver) == ["opened", "unsilenced", "unsilenced"]
 
 
@@ -150,7 +150,7 @@ def test_a_silence_that_lapses_soon_is_said_once_to_the_jobs_it_touches(
     made = silence(engine, "job=node", "instance=a")
     for _ in range(2):
         with engine.store.begin() as c:
-            engine.announcer.remind(c, made, ["node", "other"], 9 * STEP)
+            engine.publisher.remind(c, made, ["node", "other"], 9 * STEP)
     assert told(receiver) == ["lapses"]
     assert receiver[0].got[0]["summary"] == (
         'the silence of anna (disk swap) on job="node", instance="a" ends at 1970-01-01T00:10:00Z'
