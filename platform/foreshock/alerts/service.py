@@ -13,7 +13,7 @@ from foreshock.audit import record
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError
 
-__all__ = ["Ending", "acknowledge", "resolve"]
+__all__ = ["AlertResolver", "acknowledge", "resolve"]
 
 
 def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url: str = "") -> Alert:
@@ -44,22 +44,22 @@ def resolve(store: Store, alert_id: str, *, who: str, why: str, now_ms: int, url
     StateError
         It is resolved already.
     """
-    ending = Ending(store, who, now_ms, url)
+    resolver = AlertResolver(store, who, now_ms, url)
     with store.begin() as c:
-        ended = ending.end(c, _live(store, c, alert_id), why or "resolved by hand")
+        ended = resolver.resolve(c, _live(store, c, alert_id), why or "resolved by hand")
         record(store, c, "alerts:resolve", alert_id, who=who, why=why)
         return ended
 
 
-class Ending:
-    """Ends alerts in a transaction at hand; to be made before it, for silences are read and made ready here."""
+class AlertResolver:
+    """Resolves alerts within a transaction; make it before that begins: silences are read here."""
 
     def __init__(self, store: Store, who: str, now_ms: int, url: str) -> None:
         self._store, self._who, self._now_ms = store, who, now_ms
         self._publisher = AlertPublisher(store, url)
         self._silences = self._publisher.silences_since(now_ms)
 
-    def end(self, c: Connection, alert: Alert, why: str) -> Alert:
+    def resolve(self, c: Connection, alert: Alert, why: str) -> Alert:
         """Resolve a live alert."""
         at = max(self._now_ms, alert.updated_ms)
         done = replace(alert, state="resolved", resolved_by=self._who, resolved_ms=at, updated_ms=at)

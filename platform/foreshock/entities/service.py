@@ -8,7 +8,7 @@ from typing import Any
 
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
-from foreshock.alerts.service import Ending
+from foreshock.alerts.service import AlertResolver
 from foreshock.audit import record
 from foreshock.clock import iso
 from foreshock.scoring.checkpoint import CheckpointRepository
@@ -68,7 +68,7 @@ def forget(
     for entity in gone:
         if entity not in known:
             raise StoreError(f"no entity {entity!r} in the job {job!r}; {allowed(entity, known)}")
-    ending = Ending(store, who, now_ms, url)
+    resolver = AlertResolver(store, who, now_ms, url)
     with store.begin() as c:
         scorer = CheckpointRepository(store).get(job, c)
         if scorer is not None:
@@ -79,7 +79,7 @@ def forget(
         live = [alert for alert in AlertRepository(store).live(job, c).values() if alert.entity in gone]
         reason = why or "decommissioned"
         record(store, c, "entities:forget", job, entities=gone, who=who, why=why)
-        return [ending.end(c, alert, reason) for alert in live]
+        return [resolver.resolve(c, alert, reason) for alert in live]
 
 
 def _without(data: bytes, gone: list[str]) -> bytes:

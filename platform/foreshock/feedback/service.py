@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
-from foreshock.alerts.service import Ending
+from foreshock.alerts.service import AlertResolver
 from foreshock.audit import record
 from foreshock.feedback.repository import VERDICTS, Feedback, FeedbackRepository
 from foreshock.logs import get_logger
@@ -76,7 +76,7 @@ def give(
         raise ConfigError("the interval ends before it starts")
     kept = FeedbackRepository(store)
     job = AlertRepository(store).get(alert_id).job
-    ending = Ending(store, who, now_ms, url)
+    resolver = AlertResolver(store, who, now_ms, url)
     with store.begin() as c:
         scorer = CheckpointRepository(store).get(job, c)  # first the scorer, then its alerts: as a pass does
         alert = AlertRepository(store).get(alert_id, c)
@@ -99,7 +99,7 @@ def give(
             alert.id, f"feedback {verdict}", who=who, why=meaning(feedback), at_ms=now_ms, c=c
         )
         if verdict == "false" and alert.live:
-            ending.end(c, alert, note or "a false alarm")
+            resolver.resolve(c, alert, note or "a false alarm")
         record(store, c, "feedback:give", alert_id, verdict=verdict, who=who, note=note)
     return feedback
 
