@@ -138,7 +138,7 @@ def alerts_silence(
     as_json: AsJson = False,
 ) -> None:
     """Hold back alerts for a time, once or again and again; see also: foreshock silences."""
-    from foreshock.alerts.reach import reach
+    from foreshock.alerts.silence_matches import count_matches
     from foreshock.silences.matchers import Matcher
     from foreshock.silences.model import declare
     from foreshock.silences.repository import SilenceRepository
@@ -159,7 +159,7 @@ def alerts_silence(
             timezone=timezone, exclude=exclude,
         )
     )  # fmt: skip
-    matched = reach(store, the_registry(), made)
+    matched = count_matches(store, the_registry(), made)
     about_it = made.as_json(_now_ms())
     if as_json:
         show_json({**about_it, "matches": matched.as_json()})

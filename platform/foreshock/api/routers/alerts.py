@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from foreshock.alerts import service
 from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
-from foreshock.alerts.reach import reach
+from foreshock.alerts.silence_matches import count_matches
 from foreshock.alerts.repository import AlertRepository
 from foreshock.api.authorization import allow, author
 from foreshock.api.errors import Problem
@@ -215,7 +215,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
             made = declare(**fields, now=datetime.now(UTC))
             _of_own_jobs(caller, made)
             added = SilenceRepository(here.store).add(made)
-            return {**added.as_json(_now_ms()), "matches": reach(here.store, here.models, added).as_json()}
+            return {**added.as_json(_now_ms()), "matches": count_matches(here.store, here.models, added).as_json()}
 
         return await run_in_threadpool(act)
 

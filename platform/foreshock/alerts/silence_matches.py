@@ -1,4 +1,4 @@
-"""Reach of a silence: how much it matches of what is known now, so that a mistyped one is noticed."""
+"""Count what a silence matches now, so that a mistyped one is noticed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from foreshock_models.errors import DataError, RegistryError
 from foreshock_pipelines.prometheus.labels import exported_labels
 from foreshock_pipelines.registry import Registry
 
-__all__ = ["Reach", "reach"]
+__all__ = ["SilenceMatches", "count_matches"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """Count of the entities and of the live alerts that a silence matches, of all `known` entities."""
+class SilenceMatches:
+    """Numbers of the entities and of the live alerts that a silence matches, of all `known` entities."""
 
     entities: int
     known: int
@@ -42,8 +42,8 @@ class Reach:
         return {"entities": self.entities, "known": self.known, "alerts": self.alerts, "note": self.note}
 
 
-def reach(store: Store, registry: Registry, silence: Silence) -> Reach:
-    """Hold a silence against all entities and live alerts, whatever the time."""
+def count_matches(store: Store, registry: Registry, silence: Silence) -> SilenceMatches:
+    """Count the entities and live alerts that a silence matches, whatever the time."""
     entities = known = alerts = 0
     for job in CheckpointRepository(store).jobs():
         manifest = _manifest(registry, job)
@@ -52,7 +52,7 @@ def reach(store: Store, registry: Registry, silence: Silence) -> Reach:
             known += 1
             entities += about and _holds(silence, labels)
         alerts += sum(silence.matches(alert) for alert in AlertRepository(store).live(job).values())
-    return Reach(entities, known, alerts)
+    return SilenceMatches(entities, known, alerts)
 
 
 def _may_match(silence: Silence, manifest: dict[str, Any]) -> bool:
