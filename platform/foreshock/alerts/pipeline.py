@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from foreshock.alerts.absence import absences, is_back
-from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.findings import Finding, new_alert
 from foreshock.alerts.model import Alert, AlertKey
 from foreshock.alerts.payload import causes_json, summarise
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.repository import AlertRepository
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.cursors import CursorRepository
@@ -107,7 +107,7 @@ class AlertPipeline:
                 after = State.merge([before, rows])
                 changes = self._anomalies(c, job, scored, result, live, now_ms)
             if scored.partial:  # a row that is not there says nothing
-                absent = self._back(c, job, after, live, last_ms)
+                absent = self._resolve_returned(c, job, after, live, last_ms)
             else:
                 after, absent = self._absences(c, job, after, live, last_ms)
             changes += absent
@@ -116,14 +116,14 @@ class AlertPipeline:
             state = Checkpoint(scored.version, last_ms, kept.to_bytes(), after.to_bytes(), stands + 1)
             self.checkpoints.save(c, job.name, state)
             self.blocks.post(c, job.name, unwritten, round(time.time() * 1000))  # they wait in real time
-            self._note_entities(c, job, scored, after, last_ms)
+            self._save_cursors(c, job, scored, after, last_ms)
             changes = self.publisher.publish(c, changes, silences, now_ms)
             live = self.alerts.live(job.name, c)
             changes += self.publisher.apply_silences(c, live.values(), silences, last_ms, now_ms)
         return changes
 
-    def report(
-        self, job: Job, kind: str, findings: Sequence[Finding], at_ms: int, now_ms: int, *, over: str
+    def apply_findings(
+        self, job: Job, kind: str, findings: Sequence[Finding], at_ms: int, now_ms: int, *, resolved_why: str
     ) -> list[Change]:
         """Open, update and resolve the alerts of a kind, from all that is found of it in the job at present.
 
@@ -133,13 +133,13 @@ class AlertPipeline:
             One for each alert that is to be live; a live one that is not among them is resolved.
         at_ms
             The time that they are about.
-        over
-            For the history of what is resolved: why.
+        resolved_why
+            For the history of what is resolved.
         """
         silences = self.publisher.silences_since(at_ms)
         with self.store.begin() as c:
             live = self.alerts.live(job.name, c)
-            changes = self._settle(c, job, kind, findings, live, at_ms, over)
+            changes = self._apply_findings(c, job, kind, findings, live, at_ms, resolved_why)
             return self.publisher.publish(c, changes, silences, now_ms)
 
     def apply_silences(self, job: Job, now_ms: int) -> list[Change]:
@@ -161,7 +161,7 @@ class AlertPipeline:
     ) -> list[Change]:
         changes: list[Change] = []
         panel = scored.panel
-        for i in _telling_rows(result.entity_state, panel.codes).tolist():
+        for i in _rows_with_changes(result.entity_state, panel.codes).tolist():
             key = (panel.entities[panel.codes[i]], "anomaly", "")
             at = int(panel.timestamps[i])
             alert = live.get(key)
@@ -175,7 +175,7 @@ class AlertPipeline:
             elif alert is not None and state in (EntityState.ANOMALOUS, EntityState.QUIET):
                 change = self._update(c, alert, float(scored.score[i]), float(result.peak[i]), at)
             elif state == EntityState.ANOMALOUS:
-                change = self._worse(c, job, key, float(scored.score[i]), at)
+                change = self._reopen_if_critical(c, job, key, float(scored.score[i]), at)
             if change is not None:
                 changes.append(change)
                 live.pop(key, None)
@@ -216,7 +216,7 @@ class AlertPipeline:
             self.alerts.add_history(alert.id, "pending", who=PLATFORM, why=why, at_ms=since, c=c)
         return change
 
-    def _worse(self, c: Connection, job: Job, key: AlertKey, score: float, at: int) -> Change | None:
+    def _reopen_if_critical(self, c: Connection, job: Job, key: AlertKey, score: float, at: int) -> Change | None:
         """An episode that a person resolved goes on: open it again only if it has become critical since."""
         entity, kind, feature = key
         before = self.alerts.last_resolved(c, job.name, entity, kind, feature)
@@ -245,7 +245,7 @@ class AlertPipeline:
         self.alerts.save(c, changed, event=event, at_ms=at, who=PLATFORM, why=why)
         return Change(event, changed)
 
-    # -- what is not there -----------------------------------------------------------------------------
+    # -- absence -----------------------------------------------------------------------------------------
     def _absences(
         self, c: Connection, job: Job, state: State, live: dict[AlertKey, Alert], last_ms: int
     ) -> tuple[State, list[Change]]:
@@ -259,13 +259,13 @@ class AlertPipeline:
                 alert.entity in gone or (alert.entity, alert.feature) in found.gone_series
             ):
                 changes.append(self._resolve(c, live.pop(key), last_ms, why))
-        changes += self._settle(c, job, "absent", found.silent, live, last_ms, "samples arrive again")
+        changes += self._apply_findings(c, job, "absent", found.silent, live, last_ms, "samples arrive again")
         if gone:
             self.entities.delete(c, job.name, found.gone)
             state = state.select([name for name in state.entities if name not in gone])
         return without_series(state, found.gone_series), changes
 
-    def _back(
+    def _resolve_returned(
         self, c: Connection, job: Job, state: State, live: dict[AlertKey, Alert], last_ms: int
     ) -> list[Change]:
         """Resolve the alerts of what is back; open and forget nothing."""
@@ -287,30 +287,30 @@ class AlertPipeline:
             changes += [opened] if opened else []
         return changes
 
-    # -- small parts -----------------------------------------------------------------------------------
-    def _settle(
+    # -- findings -------------------------------------------------------------------------------------
+    def _apply_findings(
         self, c: Connection, job: Job, kind: str, findings: Sequence[Finding], live: dict[AlertKey, Alert], at: int,
-        over: str,
+        resolved_why: str,
     ) -> list[Change]:  # fmt: skip
-        """See `report`; `live` is brought up to date."""
+        """See `apply_findings`; `live` is brought up to date."""
         changes: list[Change] = []
         found = {(each.entity, kind, each.feature): each for each in findings}
         whole = {each.entity for each in findings if not each.feature}
         for key in [key for key in live if key[1] == kind and key not in found]:
-            why = "all of it is affected now" if key[0] in whole else over
+            why = "all of it is affected now" if key[0] in whole else resolved_why
             changes.append(self._resolve(c, live.pop(key), at, why))
         for key, each in found.items():
             alert = live.get(key)
             if alert is None:
                 change = self._save_new(c, each.alert(job, kind, at), at, each.why)
             else:
-                change = self._refresh(c, alert, each, at)
+                change = self._update_from_finding(c, alert, each, at)
             if change is not None:
                 live[key] = change.alert
                 changes.append(change)
         return changes
 
-    def _refresh(self, c: Connection, alert: Alert, found: Finding, at: int) -> Change | None:
+    def _update_from_finding(self, c: Connection, alert: Alert, found: Finding, at: int) -> Change | None:
         worse = found.severity == "critical" != alert.severity
         changed = replace(
             alert, updated_ms=at, severity=found.severity, score=found.score, peak=max(alert.peak, found.score),
@@ -331,7 +331,7 @@ class AlertPipeline:
         new = self.alerts.save(c, alert, event="opened", at_ms=at, who=PLATFORM, why=why)
         return Change("opened", alert) if new else None
 
-    def _note_entities(self, c: Connection, job: Job, scored: ScoredRows, state: State, last_ms: int) -> None:
+    def _save_cursors(self, c: Connection, job: Job, scored: ScoredRows, state: State, last_ms: int) -> None:
         """Which entities there are, for people; the scorer's own states are what scoring goes on from."""
         if last_ms - self._noted.get(job.name, 0) < CURSOR_EVERY_MS:
             return
@@ -349,10 +349,10 @@ class AlertPipeline:
         self.entities.save(c, job.name, rows)
 
 
-def _telling_rows(states: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rows_with_changes(states: NDArray[np.int8], codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows where an alert opens or resolves, and each entity's last row, where an open one is updated."""
     last = np.r_[codes[1:] != codes[:-1], True]
-    telling: NDArray[np.int64] = np.flatnonzero(
+    rows: NDArray[np.int64] = np.flatnonzero(
         (states == EntityState.OPENED) | (states == EntityState.RESOLVED) | (last & (states != EntityState.CALM))
     )
-    return telling
+    return rows

@@ -62,9 +62,9 @@ class AlertPublisher:
         self.silences = SilenceRepository(self.store)
 
     def silences_since(self, since_ms: int) -> SilenceIndex:
-        """Return the silences that end later than a time, for `publish` and `apply_silences`; to be read before the transaction.
+        """Return the silences that end later than a time, for `publish` and `apply_silences`.
 
-        One that is declared or ended meanwhile counts from the next time on.
+        Read them before the transaction. One that is declared or ended meanwhile counts from the next time on.
         """
         state = self.silences.state(since_ms)
         found = self._indexes.get(state)

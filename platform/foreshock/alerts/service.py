@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
-from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.model import Alert
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.repository import AlertRepository
 from foreshock.audit import record
 from foreshock.store.store import Store

@@ -11,14 +11,14 @@ from foreshock.forecasts.repository import SeriesForecast
 from foreshock_models.forecasters import TimeToExhaustion
 from foreshock_pipelines.jobfile import Job, format_duration
 
-__all__ = ["KIND", "predicted", "take_forecasts"]
+__all__ = ["KIND", "predicted", "update_exhaustion_alerts"]
 
 KIND = "predicted"
 SOON = 0.25
 """Critical: the median lies within this share of the time that the job file looks ahead."""
 
 
-def take_forecasts(
+def update_exhaustion_alerts(
     engine: AlertPipeline, job: Job, forecasts: Sequence[SeriesForecast], now_ms: int, *, partial: bool = False
 ) -> list[Change]:
     """Open, update and resolve the predicted alerts of a job, in one transaction with what is to be sent.
@@ -41,7 +41,7 @@ def take_forecasts(
                 )
             )  # fmt: skip
     over = "the probability of running out is below the line again"
-    return engine.report(job, KIND, findings, at, now_ms, over=over)
+    return engine.apply_findings(job, KIND, findings, at, now_ms, resolved_why=over)
 
 
 def predicted(job: Job, forecasts: Sequence[SeriesForecast]) -> list[Finding]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.alerts.pipeline import AlertPipeline
-from foreshock.forecasts.exhaustion import take_forecasts
+from foreshock.forecasts.exhaustion import update_exhaustion_alerts
 from foreshock.forecasts.repository import ForecastRepository, SeriesForecast
 from foreshock.store import Store
 from foreshock_models.errors import WriteError
@@ -53,7 +53,7 @@ def keep(store: Store, job: Job, report: ForecastReport, url: str) -> list[Any]:
     now_ms = round(time.time() * 1000)
     forecasts = rows_of(report)
     ForecastRepository(store).replace(job.name, forecasts)
-    return take_forecasts(AlertPipeline(store, url), job, forecasts, now_ms, partial=bool(report.partial))
+    return update_exhaustion_alerts(AlertPipeline(store, url), job, forecasts, now_ms, partial=bool(report.partial))
 
 
 def write_back(job: Job, report: ForecastReport) -> str:

@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from foreshock.alerts import service
 from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
-from foreshock.alerts.silence_matches import count_matches
 from foreshock.alerts.repository import AlertRepository
+from foreshock.alerts.silence_matches import count_matches
 from foreshock.api.authorization import allow, author
 from foreshock.api.errors import Problem
 from foreshock.api.schemas import Body, body_schema

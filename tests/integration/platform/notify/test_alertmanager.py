@@ -15,10 +15,10 @@ import httpx
 import pytest
 from tests.servers import servers
 
-from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import resolve
 from foreshock.notify import alertmanager

@@ -10,7 +10,7 @@ import pytest
 
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
-from foreshock.forecasts.exhaustion import take_forecasts
+from foreshock.forecasts.exhaustion import update_exhaustion_alerts
 from foreshock.forecasts.repository import SeriesForecast
 from foreshock.notify.outbox import Outbox
 from foreshock.store import open_store
@@ -46,7 +46,7 @@ def fills(probability: float, *, hours: float | None = 20, at: int = 0, entity: 
 
 
 def events(engine: AlertPipeline, job: Job, *forecasts: SeriesForecast) -> list[str]:
-    return [change.event for change in take_forecasts(engine, job, forecasts, forecasts[0].made_ms)]
+    return [change.event for change in update_exhaustion_alerts(engine, job, forecasts, forecasts[0].made_ms)]
 
 
 def test_it_opens_only_from_the_line_on(engine: AlertPipeline, disks: Job) -> None:
@@ -96,6 +96,6 @@ def test_an_entity_that_is_gone_takes_its_alert_with_it(engine: AlertPipeline, d
 
 def test_a_series_that_lacks_in_a_partial_answer_keeps_its_alert(engine: AlertPipeline, disks: Job) -> None:
     assert events(engine, disks, fills(0.8), fills(0.1, entity="b")) == ["opened"]
-    changes = take_forecasts(engine, disks, [fills(0.1, at=1, entity="b")], HOUR, partial=True)
+    changes = update_exhaustion_alerts(engine, disks, [fills(0.1, at=1, entity="b")], HOUR, partial=True)
     assert "resolved" not in [change.event for change in changes]
     assert AlertRepository(engine.store).list(state="live").alerts[0].entity == "host-7"

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI, Request
 from tests.servers.principals import asked_by
 
-from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.model import Alert
+from foreshock.alerts.publisher import AlertPublisher, Change
 from foreshock.alerts.repository import AlertRepository
 from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.alerts import add_alerts
