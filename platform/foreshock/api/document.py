@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -109,14 +110,11 @@ class Api(FastAPI):
         verifier, limits = self.verifier(), None if self.limits is None else self.limits()
         found = verifier.known(authorization)
         if found is None:
-            address = address_of(scope)
-            if limits is not None:
-                limits.check_address(address)
             try:
                 found = await asyncio.to_thread(verifier.verify, authorization)
             except AccessError:
                 if limits is not None and authorization is not None:
-                    limits.failed(address)
+                    limits.failed(address_of(scope))
                 raise
         if limits is not None:
             limits.count(found)
@@ -141,11 +139,12 @@ class Api(FastAPI):
         if self.limits is None:
             return send
         limits, address = self.limits(), address_of(scope)
-        limits.check_address(address)
+        limits.check_address(address)  # before the password is looked at
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
-                limits.failed(address)
+                with contextlib.suppress(Problem):  # the answer has begun; the next one is refused
+                    limits.failed(address)
             await send(message)
 
         return watch

@@ -25,8 +25,9 @@ MOST = 100_000
 class Limits:
     """Counts requests in this process.
 
-    Addresses are counted while they fail: with a wrong token or login. Requests of people and programs are counted
-    by person and by token; those with the API token of the installation are not.
+    Addresses are counted while they fail: with a wrong token or login. A good token is let in all the same: one
+    broken program does not lock out the others behind its address. Requests of people and programs are counted by
+    person and by token; those with the API token of the installation are not.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,8 +45,9 @@ class Limits:
             raise self._refusal("failures", self._failures, address)
 
     def failed(self, address: str) -> None:
-        """Note that somebody at an address sent a wrong token or login."""
-        self._limiter.hit(self._failures, "failures", address)
+        """Count a wrong token or login of an address; refuse (429) if there were too many."""
+        if not self._limiter.hit(self._failures, "failures", address):
+            raise self._refusal("failures", self._failures, address)
 
     def count(self, principal: Principal) -> None:
         """Count a request; refuse (429) those over the limit."""

@@ -43,12 +43,17 @@ def test_an_address_that_fails_too_often_has_to_wait_and_others_do_not(
         assert application.ask("GET", path, None).status == 200
 
 
-def test_who_is_known_already_is_not_locked_out_with_an_address(application: Any) -> None:
-    application.ask("GET", "/auth/me")
+def test_a_good_token_is_not_locked_out_with_its_address(application: Any) -> None:
+    """Whether it was seen before or not: a broken program locks out none of its neighbours."""
+    by = everything("local", "root")
+    _, token = Tokens(application.store).make("program", ["viewer"], by=by)
     limited(application, limit_failures="1 per minute")
     application.ask("GET", "/auth/me", "wrong")
     assert application.ask("GET", "/auth/me", "wrong").status == 429
     assert application.ask("GET", "/auth/me").status == 200
+    assert application.ask("GET", "/auth/me", token).status == 200
+    body = {"name": "nobody", "password": "wrong"}
+    assert application.ask("POST", "/auth/login", None, body).status == 429
 
 
 def test_requests_of_a_program_are_limited_by_its_token(application: Any) -> None:
