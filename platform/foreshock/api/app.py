@@ -16,7 +16,7 @@ from foreshock.api.authorization import require
 from foreshock.api.errors import Problem
 from foreshock.api.explainer import Explainer
 from foreshock.api.fast_path.batching import Batcher
-from foreshock.api.receiving import Budget
+from foreshock.api.request_body import BodyMemory
 from foreshock.api.routes import api
 from foreshock.api.scorer import Scorer
 from foreshock.identity.model import Jobs, Principal
@@ -73,7 +73,7 @@ class Ingress:
         self.explainer = explainer
         self.settings = settings
         self.max_body = settings.max_body
-        self.budget = Budget(BODIES * settings.max_body)
+        self.body_memory = BodyMemory(BODIES * settings.max_body)
         self.url = settings.url
         self.jobs = dict(jobs)
         self.files = dict(files)

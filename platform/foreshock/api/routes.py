@@ -21,7 +21,7 @@ from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.exposition import scrape_type
 from foreshock.api.fast_path.disconnects import SCORE
 from foreshock.api.limiting import Limits
-from foreshock.api.receiving import content_type, receive_body
+from foreshock.api.request_body import content_type, receive_body
 from foreshock.api.routers.admin import add_admin
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routers.auth import add_auth
@@ -131,8 +131,8 @@ def _models(app: Api) -> None:
         """Explain how much each feature drove a score (SHAP), beside what is usual."""
         backend = _backend()
         _must_be_json(content_type(request.scope))
-        with backend.budget.hold() as held:
-            data = await receive_body(request.scope, request.receive, backend.max_body, held)
+        with backend.body_memory.reserve() as reservation:
+            data = await receive_body(request.scope, request.receive, backend.max_body, reservation)
             return _answer(await backend.explain(data, backend.jobs_for(who, "explanations:create")))
 
     @app.get("/ai/models", tags=["models"])
@@ -174,13 +174,13 @@ async def _score(scope: Scope, receive: Receive) -> tuple[bytes, bytes]:
         query = checked(ArrowQuery, dict(QueryParams(scope["query_string"])))
         if query.job is None:
             raise Problem(422, "job: name the job in the query, as in /ai/score?job=demo")
-        with backend.budget.hold() as held:
-            data = await receive_body(scope, receive, backend.max_body, held)
+        with backend.body_memory.reserve() as reservation:
+            data = await receive_body(scope, receive, backend.max_body, reservation)
             backend.reach(who, "scores:create", query.job)
             return await backend.score_arrow(query.job, data, query.last), ARROW.encode()
     _must_be_json(kind, also=ARROW)
-    with backend.budget.hold() as held:
-        data = await receive_body(scope, receive, backend.max_body, held)
+    with backend.body_memory.reserve() as reservation:
+        data = await receive_body(scope, receive, backend.max_body, reservation)
         return await backend.score(data, backend.jobs_for(who, "scores:create")), b"application/json"
 
 

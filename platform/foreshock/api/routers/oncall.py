@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from foreshock.api.authorization import allow
 from foreshock.api.errors import Problem
-from foreshock.api.receiving import receive_body
+from foreshock.api.request_body import receive_body
 from foreshock.api.routers.alerts import NO_NUL, ReadJson
 from foreshock.api.schemas import Body, body_schema
 from foreshock.identity.model import Principal

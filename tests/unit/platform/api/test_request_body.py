@@ -11,10 +11,10 @@ from starlette.requests import ClientDisconnect
 
 from foreshock.api import receiving
 from foreshock.api.errors import Problem
-from foreshock.api.receiving import LARGE, Budget, receive_body
+from foreshock.api.request_body import LARGE, BodyMemory, receive_body
 
 
-def body(parts: Sequence[Any], *, limit: int = 10**6, length: int | None = None, held: Any = None) -> bytes:
+def body(parts: Sequence[Any], *, limit: int = 10**6, length: int | None = None, reservation: Any = None) -> bytes:
     """Receive parts: bytes, a number of seconds to wait, or None for a client that goes away."""
     left = list(parts)
 
@@ -29,7 +29,7 @@ def body(parts: Sequence[Any], *, limit: int = 10**6, length: int | None = None,
         return {"type": "http.request", "body": part, "more_body": part != b"" and not part.endswith(b"!")}
 
     headers = [] if length is None else [(b"content-length", b"%d" % length)]
-    return asyncio.run(receive_body({"type": "http", "headers": headers}, receive, limit, held))
+    return asyncio.run(receive_body({"type": "http", "headers": headers}, receive, limit, reservation))
 
 
 def test_parts_become_one_body() -> None:
@@ -69,23 +69,23 @@ def test_a_client_that_goes_away_ends_it() -> None:
 
 
 def test_large_bodies_are_counted_together_and_given_back() -> None:
-    budget = Budget(3 * LARGE)
+    memory = BodyMemory(3 * LARGE)
     large = b"x" * (2 * LARGE)
-    with budget.hold() as one:
-        body([large, b"!"], held=one)
-        assert budget.held == len(large) + 1
-        with budget.hold() as other:
-            assert body([b"small!"], held=other) == b"small!"
+    with memory.reserve() as one:
+        body([large, b"!"], reservation=one)
+        assert memory.reserved == len(large) + 1
+        with memory.reserve() as other:
+            assert body([b"small!"], reservation=other) == b"small!"
             with pytest.raises(Problem, match="large requests are under way") as found:
-                body([large, b"!"], held=other)
+                body([large, b"!"], reservation=other)
         assert found.value.status == 503
-        assert budget.held == len(large) + 1
-    assert budget.held == 0
+        assert memory.reserved == len(large) + 1
+    assert memory.reserved == 0
 
 
 def test_a_request_that_is_alone_always_fits() -> None:
-    budget = Budget(LARGE)
-    with budget.hold() as held:
-        assert len(body([b"x" * LARGE, b"x" * LARGE, b"!"], held=held)) == 2 * LARGE + 1
-        held.add(10**9)
-    assert budget.held == 0
+    memory = BodyMemory(LARGE)
+    with memory.reserve() as reservation:
+        assert len(body([b"x" * LARGE, b"x" * LARGE, b"!"], reservation=reservation)) == 2 * LARGE + 1
+        reservation.add(10**9)
+    assert memory.reserved == 0

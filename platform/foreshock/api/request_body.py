@@ -11,16 +11,16 @@ from starlette.types import Receive, Scope
 from foreshock.api.document import header_of
 from foreshock.api.errors import Problem
 
-__all__ = ["Budget", "Held", "content_type", "receive_body"]
+__all__ = ["BodyMemory", "Reservation", "content_type", "receive_body"]
 
 PATIENCE = 10.0
 """Seconds that a body may take to arrive, and one more for each `SLOWEST` bytes that came."""
 SLOWEST = 128 * 2**10
 LARGE = 64 * 2**10
-"""Bytes from which on a body counts in the budget; smaller ones are gone within milliseconds."""
+"""Bytes from which on a body counts; smaller ones are gone within milliseconds."""
 
 
-class Budget:
+class BodyMemory:
     """Memory that large requests of one process take together.
 
     A request is refused (503) while others hold so much that it does not fit; alone, it always fits.
@@ -28,41 +28,41 @@ class Budget:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.held = 0
+        self.reserved = 0
 
-    def hold(self) -> Held:
-        """Begin to count for one request: ``with budget.hold() as held``."""
-        return Held(self)
+    def reserve(self) -> Reservation:
+        """Begin the reservation of one request: ``with memory.reserve() as reservation``."""
+        return Reservation(self)
 
 
-class Held:
-    """Bytes that one request holds; given back at the end of its block."""
+class Reservation:
+    """Memory that one request has reserved; released at the end of its block."""
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
+    def __init__(self, memory: BodyMemory) -> None:
+        self.memory = memory
         self.size = 0
 
     def add(self, size: int) -> None:
-        """Hold more.
+        """Reserve more.
 
         Raises
         ------
         Problem
             503: other requests hold too much.
         """
-        budget = self.budget
-        if budget.held + size > budget.most and budget.held > self.size:
+        memory = self.memory
+        if memory.reserved + size > memory.most and memory.reserved > self.size:
             raise Problem(503, "too many large requests are under way; try again in a moment")
-        budget.held += size
+        memory.reserved += size
         self.size += size
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> Reservation:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.budget.held -= self.size
+        self.memory.reserved -= self.size
         self.size = 0
 
 
@@ -71,7 +71,7 @@ def content_type(scope: Scope) -> str:
     return (header_of(scope, b"content-type") or "").partition(";")[0].strip().lower()
 
 
-async def receive_body(scope: Scope, receive: Receive, limit: int, held: Held | None = None) -> bytes:
+async def receive_body(scope: Scope, receive: Receive, limit: int, reservation: Reservation | None = None) -> bytes:
     """Return the body.
 
     Raises
@@ -101,8 +101,8 @@ async def receive_body(scope: Scope, receive: Receive, limit: int, held: Held | 
                 size += len(part)
                 if size > limit:
                     raise _too_large(limit)
-                if held is not None and size > LARGE:
-                    held.add(size - held.size)
+                if reservation is not None and size > LARGE:
+                    reservation.add(size - reservation.size)
                 if not message.get("more_body", False):
                     return b"".join(parts)
                 deadline.reschedule(began + PATIENCE + size / SLOWEST)
