@@ -119,15 +119,15 @@ class Ingress:
             return await self._score(data, jobs)
 
     async def _score(self, data: bytes, jobs: Jobs | None) -> bytes:
-        asked = None
+        request = None
         if len(data) <= SMALL:
             try:
-                asked = self.here.few_asked(data, FEW_ROWS, load=False)
+                request = self.here.parse_if_few(data, FEW_ROWS, load=False)
             except RegistryError:  # or its model has come just now: to load it takes a while
-                asked = await asyncio.to_thread(self.here.few_asked, data, FEW_ROWS)
-        if asked is not None:
-            asked.served.admit(jobs)
-            return await self.batcher.score(asked.served, asked.panel, asked.last)
+                request = await asyncio.to_thread(self.here.parse_if_few, data, FEW_ROWS)
+        if request is not None:
+            request.served.admit(jobs)
+            return await self.batcher.score(request.served, request.panel, request.last)
         return await self._bytes(lambda: self.scorer.score_json.remote(data, jobs))
 
     async def score_arrow(self, job: str, data: bytes, last: int | None) -> bytes:

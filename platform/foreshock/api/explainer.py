@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.alerts.payload import causes_json
-from foreshock.api.bodies import checked, json_value, milliseconds, panel_of, refuse_repeated_keys
+from foreshock.api.bodies import checked, json_value, milliseconds, panel_of_bodies, refuse_repeated_keys
 from foreshock.api.replicas import Served, ServedModels
 from foreshock.api.schemas import ExplainRequest
 from foreshock.identity.model import Jobs
@@ -30,19 +30,19 @@ class Explainer(ServedModels):
             body = checked(ExplainRequest, value)
             served = self.served(body.job)
             served.admit(jobs)
-            return _explained(served, panel_of(served, [body.window]), body)
+            return _explained(served, panel_of_bodies(served, [body.window]), body)
 
 
-def _explained(served: Served, panel: Panel, asked: ExplainRequest) -> dict[str, Any]:
+def _explained(served: Served, panel: Panel, query: ExplainRequest) -> dict[str, Any]:
     row = panel.n_rows - 1
-    if asked.time is not None:
-        ms = int(milliseconds([asked.time])[0])
+    if query.time is not None:
+        ms = int(milliseconds([query.time])[0])
         found = np.flatnonzero(panel.timestamps == ms)
         if len(found) == 0:
-            raise DataError(f"time: {asked.time.isoformat()} is not a row of the window")
+            raise DataError(f"time: {query.time.isoformat()} is not a row of the window")
         row = int(found[0])
-    model = _member(served.detector, asked.detector)
-    explanation = model.explain(panel, [row], method=asked.method)
+    model = _member(served.detector, query.detector)
+    explanation = model.explain(panel, [row], method=query.method)
     score = model.score(panel).score[row]
     usual = served.detector.usual(panel.rows(row, row + 1))
     causes = causes_of(
@@ -54,7 +54,7 @@ def _explained(served: Served, panel: Panel, asked: ExplainRequest) -> dict[str,
         "job": served.model.job,
         "version": served.model.version,
         "detector": model.name,
-        "method": asked.method,
+        "method": query.method,
         "entity": panel.entities[0],
         "time": int(panel.timestamps[row]),
         "score": round(float(score), 4),

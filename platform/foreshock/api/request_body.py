@@ -8,7 +8,7 @@ from types import TracebackType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from foreshock.api.document import header_of
+from foreshock.api.asgi import header_of
 from foreshock.api.errors import Problem
 
 __all__ = ["BodyMemory", "Reservation", "content_type", "receive_body"]

@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope
 
+from foreshock.api.asgi import Api
 from foreshock.api.authorization import allow, principal_of
 from foreshock.api.bodies import checked, json_value, refuse_repeated_keys, schema_problem
-from foreshock.api.document import Api
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.exposition import scrape_type
 from foreshock.api.fast_path.disconnects import SCORE

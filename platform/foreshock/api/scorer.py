@@ -14,11 +14,11 @@ from foreshock.api.bodies import (
     arrow_windows,
     checked,
     count_times,
-    few_rows,
     json_value,
-    plain_panel,
+    panel_if_few,
     refuse_repeated_keys,
 )
+from foreshock.api.fast_path.json_panel import fast_panel
 from foreshock.api.replicas import Served, ServedModels
 from foreshock.api.schemas import ScoreRequest
 from foreshock.identity.model import Jobs
@@ -27,14 +27,14 @@ from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.fill import MOST_VALUES
 from foreshock_pipelines.registry import Model
 
-__all__ = ["Asked", "Scorer", "score_together"]
+__all__ = ["Scorer", "ScoringRequest", "score_together"]
 
 ALL = 1 << 62
 """Rows: more than there are."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoringRequest:
     """Windows that are to be scored, and how many rows at the end of each; None: all."""
 
     served: Served
@@ -45,8 +45,8 @@ class Asked:
 class Scorer(ServedModels):
     """Scores windows; stateless: each window is scored from where training ended."""
 
-    def asked(self, data: bytes) -> Asked:
-        """Return what a JSON body asks to be scored.
+    def parse(self, data: bytes) -> ScoringRequest:
+        """Parse a JSON body.
 
         Raises
         ------
@@ -55,33 +55,33 @@ class Scorer(ServedModels):
         RegistryError
             No model of the job is served.
         """
-        asked = self.few_asked(data, MOST_VALUES)
-        assert asked is not None
-        return asked
+        request = self.parse_if_few(data, MOST_VALUES)
+        assert request is not None
+        return request
 
-    def few_asked(self, data: bytes, few: int, *, load: bool = True) -> Asked | None:
-        """The same, if it is no more than `few` rows; else None, before they take memory."""
+    def parse_if_few(self, data: bytes, few: int, *, load: bool = True) -> ScoringRequest | None:
+        """Parse a JSON body if it asks for no more than `few` rows; else return None, before they take memory."""
         value = json_value(data)
         job = value.get("job") if isinstance(value, dict) else None
         served = self.models.get(job) if isinstance(job, str) else None
         if served is not None:
-            panel = plain_panel(served, value, data, few)
+            panel = fast_panel(served, value, data, few)
             if panel is not None:
-                return Asked(served, panel, value.get("last"))
+                return ScoringRequest(served, panel, value.get("last"))
         if count_times(value) > few:
             return None
         refuse_repeated_keys(data, value)
         body = checked(ScoreRequest, value)
         served = self.served(body.job, load=load)
-        found = few_rows(served, body.windows, few)
-        return None if found is None else Asked(served, found, body.last)
+        found = panel_if_few(served, body.windows, few)
+        return None if found is None else ScoringRequest(served, found, body.last)
 
     def score_json(self, data: bytes, jobs: Jobs | None = None) -> bytes:
         """The answer, as JSON, to a JSON body; `jobs`: those that may be asked."""
         with self.large():
-            asked = self.asked(data)
-            asked.served.admit(jobs)
-            return score_together(asked.served, [(asked.panel, asked.last)])[0]
+            request = self.parse(data)
+            request.served.admit(jobs)
+            return score_together(request.served, [(request.panel, request.last)])[0]
 
     def score_arrow(self, job: str, data: bytes, last: int | None = None) -> bytes:
         """The scores, as an Arrow IPC stream, of one of windows: every row, or the `last` ones of each window."""
@@ -113,14 +113,14 @@ def _arrow_scores(served: Served, data: bytes, last: int | None) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def score_together(served: Served, asked: Sequence[tuple[Panel, int | None]]) -> list[bytes]:
+def score_together(served: Served, requests: Sequence[tuple[Panel, int | None]]) -> list[bytes]:
     """Answers, as JSON, to several requests: the windows of each, and how many of their last rows to score.
 
     What a window is scored with does not depend on the others, so that they go through the model at once: for few
     rows, most of the cost is there whatever their number.
     """
-    panel = Panel.concat([windows for windows, _ in asked])
-    lasts = [ALL if last is None else min(last, ALL) for windows, last in asked for _ in windows.entities]
+    panel = Panel.concat([windows for windows, _ in requests])
+    lasts = [ALL if last is None else min(last, ALL) for windows, last in requests for _ in windows.entities]
     scores = served.detector.score(panel, since=_since(panel, np.array(lasts)))
     times = scores.panel.timestamps.tolist()
     anomaly = (scores.score >= 1.0).tolist()
@@ -139,7 +139,7 @@ def score_together(served: Served, asked: Sequence[tuple[Panel, int | None]]) ->
         for entity, rows in scores.panel
     )
     answers = []
-    for given, _ in asked:
+    for given, _ in requests:
         mine = [next(windows) for _ in range(given.n_entities)]
         answers.append(orjson.dumps({"job": served.model.job, "version": served.model.version, "windows": mine}))
     return answers

@@ -1,1 +1,1 @@
-"""The short way of scoring requests."""
+"""The fast path of scoring requests."""

@@ -17,7 +17,7 @@ from tests.servers.servers import free_port
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from foreshock.api.document import Api
+from foreshock.api.asgi import Api
 from foreshock.api.routers.feed import WEBSOCKET, add_feed
 from foreshock.events.repository import EventRepository
 from foreshock.identity.tokens import token_digest

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from foreshock.api import document
-from foreshock.api.document import Api
+from foreshock.api import asgi
+from foreshock.api.asgi import Api
 from foreshock.api.errors import Problem
 from foreshock.identity.tokens import token_digest
 from foreshock.identity.verification import Verifier
@@ -102,7 +102,7 @@ def test_a_request_without_a_body_keeps_its_connection(path: str) -> None:
 
 
 def test_a_client_that_never_ends_its_body_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "LINGER", 0.1)
+    monkeypatch.setattr(asgi, "LINGER", 0.1)
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -12,9 +12,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from typer.testing import CliRunner
 
+from foreshock.api.asgi import Api
 from foreshock.api.authentication import api_token
 from foreshock.api.authorization import OPEN_PATHS
-from foreshock.api.document import Api
 from foreshock.cli.app import _load_commands, app
 from foreshock.identity.tokens import token_digest
 from foreshock.identity.verification import Verifier

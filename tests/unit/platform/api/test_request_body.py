@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from foreshock.api import receiving
+from foreshock.api import request_body
 from foreshock.api.errors import Problem
 from foreshock.api.request_body import LARGE, BodyMemory, receive_body
 
@@ -51,15 +51,15 @@ def test_a_body_over_the_limit_is_413_as_soon_as_it_is_known(parts: list[bytes],
 @pytest.mark.parametrize("parts", [[], [b"begun"], [b"a", 0.15, b"b", 0.15, b"c", 0.15, b"d", 0.15, b"!"]])
 def test_a_body_that_does_not_come_in_time_is_408(parts: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """However it is spread."""
-    monkeypatch.setattr(receiving, "PATIENCE", 0.4)
+    monkeypatch.setattr(request_body, "PATIENCE", 0.4)
     with pytest.raises(Problem, match="did not arrive within") as found:
         body(parts)
     assert found.value.status == 408
 
 
 def test_a_large_body_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "PATIENCE", 0.2)
-    part = b"x" * receiving.SLOWEST
+    monkeypatch.setattr(request_body, "PATIENCE", 0.2)
+    part = b"x" * request_body.SLOWEST
     assert len(body([part, 0.3, part, 0.3, b"!"])) == 2 * len(part) + 1
 
 

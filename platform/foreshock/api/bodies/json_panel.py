@@ -1,4 +1,4 @@
-"""The windows of a JSON body as a panel: checked, each on its own stretch of the grid."""
+"""The windows of a validated JSON body as a panel, each on its own part of the grid."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from foreshock_pipelines.datasets.fill import MOST_VALUES, check_rows
 if TYPE_CHECKING:
     from foreshock.api.replicas import Served
 
-__all__ = ["few_rows", "milliseconds", "panel_of"]
+__all__ = ["milliseconds", "panel_if_few", "panel_of_bodies"]
 
 
-def panel_of(served: Served, bodies: Sequence[WindowBody]) -> Panel:
-    """One block of rows for each body; errors as `few_rows` raises them."""
-    panel = few_rows(served, bodies, MOST_VALUES)
+def panel_of_bodies(served: Served, bodies: Sequence[WindowBody]) -> Panel:
+    """One block of rows for each body; errors as `panel_if_few` raises them."""
+    panel = panel_if_few(served, bodies, MOST_VALUES)
     assert panel is not None
     return panel
 
 
-def few_rows(served: Served, bodies: Sequence[WindowBody], few: int) -> Panel | None:
+def panel_if_few(served: Served, bodies: Sequence[WindowBody], few: int) -> Panel | None:
     """One block of rows for each body, if there are no more than `few` of them; else None, and nothing was built.
 
     Raises

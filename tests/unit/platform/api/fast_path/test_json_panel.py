@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.api.bodies import panel_of
-from foreshock.api.bodies import plain_panel as plain
+from foreshock.api.bodies import panel_of_bodies
+from foreshock.api.fast_path.json_panel import fast_panel as plain
 from foreshock.api.schemas import ScoreRequest
 from foreshock_models.panel import Panel
 
@@ -36,12 +36,12 @@ class Served:
     detector: Any = field(default_factory=lambda: SimpleNamespace(features_in_=("memory", "cpu")))
 
 
-def plain_panel(served: Served, value: Any) -> Panel | None:
+def fast_panel(served: Served, value: Any) -> Panel | None:
     return plain(served, value, json.dumps(value).encode())
 
 
 def same(value: dict[str, Any]) -> None:
-    short, long = plain_panel(Served(), value), panel_of(Served(), ScoreRequest.model_validate(value).windows)
+    short, long = fast_panel(Served(), value), panel_of_bodies(Served(), ScoreRequest.model_validate(value).windows)
     assert short is not None
     assert (short.entities, short.features, short.step) == (long.entities, long.features, long.step)
     for name in ("values", "offsets", "timestamps"):
@@ -65,7 +65,7 @@ def test_times_are_those_of_the_calendar(times: list[datetime]) -> None:
     for time in times:
         stamps = [f"{t:%Y-%m-%dT%H:%M:%S}Z".zfill(20) for t in (time, time + timedelta(hours=7))]
         same(with_window(timestamps=stamps, values={"cpu": [1.0, 2.0], "memory": [3.0, None]}))
-        panel = plain_panel(
+        panel = fast_panel(
             Served(step=1.0), with_window(timestamps=stamps, values={"cpu": [1, 2], "memory": [3, 4]})
         )
         assert panel is not None
@@ -110,7 +110,7 @@ def test_times_are_those_of_the_calendar(times: list[datetime]) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_the_schema(value: dict[str, Any]) -> None:
-    assert plain_panel(Served(), value) is None
+    assert fast_panel(Served(), value) is None
 
 
 def test_a_plain_body_that_gives_a_key_twice_is_left_to_the_schema() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.api.bodies.text import checked, count_colons, json_value, refuse_repeated_keys
+from foreshock.api.bodies.json_text import checked, count_colons, json_value, refuse_repeated_keys
 from foreshock.api.errors import Problem
 from foreshock.api.schemas import ExplainRequest, ScoreRequest, TrainRequest
 

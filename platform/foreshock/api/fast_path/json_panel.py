@@ -1,4 +1,4 @@
-"""The JSON body of nearly all requests for scores, read past the schema."""
+"""The JSON body of a usual scoring request as a panel, without validation by the schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foreshock_pipelines.datasets.fill import MOST_VALUES, most_rows
 if TYPE_CHECKING:
     from foreshock.api.replicas import Served
 
-__all__ = ["plain_panel"]
+__all__ = ["fast_panel"]
 
 KEYS = {"job", "windows", "last"}
 WINDOW_KEYS = {"entity", "timestamps", "values"}
@@ -29,7 +29,7 @@ DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 3
 """The days of a year before each month."""
 
 
-def plain_panel(served: Served, value: dict[str, Any], data: bytes, few: int = MOST_VALUES) -> Panel | None:
+def fast_panel(served: Served, value: dict[str, Any], data: bytes, few: int = MOST_VALUES) -> Panel | None:
     """The panel of the JSON value of a `ScoreRequest`, if it is written as nearly all are; else None.
 
     Plain is a body with one window, one label, every time in UTC to the second, and nothing wrong. Whatever else it

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.api.bodies import panel_of, plain_panel
+from foreshock.api.bodies import panel_of_bodies
+from foreshock.api.fast_path.json_panel import fast_panel
 from foreshock.api.schemas import ScoreRequest
 from foreshock_models.errors import DataError
 from foreshock_models.panel import Panel
@@ -27,7 +28,7 @@ def window(entity: str, *minutes: int) -> dict[str, Any]:
 
 
 def panel(*windows: dict[str, Any]) -> Panel:
-    return panel_of(SERVED, ScoreRequest.model_validate({"job": "demo", "windows": windows}).windows)
+    return panel_of_bodies(SERVED, ScoreRequest.model_validate({"job": "demo", "windows": windows}).windows)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_both_ways_of_reading_refuse_the_same_spans() -> None:
     for minutes in (333_331, 333_332, 333_333, 333_334):
         one = window("a", 0, minutes)
         body = {"job": "demo", "windows": [one]}
-        short = plain_panel(SERVED, body, json.dumps(body).encode())
+        short = fast_panel(SERVED, body, json.dumps(body).encode())
         if short is None:
             with pytest.raises(DataError):
                 panel(one)

@@ -1,4 +1,4 @@
-"""FastAPI with a guard, a short way for what must be quick, and a document that says all of it."""
+"""ASGI application: FastAPI, with authentication before routing and a fast path for scoring."""
 
 from __future__ import annotations
 
