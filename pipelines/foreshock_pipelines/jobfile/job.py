@@ -302,6 +302,8 @@ class Job(Model):
         if self.topology is not None and self.topology.label not in (None, *self.entity):
             wrong = str(self.topology.label)
             raise ValueError(f"topology.label {shown(wrong)} is not an entity label; {allowed(wrong, self.entity)}")
+        if self.topology is not None and self.topology.metric is not None and self.source.prometheus is None:
+            raise ValueError("topology.metric is read from Prometheus, which this job has not; write `calls`")
         if self.per_entity and self.auto is not None:
             raise ValueError("per_entity goes with detectors that are named, not with detectors: auto")
         if self.history < 10 * self.step:

@@ -12,6 +12,8 @@ from foreshock_pipelines.sources import open_source
 
 __all__ = ["Answer", "check_series", "probe"]
 
+HOUR_MS = 3_600_000
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,7 +40,8 @@ def probe(job: Job) -> list[Answer]:
     except SourceError as exc:
         return [Answer("source", problem=str(exc))]
     at = round(source.latest().timestamp() * 1000)
-    return [_query(job, name, at) for name in job.queries]
+    answers = [_query(job, name, at) for name in job.queries]
+    return [*answers, _topology(job, at)] if job.topology is not None and job.topology.metric else answers
 
 
 def _discovered(name: str, entities: int) -> Answer:
@@ -61,6 +64,20 @@ def _query(job: Job, name: str, at_ms: int) -> Answer:
     if answer.partial:
         return Answer(key, len(found.labels), problem=f"the answer is partial: {answer.partial[0]}")
     return check_series(key, found.labels, job.entity)
+
+
+def _topology(job: Job, at_ms: int) -> Answer:
+    """Read the calls of the last hour."""
+    from foreshock_pipelines.prometheus.service_graph import read_calls
+
+    key = "topology.metric"
+    try:
+        calls = read_calls(job, at_ms - HOUR_MS, at_ms)
+    except SourceError as exc:
+        return Answer(key, problem=str(exc))
+    nodes = {node for call in calls for node in call}
+    problem = None if calls else "shows no call of the last hour; is the metric named right, and scraped?"
+    return Answer(key, len(calls), len(nodes), problem=problem)
 
 
 def check_series(key: str, series: Sequence[Mapping[str, str]], entity: Sequence[str]) -> Answer:

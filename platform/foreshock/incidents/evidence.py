@@ -6,7 +6,7 @@ what is usual for each metric; where it abstains, the first one stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.events.model import DEFAULT_TENANT
+from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.model import PLATFORM, Incident
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.incidents.topology import Topology
@@ -46,7 +47,11 @@ STRONG = 3.0
 
 
 def ranked_by_metrics(
-    job: Job, windows: Windows, first_ms: int, symptom: tuple[str, str] | None
+    job: Job,
+    windows: Windows,
+    first_ms: int,
+    symptom: tuple[str, str] | None,
+    calls: Mapping[str, Sequence[str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Rank the nodes of a job by their metrics around a time; empty if it abstains.
 
@@ -56,6 +61,8 @@ def ranked_by_metrics(
         Time of the first alert.
     symptom
         Node and feature that people noticed; with a call graph, causes are looked for below it.
+    calls
+        The call graph; default: that of the job file.
     """
     table = windows.to_pandas()
     frame = table.pivot_table(index="timestamp", columns=job.node_label, values=list(job.features), observed=True)
@@ -66,7 +73,8 @@ def ranked_by_metrics(
         return []
     metrics = [Metric(str(column[1]), str(column[0])) for column in frame.columns.to_list()]
     values = frame.to_numpy(np.float64)
-    calls = job.topology.calls if job.topology is not None else None
+    if calls is None and job.topology is not None:
+        calls = job.topology.calls
     asked = Metric(*symptom) if symptom is not None and calls else None
     found = _at(values, metrics, onset, asked, calls)
     below = {cause.node for cause in found}
@@ -92,6 +100,7 @@ class CauseRanker:
 
     store: Store
     jobs: Callable[[], Mapping[str, Job]]
+    graphs: CallGraphs
     tenant: str = DEFAULT_TENANT
     _done: dict[str, int] = field(default_factory=dict)
     _next_ms: int = 0
@@ -123,7 +132,8 @@ class CauseRanker:
             return False
         first = datetime.fromtimestamp(incident.first_ms / 1000, UTC)
         windows = source.read(first - QUIET, first + AFTER * job.step)
-        causes = ranked_by_metrics(job, windows, incident.first_ms, self._symptom(incidents, incident, job))
+        symptom = self._symptom(incidents, incident, job)
+        causes = ranked_by_metrics(job, windows, incident.first_ms, symptom, self.graphs.of(job))
         if not causes:
             return False
         with self.store.begin() as c:
@@ -141,7 +151,7 @@ class CauseRanker:
         members = incidents.members([incident.id])
         with self.store.begin() as c:
             alerts = AlertRepository(self.store).some(c, [member.alert for member in members])
-        topology = Topology(job.topology.calls if job.topology is not None else None)
+        topology = Topology(self.graphs.of(job))
         nodes = {member.node: alerts[member.alert] for member in members if member.alert in alerts}
         top = [node for node in nodes if not topology.callers.get(node, set()) & set(nodes)] or list(nodes)
         return (top[0], _feature(nodes[top[0]])) if top and _feature(nodes[top[0]]) else None

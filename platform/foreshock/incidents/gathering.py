@@ -18,6 +18,7 @@ from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.events.model import DEFAULT_TENANT, Event
 from foreshock.events.repository import EventRepository
+from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.correlation import Correlator, Policy, Signal
 from foreshock.incidents.model import PLATFORM, Incident, Member, worst
 from foreshock.incidents.ranking import ranked
@@ -55,7 +56,9 @@ class Gatherer:
     Parameters
     ----------
     jobs
-        Gives the jobs in force: their call graphs are one.
+        Gives the jobs in force.
+    graphs
+        Gives their call graphs, which are one; default: those of the job files.
     least
         Alerts that an incident needs before people are told, unless it is critical.
     """
@@ -68,6 +71,7 @@ class Gatherer:
         tenant: str = DEFAULT_TENANT,
         policy: Policy | None = None,
         least: int = 1,
+        graphs: CallGraphs | None = None,
     ) -> None:
         self.store = store
         self.events = EventRepository(store, tenant)
@@ -75,7 +79,8 @@ class Gatherer:
         self.least = least
         self._jobs = jobs
         self._policy = policy or Policy()
-        self._graphs: dict[str, Any] = {}
+        self._call_graphs = graphs or CallGraphs(store, jobs)
+        self._graphs: dict[str, dict[str, list[str]]] = {}
         self._correlator = Correlator(policy=self._policy)
         self._at: int | None = None
 
@@ -202,7 +207,7 @@ class Gatherer:
     def _restore(self, c: Connection) -> None:
         """Read the active incidents from the store."""
         self._graphs = self._present_graphs()
-        topology = Topology.union(graph.calls for graph in self._graphs.values())
+        topology = Topology.union(self._graphs.values())
         self._correlator = Correlator(topology, self._policy)
         oldest = self.incidents.newest_ms(c) - self._policy.longest
         active = {incident.id: incident for incident in self.incidents.active(oldest, c)}
@@ -215,8 +220,8 @@ class Gatherer:
         for name, signals in by_incident.items():
             self._correlator.restore(name, signals, apart=active[name].apart)
 
-    def _present_graphs(self) -> dict[str, Any]:
-        return {name: job.topology for name, job in self._jobs().items() if job.topology is not None}
+    def _present_graphs(self) -> dict[str, dict[str, list[str]]]:
+        return {name: self._call_graphs.of(job) for name, job in self._jobs().items()}
 
     def _topology_changed(self) -> bool:
         return self._present_graphs() != self._graphs

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.classification import DEFAULT_CLASSES
 from foreshock.incidents.classifying import Classifying
 from foreshock.incidents.gathering import Gatherer
@@ -38,6 +39,8 @@ class Desk:
         Gives the jobs in force.
     file
         The notifications file; None: incidents are lines of the log.
+    graphs
+        Call graphs of the jobs; default: those of their files.
     """
 
     def __init__(
@@ -48,11 +51,12 @@ class Desk:
         *,
         file: Path | None = None,
         url: str = "",
+        graphs: CallGraphs | None = None,
     ) -> None:
         self.live = LiveConfig(file)
         self.store = store
         self.deliverer = deliverer
-        self.gatherer = Gatherer(store, jobs, least=self.live.config.least_alerts)
+        self.gatherer = Gatherer(store, jobs, least=self.live.config.least_alerts, graphs=graphs)
         self.classifying = Classifying(store, lambda: self.live.config.classes or DEFAULT_CLASSES)
         self.pager = Pager(store, lambda: self.live.config, url=url)
         self.notices = Notices(store, lambda: self.live.config, url=url)

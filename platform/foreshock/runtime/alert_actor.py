@@ -16,6 +16,7 @@ from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.service import tolerances
+from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.evidence import CauseRanker
 from foreshock.incidents.gathering import Gatherer
 from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
@@ -57,8 +58,9 @@ class AlertActor:
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
         own = functools.partial(self._jobs_of, DEFAULT_TENANT)
-        self.ranker = CauseRanker(self.store, lambda: dict(self.jobs))
-        self.desk = Desk(self.store, self.deliverer, own, file=notifications, url=url)
+        self.graphs = CallGraphs(self.store, lambda: dict(self.jobs))
+        self.ranker = CauseRanker(self.store, lambda: dict(self.jobs), self.graphs)
+        self.desk = Desk(self.store, self.deliverer, own, file=notifications, url=url, graphs=self.graphs)
         self.gatherers: dict[str, Gatherer] = {}
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
@@ -121,6 +123,7 @@ class AlertActor:
         self.deliverer.run(_now_ms(), wait=0)
 
     def _rank(self) -> None:
+        self.graphs.run(_now_ms())
         self.ranker.run(_now_ms())
 
     def _tell(self) -> None:
@@ -129,7 +132,7 @@ class AlertActor:
         for tenant in {job.tenant for job in list(self.jobs.values())} - {DEFAULT_TENANT}:
             if tenant not in self.gatherers:
                 jobs = functools.partial(self._jobs_of, tenant)
-                self.gatherers[tenant] = Gatherer(self.store, jobs, tenant=tenant)
+                self.gatherers[tenant] = Gatherer(self.store, jobs, tenant=tenant, graphs=self.graphs)
             with within(Scope(tenant)):
                 self.gatherers[tenant].run(_now_ms())
 

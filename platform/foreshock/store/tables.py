@@ -29,9 +29,8 @@ from sqlalchemy import (
 from foreshock.store.scope import tenant_column
 
 __all__ = [
-    "LIVE_ROWS", "alerts", "cursors", "events", "feedback", "fields", "history", "incidents", "members", "metadata",
-    "outbox",
-    "readers", "runs", "scorers", "served", "silences", "unwritten",
+    "LIVE_ROWS", "alerts", "calls", "cursors", "events", "feedback", "fields", "history", "incidents", "members",
+    "metadata", "outbox", "readers", "runs", "scorers", "served", "silences", "unwritten",
 ]  # fmt: skip
 
 metadata = MetaData()
@@ -211,6 +210,16 @@ members = Table(
     Column("why", Text, nullable=False),
     Index("members_by_incident", "tenant", "incident"),
     comment="alerts of incidents, each in one, and why",
+)  # fmt: skip
+
+calls = Table(
+    "calls", metadata,
+    tenant_column(),
+    Column("job", String(64), primary_key=True),
+    Column("caller", String(512), primary_key=True),
+    Column("callee", String(512), primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False, comment="when it was last counted, to a twentieth of `keep`"),
+    comment="calls between nodes, as service-graph metrics showed them",
 )  # fmt: skip
 
 unwritten = Table(

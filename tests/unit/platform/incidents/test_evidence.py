@@ -31,7 +31,7 @@ def test_a_node_that_has_not_alerted_is_named_as_the_cause(house: Any, tmp_path:
     house.gather()
     incident = house.incidents.list().incidents[0]
     assert incident.causes[0]["node"] == front
-    assert CauseRanker(house.store, lambda: house.jobs).run(10) == 1
+    assert CauseRanker(house.store, lambda: house.jobs, house.graphs).run(10) == 1
     found = house.incidents.get(incident.id)
     assert found.causes[0]["node"] == cascade.entity
     assert "departed at the onset: latency" in found.causes[0]["reason"]
@@ -43,6 +43,6 @@ def test_a_source_that_cannot_be_read_leaves_the_ranking_by_alerts(house: Any, t
     (tmp_path / "fleet.parquet").unlink()
     house.alert("f", 100, "host-01", job="demo")
     house.gather()
-    ranker = CauseRanker(house.store, lambda: house.jobs)
+    ranker = CauseRanker(house.store, lambda: house.jobs, house.graphs)
     assert ranker.run(10) == 0
     assert house.incidents.list().incidents[0].causes[0]["node"] == "host-01"
