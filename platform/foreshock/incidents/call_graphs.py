@@ -36,7 +36,7 @@ log = get_logger("incidents")
 
 @dataclass
 class _Graph:
-    """What is known of the calls of one job, under the `topology` of its file at that time."""
+    """Calls of one job that are known, under the `topology` of its file at that time."""
 
     topology: TopologyConfig
     seen_ms: dict[Call, int] = field(default_factory=dict)
