@@ -138,8 +138,8 @@ class HttpError(ForeshockError):
     ----------
     status
         Of the answer; None if there was none.
-    said
-        What the server said went wrong.
+    server_message
+        What the server reported.
     retriable
         The same request may succeed later.
     retry_after
@@ -151,17 +151,26 @@ class HttpError(ForeshockError):
         text: str,
         *,
         status: int | None = None,
-        said: str = "",
+        server_message: str = "",
         retriable: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(text)
-        self.status, self.said, self.retriable, self.retry_after = status, said, retriable, retry_after
+        self.status, self.server_message, self.retriable, self.retry_after = (
+            status,
+            server_message,
+            retriable,
+            retry_after,
+        )
 
     def reworded(self, text: str) -> HttpError:
         """The same error with another text."""
         return HttpError(
-            text, status=self.status, said=self.said, retriable=self.retriable, retry_after=self.retry_after
+            text,
+            status=self.status,
+            server_message=self.server_message,
+            retriable=self.retriable,
+            retry_after=self.retry_after,
         )
 
 

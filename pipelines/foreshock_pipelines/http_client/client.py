@@ -20,7 +20,7 @@ from foreshock_pipelines.http_client.addresses import (
     without_user,
 )
 from foreshock_pipelines.http_client.credentials import Credentials, NoCredentials
-from foreshock_pipelines.http_client.failures import decoded, failure, said
+from foreshock_pipelines.http_client.failures import decoded, failure, server_message
 from foreshock_pipelines.http_client.retries import RETRIED, retry_after
 from foreshock_pipelines.http_client.transport import Session
 from foreshock_pipelines.jobfile import HttpConfig
@@ -168,11 +168,11 @@ class HttpClient:
             raise failure(exc, request.url, self._shown(request.url)) from exc
         if 200 <= status < 300:
             return Response(status, answered, content)
-        reason = said(content, answered.get("Content-Type", ""))
+        reason = server_message(content, answered.get("Content-Type", ""))
         if request.came_from and not request.trusted:
             reason += f" (after a redirect to {self._shown(request.url)}, where credentials are not sent)"
         raise HttpError(
-            f"HTTP {status}: {reason}", status=status, said=reason, retriable=status in RETRIED,
+            f"HTTP {status}: {reason}", status=status, server_message=reason, retriable=status in RETRIED,
             retry_after=retry_after(answered.get("Retry-After")),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import urllib3
 
 from foreshock_models.errors import HttpError
 
-__all__ = ["CUT", "failure", "said"]
+__all__ = ["CUT", "failure", "server_message"]
 
 CUT = "the response was cut"
 LONGEST = 500
@@ -44,7 +44,7 @@ def failure(exc: Exception, url: str, shown: str) -> HttpError:
     return HttpError(f"cannot be asked: {type(inner).__name__}")
 
 
-def said(body: bytes, content_type: str = "") -> str:
+def server_message(body: bytes, content_type: str = "") -> str:
     """The error that a server reports, in one line: the message of a JSON document, else its text."""
     try:
         document = orjson.loads(body)

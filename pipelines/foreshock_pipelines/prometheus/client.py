@@ -103,7 +103,7 @@ class PrometheusClient:
             try:
                 answer = self._ask(path, params, until)
             except HttpError as exc:
-                if isinstance(exc, AnswerTooLarge) or is_too_much(exc.status, exc.said):
+                if isinstance(exc, AnswerTooLarge) or is_too_much(exc.status, exc.server_message):
                     raise QueryTooLarge(f"{self.shown} refused the query {query!r}: {exc}") from exc
                 raise
             if answer.partial:
@@ -133,10 +133,13 @@ class PrometheusClient:
             raise HttpError(CUT, retriable=True)
         if (error := error_of(body)) is not None:
             kind, text = error
-            said = f"{kind}: {text}" if kind else text
+            message = f"{kind}: {text}" if kind else text
             status = 503 if kind in PASSING else 422
             raise HttpError(
-                f"HTTP {response.status} with an error: {said}", status=status, said=said, retriable=status == 503
+                f"HTTP {response.status} with an error: {message}",
+                status=status,
+                server_message=message,
+                retriable=status == 503,
             )
         return Answer(body, partial_reasons(body))
 

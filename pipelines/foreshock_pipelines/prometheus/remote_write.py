@@ -61,7 +61,7 @@ class TimeSeries:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Counts of samples that a receiver took and refused (too old, out of order), and what it said."""
+    """Counts of samples that a receiver took and refused (too old, out of order), and what it reported."""
 
     samples: int = 0
     refused: int = 0
@@ -161,7 +161,7 @@ class RemoteWriter:
             retried(lambda: self._post(body), retries=tries - 1)
         except HttpError as exc:
             if exc.status in REFUSED:
-                return exc.said
+                return exc.server_message
             hint = "; a Prometheus must be started with --web.enable-remote-write-receiver"
             raise WriteError(f"{self.shown}: not written: {exc}{hint if exc.status == 404 else ''}") from exc
         return None

@@ -249,7 +249,7 @@ def test_what_the_server_says_is_one_printable_line(
     with pytest.raises(HttpError) as caught:
         post(faulty(Reply(400, body, {"Content-Type": content_type})).url)
     assert str(caught.value) == f"HTTP 400: {want}"
-    assert caught.value.said == want
+    assert caught.value.server_message == want
 
 
 def test_a_secret_path_is_not_shown(faulty: Start) -> None:
