@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from foreshock.runtime.home import kept_secret
+from foreshock.runtime.home import load_or_create_secret
 from foreshock.settings import Settings
 from foreshock_models.errors import ConfigError
 
@@ -37,7 +37,7 @@ def api_token(settings: Settings) -> tuple[str, bool]:
     path = settings.home / FILE
     with _explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _, new = kept_secret(path)
+        _, new = load_or_create_secret(path)
     return _kept(path), new
 
 

@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from foreshock.logs import relayed
+from foreshock.logs import relay_logs
 from foreshock.runtime.address import check_address, cluster_address
-from foreshock.runtime.environment import environment, forced, proxy, ray_folder
+from foreshock.runtime.environment import cluster_variables, environment, proxy_variables, ray_folder
 from foreshock.runtime.home import open_home
 from foreshock.runtime.messages import ray_messages
 from foreshock.runtime.ports import reserved_ports
@@ -98,12 +98,12 @@ def _start(stack: ExitStack, settings: Settings, num_cpus: int | None, serving: 
     sessions = ray_folder()
     folder = Path(tempfile.mkdtemp(prefix="fs-", dir="/tmp"))  # short: HAProxy wants sockets of 97 bytes at most
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    variables = forced(settings.home) | stack.enter_context(guarded(folder, sessions))
-    variables |= stack.enter_context(relayed(folder / "log.sock", json=settings.log_json))
+    variables = cluster_variables(settings.home) | stack.enter_context(guarded(folder, sessions))
+    variables |= stack.enter_context(relay_logs(folder / "log.sock", json=settings.log_json))
     variables |= {"FORESHOCK_LOG_LEVEL": settings.log_level, "FORESHOCK_LOG_JSON": str(int(settings.log_json))}
     if serving:
         ports = stack.enter_context(reserved_ports(settings.host, settings.port, settings.max_replicas))
-        variables |= proxy(settings, ports, folder)
+        variables |= proxy_variables(settings, ports, folder)
     stack.enter_context(environment(variables))
     _take_up_authentication()
     with _own_files(), _nothing_shared():

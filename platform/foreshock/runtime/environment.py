@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from foreshock.runtime import _haproxy
-from foreshock.runtime.home import kept_secret, private_folder, private_name
+from foreshock.runtime.home import load_or_create_secret, private_folder, private_name
 from foreshock.runtime.ports import Ports
 from foreshock.settings import Settings
 from foreshock_models.errors import InstallationError
 
-__all__ = ["DEFAULTS", "environment", "forced", "proxy", "ray_folder"]
+__all__ = ["DEFAULTS", "cluster_variables", "environment", "proxy_variables", "ray_folder"]
 
 DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -58,10 +58,10 @@ LONGEST_SOCKET = 107
 """Bytes that Linux allows in the path of a socket."""
 
 
-def forced(home: Path) -> dict[str, str | None]:
+def cluster_variables(home: Path) -> dict[str, str | None]:
     """Variables of a cluster that is started here: nobody joins it without its token, or from another machine."""
     token = home / "ray-token"
-    kept_secret(token)
+    load_or_create_secret(token)
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": None,  # would win over the file
@@ -74,7 +74,7 @@ def forced(home: Path) -> dict[str, str | None]:
     }
 
 
-def proxy(settings: Settings, ports: Ports, folder: Path) -> dict[str, str | None]:
+def proxy_variables(settings: Settings, ports: Ports, folder: Path) -> dict[str, str | None]:
     """Variables of Serve's proxies; `folder` is this run's own, for sockets and HAProxy's files."""
     launcher = folder / "haproxy"
     words = [sys.executable, "-I", "-S", _haproxy.__file__]

@@ -10,7 +10,7 @@ from pathlib import Path
 from foreshock.logs import get_logger
 from foreshock_models.errors import InstallationError
 
-__all__ = ["kept_secret", "open_home", "open_to_others", "private_folder", "private_name"]
+__all__ = ["load_or_create_secret", "open_home", "open_to_others", "private_folder", "private_name"]
 
 OURS = ("foreshock.db", "api-token", "models", "demo", "ray-token")
 """A folder that holds one of these is a home."""
@@ -29,7 +29,7 @@ def open_home(home: Path) -> None:
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if open_to_others(home) and not _close(home):
+        if open_to_others(home) and not _restrict_to_owner(home):
             log.warning(
                 "others can enter the home, which is used for something else, too; set FORESHOCK_HOME to a "
                 "folder of its own",
@@ -43,8 +43,8 @@ def open_home(home: Path) -> None:
         ) from exc
 
 
-def kept_secret(path: Path) -> tuple[str, bool]:
-    """The secret in a file of mode 0600, and whether it was made just now.
+def load_or_create_secret(path: Path) -> tuple[str, bool]:
+    """Return the secret in a file of mode 0600, and whether it was created just now.
 
     The file appears with its content, so that two processes that start at once agree; an empty one is replaced.
     """
@@ -89,7 +89,7 @@ def private_folder(base: Path = Path("/tmp")) -> Path:
 
 
 def private_name(base: Path) -> Path:
-    """Its name: short, for a socket's has 107 bytes."""
+    """Return the name of that folder: short, for a socket's has 107 bytes."""
     return base / f"foreshock-{os.getuid()}"
 
 
@@ -98,8 +98,8 @@ def open_to_others(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o077)
 
 
-def _close(home: Path) -> bool:
-    """Take away what others may do, if nothing but a home is in it."""
+def _restrict_to_owner(home: Path) -> bool:
+    """Take the rights of others away, if the folder holds nothing but a home; gives whether it did."""
     found = home.stat()
     if found.st_uid != os.getuid() or found.st_mode & stat.S_ISVTX or home in (Path.home(), Path("/")):
         return False

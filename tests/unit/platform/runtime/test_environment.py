@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshock.runtime.environment import environment, forced, ray_folder
+from foreshock.runtime.environment import cluster_variables, environment, ray_folder
 from foreshock_models.errors import InstallationError
 
 
@@ -17,7 +17,7 @@ def test_rays_token_is_asked_for_whatever_the_environment_says(
 ) -> None:
     for name, value in (("MODE", "disabled"), ("TOKEN", "known"), ("TOKEN_PATH", "/etc/hostname")):
         monkeypatch.setenv(f"RAY_AUTH_{name}", value)
-    with environment(forced(tmp_path)):
+    with environment(cluster_variables(tmp_path)):
         assert os.environ["RAY_AUTH_MODE"] == "token"
         assert "RAY_AUTH_TOKEN" not in os.environ
         path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
@@ -27,7 +27,7 @@ def test_rays_token_is_asked_for_whatever_the_environment_says(
 def test_the_environment_is_as_before_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "a:1")
     before = dict(os.environ)
-    with environment(forced(tmp_path)):
+    with environment(cluster_variables(tmp_path)):
         assert "RAY_ADDRESS" not in os.environ
     assert dict(os.environ) == before
 

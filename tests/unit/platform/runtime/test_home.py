@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshock.runtime.home import kept_secret, open_home, private_folder
+from foreshock.runtime.home import load_or_create_secret, open_home, private_folder
 from foreshock.settings import load_settings
 from foreshock.store import open_store
 from foreshock_models.errors import ConfigError, InstallationError, StoreError
@@ -95,7 +95,7 @@ def test_a_user_without_a_home_directory_is_told_to_set_one(monkeypatch: pytest.
 
 def test_a_secret_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "token"
-    (first, made), (second, again) = kept_secret(path), kept_secret(path)
+    (first, made), (second, again) = load_or_create_secret(path), load_or_create_secret(path)
     assert first == second and (made, again) == (True, False) and len(first) > 30
     assert mode(path) == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["token"]
@@ -103,7 +103,7 @@ def test_a_secret_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> No
 
 def test_a_secret_whose_file_is_empty_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "token").touch()
-    secret, made = kept_secret(tmp_path / "token")
+    secret, made = load_or_create_secret(tmp_path / "token")
     assert made and secret
 
 
