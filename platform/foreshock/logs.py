@@ -1,7 +1,7 @@
 """Logs: one line an event, for people or as JSON; those of all processes appear where ``foreshock up`` runs.
 
 A process that Ray started writes its events into Ray's files, where nobody looks, and sends them to the socket
-named in ``FORESHOCK_LOG_SOCKET``, too. `relayed` prints what arrives there.
+named in ``FORESHOCK_LOG_SOCKET``, too. `relay_logs` prints what arrives there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ import structlog
 
 from foreshock.terminal import visible, visible_lines
 
-__all__ = ["Condition", "LogHandler", "get_logger", "note_restart", "relayed", "said", "set_up_logging"]
+__all__ = [
+    "Condition",
+    "LogHandler",
+    "describe_error",
+    "get_logger",
+    "note_restart",
+    "relay_logs",
+    "set_up_logging",
+]
 
 SOCKET = "FORESHOCK_LOG_SOCKET"
 LONGEST, FOREIGN = 8000, 400
@@ -69,7 +77,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def said(exc: BaseException) -> str:
+def describe_error(exc: BaseException) -> str:
     """Say what went wrong, in one line; the cause, if it was raised in another process."""
     cause = getattr(exc, "cause", None) or exc
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
@@ -121,7 +129,7 @@ def note_restart(logger: Any) -> None:
 
 
 @contextmanager
-def relayed(path: Path, *, json: bool = False) -> Iterator[dict[str, str]]:
+def relay_logs(path: Path, *, json: bool = False) -> Iterator[dict[str, str]]:
     """Print the events of other processes while the block runs; gives the variables that these must have."""
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     receiver.bind(str(path))
@@ -170,7 +178,7 @@ def _exception_in_a_line(_: Any, __: str, event: Event) -> Event:
     if event.pop("exc_info", None):
         exc = sys.exc_info()[1]
         if exc is not None:
-            event["error"] = said(exc)
+            event["error"] = describe_error(exc)
     return event
 
 
@@ -191,7 +199,7 @@ class LogHandler(logging.Handler):
         except (TypeError, ValueError):  # arguments that do not fit the text
             text = str(record.msg)
         if record.exc_info and record.exc_info[1]:
-            text = f"{text}: {said(record.exc_info[1])}"
+            text = f"{text}: {describe_error(record.exc_info[1])}"
         level = "error" if record.levelno >= logging.ERROR else "warning"
         getattr(get_logger(record.name), level)(" ".join(text.split())[:FOREIGN])
 
@@ -199,7 +207,7 @@ class LogHandler(logging.Handler):
 def _thread_died(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
         name = args.thread.name if args.thread else "?"
-        get_logger("threads").error("a thread died", thread=name, error=said(args.exc_value))
+        get_logger("threads").error("a thread died", thread=name, error=describe_error(args.exc_value))
 
 
 def _is_ours(exc: BaseException) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.identity.model import Jobs
-from foreshock.logs import Condition, get_logger, said, set_up_logging
+from foreshock.logs import Condition, describe_error, get_logger, set_up_logging
 from foreshock.runtime.loopback import stay_on_loopback
 from foreshock_models.detectors import Detector
 from foreshock_models.errors import ForeshockError, RegistryError, allowed
@@ -133,7 +133,7 @@ class ServedModels:
             try:
                 self.refresh()
             except Exception as exc:  # the registry may be away for a while
-                away.raised(said(exc))
+                away.raised(describe_error(exc))
             else:
                 away.cleared()
 

@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from foreshock.logs import get_logger, said, set_up_logging
+from foreshock.logs import describe_error, get_logger, set_up_logging
 from foreshock.runs.model import ACTIVE, Run
 from foreshock.runs.repository import RunRepository
 from foreshock.runs.work import WORK, Task
@@ -91,8 +91,8 @@ def execute(run_id: str, kind: str, job: Job, store_url: str, registry: str) -> 
         end("failed", error=str(exc))
         return {"error": str(exc)}
     except Exception as exc:
-        log.error("run failed", job=job.name, kind=kind, run=run_id, error=said(exc))
-        end("failed", error=said(exc))
+        log.error("run failed", job=job.name, kind=kind, run=run_id, error=describe_error(exc))
+        end("failed", error=describe_error(exc))
         raise
     finally:
         over.set()

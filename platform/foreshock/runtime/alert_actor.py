@@ -19,7 +19,7 @@ from foreshock.feedback.service import tolerances
 from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.evidence import CauseRanker
 from foreshock.incidents.gathering import Gatherer
-from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
+from foreshock.logs import Condition, describe_error, get_logger, note_restart, set_up_logging
 from foreshock.oncall.desk import Desk
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
@@ -152,8 +152,8 @@ class AlertActor:
                 action()
             except StoreError as exc:
                 away.raised(str(exc))
-            except Exception as exc:  # it must outlive everything; what went wrong is said
-                failing.raised(said(exc))
+            except Exception as exc:  # it must outlive everything; what went wrong is logged
+                failing.raised(describe_error(exc))
             else:
                 away.cleared()
                 failing.cleared()

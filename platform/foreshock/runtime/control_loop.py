@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.clock import Clock, ReplayClock, SystemClock
-from foreshock.logs import Condition, get_logger, note_restart, said, set_up_logging
+from foreshock.logs import Condition, describe_error, get_logger, note_restart, set_up_logging
 from foreshock.runs.drift import DriftWatch, measure_on_ray
 from foreshock.runs.execution import launch
 from foreshock.runs.model import Run
@@ -178,8 +178,8 @@ class ControlLoop:
             except StoreError as exc:
                 away.raised(str(exc))
                 time.sleep(TICK)
-            except Exception as exc:  # the loop must outlive everything; what went wrong is said
-                failing.raised(said(exc))
+            except Exception as exc:  # the loop must outlive everything; what went wrong is logged
+                failing.raised(describe_error(exc))
                 time.sleep(TICK)
             else:
                 away.cleared()
@@ -258,7 +258,7 @@ class ControlLoop:
         except ray.exceptions.RayError as exc:
             error = local_error(exc, "a scoring pass")
             self.measured.failed(job, source=isinstance(error, SourceError))
-            self._failed(job, said(error))
+            self._failed(job, describe_error(error))
 
     def _failed(self, job: str, problem: str) -> None:
         if self.problems.get(job) != problem:

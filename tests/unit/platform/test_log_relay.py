@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from foreshock.logs import Condition, get_logger, relayed, said, set_up_logging
+from foreshock.logs import Condition, describe_error, get_logger, relay_logs, set_up_logging
 from foreshock_models.errors import SourceError
 
 
@@ -29,9 +29,9 @@ def logging_as_before() -> Iterator[None]:
 
 
 def lines_of_another_process(folder: Path, capsys: pytest.CaptureFixture[str], code: str, **how: bool) -> list[str]:
-    """Output printed here for the logs of a process that has the variables of `relayed`."""
+    """Output printed here for the logs of a process that has the variables of `relay_logs`."""
     head = "import logging, threading\nfrom foreshock.logs import get_logger, set_up_logging\nset_up_logging()\n"
-    with relayed(folder / "s", **how) as variables:
+    with relay_logs(folder / "s", **how) as variables:
         subprocess.run(
             [sys.executable, "-c", head + code], env={**os.environ, **variables}, check=True, capture_output=True
         )
@@ -117,9 +117,9 @@ class Remote(Exception):
 
 def test_the_cause_of_a_remote_error_is_what_is_said() -> None:
     error = Remote("ray::run() (pid=1)\nTraceback ...\n", SourceError("the source\nis down"))
-    assert said(error) == "the source is down"
+    assert describe_error(error) == "the source is down"
 
 
 def test_a_quoted_traceback_is_its_ends() -> None:
     error = Remote("The actor died.\nTraceback (most recent call last):\n  File x\nOSError: disk full")
-    assert said(error) == "Remote: The actor died. … OSError: disk full"
+    assert describe_error(error) == "Remote: The actor died. … OSError: disk full"
