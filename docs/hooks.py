@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from foreshock_pipelines.jobfile.durations import format_duration
+
 __all__ = ["PAGES", "on_files"]
 
 ENCRYPTION_KEY = (
-    "keys that seal secrets in the store: 32 bytes in base64, several with commas between, the newest first; "
-    "default: the file `encryption-keys` under `FORESHOCK_HOME`, made on first use"
+    "keys that seal secrets in the store: 32 bytes in base64, several with commas between, the newest first; or "
+    "where such keys are: `file:/path`, `vault:path#key`; or `transit:NAME`, the key of Vault that wraps those in "
+    "the file `encryption-keys` under `FORESHOCK_HOME`. Default: that file as it is, made on first use"
+)
+VAULT = (
+    "HashiCorp Vault or OpenBao, for `${vault:path#key}` in job files and the notifications file, and for "
+    "`ENCRYPTION_KEY`."
 )
 KINDS = {"counter", "gauge", "summary", "histogram"}
 
@@ -214,6 +222,7 @@ def endpoints() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def settings_page() -> str:
     """Every environment variable of an installation."""
     from foreshock.settings import Settings
+    from foreshock_pipelines.jobfile.vault import VaultSettings
 
     lines = [
         "# Settings",
@@ -223,13 +232,23 @@ def settings_page() -> str:
         "| variable | default | meaning |",
         "| --- | --- | --- |",
     ]
-    for name, field in Settings.model_fields.items():
-        default = (
-            "" if field.is_required() or field.default_factory or field.default is None else f"`{field.default}`"
-        )
-        lines.append(f"| `FORESHOCK_{name.upper()}` | {default} | {cell(field.description or '')} |")
-    lines.append(f"| `ENCRYPTION_KEY` | | {ENCRYPTION_KEY} |")
+    lines += setting_rows(Settings, "FORESHOCK_")
+    lines += [f"| `ENCRYPTION_KEY` | | {ENCRYPTION_KEY} |", "", "## Vault", "", VAULT, ""]
+    lines += ["| variable | default | meaning |", "| --- | --- | --- |", *setting_rows(VaultSettings, "VAULT_")]
     return "\n".join([*lines, ""])
+
+
+def setting_rows(settings: Any, prefix: str) -> list[str]:
+    """Variable, default and meaning of each setting."""
+    rows = []
+    for name, field in settings.model_fields.items():
+        default = field.get_default(call_default_factory=False)
+        if field.is_required() or field.default_factory or default is None:
+            shown = ""
+        else:
+            shown = f"`{format_duration(default) if isinstance(default, timedelta) else default}`"
+        rows.append(f"| `{prefix}{name.upper()}` | {shown} | {cell(field.description or '')} |")
+    return rows
 
 
 def metrics_page() -> str:

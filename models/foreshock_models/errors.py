@@ -17,6 +17,8 @@
     ├── StoreError              the store of alerts, runs and scores
     │   └── StateError          what was asked does not fit the state that something is in
     ├── JobError                a train, tune, score, backtest or forecast job failed
+    ├── VaultError              Vault refuses, or has no such secret
+    │   └── VaultAway           Vault gives no answer
     ├── HttpError               a request over HTTP got no answer, or none of 2xx
     ├── AccessError             nobody is signed in, or not as somebody who may do this
     ├── InstallationError       the machine does not give what an installation needs: home, ports, Ray
@@ -53,6 +55,8 @@ __all__ = [
     "SourceUnavailable",
     "StateError",
     "StoreError",
+    "VaultAway",
+    "VaultError",
     "WriteError",
     "allowed",
 ]
@@ -129,6 +133,14 @@ class JobError(ForeshockError):
 
 class AccessError(ForeshockError):
     """Nobody is signed in, or not as somebody who may do this; the message tells nothing of what exists."""
+
+
+class VaultError(ForeshockError):
+    """Vault refuses, or has no such secret."""
+
+
+class VaultAway(VaultError):
+    """Vault gives no answer."""
 
 
 class HttpError(ForeshockError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.servers import servers
+from tests.servers import servers, vault
 
 from foreshock_pipelines.datasets.demo import demo_fleet
 from foreshock_pipelines.datasets.windows import Windows
@@ -39,3 +39,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """SQLAlchemy URL of an empty PostgreSQL database."""
     with servers.postgres(tmp_path_factory.mktemp("postgres")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vault.OpenBao]:
+    """An OpenBao, which speaks Vault's protocol."""
+    with vault.openbao(tmp_path_factory.mktemp("openbao")) as found:
+        yield found

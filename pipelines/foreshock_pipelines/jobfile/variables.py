@@ -1,6 +1,7 @@
-"""References in a job file: ``${NAME}``, ``${NAME:-default}``, ``${file:/path}``, and ``$$`` for a ``$``.
+"""References in a job file: ``${NAME}``, ``${NAME:-default}``, ``${file:/path}``, ``${vault:path#key}``, ``$$``.
 
-A name is a variable of the environment. A file holds a secret, as Docker and Kubernetes mount them.
+A name is a variable of the environment. A file holds a secret, as Docker and Kubernetes mount them; so does a path
+of Vault. ``$$`` is a ``$``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreshock_models.errors import ConfigError
+from foreshock_models.errors import ConfigError, VaultError
 from foreshock_pipelines.jobfile.location import dotted
 
-__all__ = ["MAX_EXPANDED", "expand"]
+__all__ = ["MAX_EXPANDED", "expand", "mentions_secrets", "read_secret", "vault_value"]
 
 # the default ends before the next ${, so that text without a } is not searched again from each place
 VARIABLE = re.compile(
-    r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}|\$\{file:((?:(?!\$\{)[^}])+)\}"
+    r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}|\$\{(file|vault):((?:(?!\$\{)[^}])+)\}"
 )
+SECRETS = ("${file:", "${vault:")
 LARGEST_FILE = 64 << 10
 """Bytes of a file that is referred to: it holds a secret, no data."""
 MAX_EXPANDED = 8 << 20
@@ -59,7 +61,8 @@ class _Expansion:
         if match[0] == "$$":
             return "$"
         if match[3] is not None:
-            return self._counted(read_secret(match[3], where), f"file:{match[3]}", where)
+            read = read_secret if match[3] == "file" else read_vault
+            return self._counted(read(match[4], where), f"{match[3]}:{match[4]}", where)
         variable = match[1]
         default = None if match[2] is None else match[2].replace("$$", "$")
         found = self.env.get(variable) or default
@@ -77,6 +80,35 @@ class _Expansion:
         if self.left < 0:
             raise ConfigError(f"{where}: with ${{{variable}}} the job file has more than {MAX_EXPANDED >> 20} MiB")
         return found
+
+
+def mentions_secrets(text: str) -> bool:
+    """Return whether a text refers to secrets that may change while it does not."""
+    return any(sign in text for sign in SECRETS)
+
+
+def read_vault(reference: str, where: str) -> str:
+    """Return the value of ``path#key`` in Vault.
+
+    Raises
+    ------
+    ConfigError
+        Vault is not set up, away, or refuses; or there is no such value.
+    """
+    try:
+        return vault_value(reference)
+    except (VaultError, ConfigError) as exc:
+        raise ConfigError(f"{where}: ${{vault:{reference}}}: {exc}") from exc
+
+
+def vault_value(reference: str) -> str:
+    """As `read_vault`; what Vault says, or that it says nothing, is a VaultError."""
+    from foreshock_pipelines.jobfile.vault import the_vault
+
+    path, sharp, key = reference.partition("#")
+    if not sharp or not key:
+        raise ConfigError("write path and key, as in ${vault:team/prometheus#token}")
+    return the_vault().read(path, key)
 
 
 def read_secret(name: str, where: str) -> str:

@@ -18,6 +18,7 @@ from foreshock_models.errors import (
     SourceUnavailable,
     StateError,
     StoreError,
+    VaultError,
 )  # fmt: skip
 
 __all__ = ["INTERNAL", "Problem", "problem_of", "problem_response"]
@@ -71,7 +72,7 @@ def problem_of(exc: Exception) -> Problem:
         return Problem(404 if str(exc).startswith("no ") else 503, str(exc))
     if isinstance(exc, DataError | ConfigError):
         return Problem(422, str(exc))
-    if isinstance(exc, SourceUnavailable):
+    if isinstance(exc, SourceUnavailable | VaultError):
         return Problem(503, str(exc))
     if isinstance(exc, ForeshockError):
         return Problem(500, str(exc))

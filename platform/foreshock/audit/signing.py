@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from foreshock.audit.model import Checkpoint
 from foreshock.audit.witness import Witness
 from foreshock.secrets import Keyring, open_keyring, seal, unseal
+from foreshock.secrets.resealing import hold_keys
 from foreshock.store import team_tables as t
 from foreshock.store.store import Store
 
@@ -46,8 +47,8 @@ class Signer:
         Keeps the public keys outside of the store: whoever can write there could else sign a log of their own.
     """
 
-    def __init__(self, ring: Callable[[], Keyring], witness: Witness) -> None:
-        self._ring = ring
+    def __init__(self, store: Store, ring: Callable[[], Keyring], witness: Witness) -> None:
+        self._store, self._ring = store, ring
         self.witness = witness
         self._keys: list[_Key] = []
         self._unseen = threading.local()
@@ -66,6 +67,7 @@ class Signer:
             self.witness.saw(made.tenant, made.size, made.root)
 
     def _current(self, c: Connection) -> list[_Key]:
+        hold_keys(self._store, c)
         k = t.signing_keys.c
         query = sa.select(t.signing_keys).where(k.purpose == PURPOSE, k.retired_ms.is_(None)).order_by(k.algorithm)
         found = list(c.execute(query).mappings())
@@ -91,7 +93,7 @@ class Signer:
 
 def sign_audit(store: Store, home: Path, encryption_key: str | None = None) -> Store:
     """Let a store sign checkpoints of its audit log; gives the store."""
-    store.signer = Signer(lambda: open_keyring(home, encryption_key), Witness(home))
+    store.signer = Signer(store, lambda: open_keyring(home, encryption_key), Witness(home))
     return store
 
 

@@ -46,22 +46,22 @@ def keys_rotate(
 ) -> None:
     """Make a new key that seals, seal everything again by it, and forget the older ones; what runs goes on.
 
-    With ENCRYPTION_KEY set, put the new key before the old one there first, and restart; this seals again.
+    Keys in ENCRYPTION_KEY, or where it refers to: put the new one before the old one there first; this seals again.
     """
     from foreshock.audit import record
     from foreshock.audit.signing import rotate_keys
     from foreshock.identity.access_tokens import AccessTokens
-    from foreshock.secrets import open_keyring
-    from foreshock.secrets.keyring import drop_old_keys, rotate_file
-    from foreshock.secrets.resealing import reseal_all
+    from foreshock.secrets import key_file, open_keyring
+    from foreshock.secrets.resealing import forget_old_keys, reseal_all
     from foreshock.settings import load_settings
 
     home, environment = load_settings().home, os.environ.get("ENCRYPTION_KEY")
     store = the_store()
-    ring = open_keyring(home, environment) if environment is not None else rotate_file(home)
+    file = key_file(home, environment)
+    ring = open_keyring(home, environment) if file is None else file.rotate()
     done = reseal_all(store, ring)
-    if environment is None and not keep_old:
-        ring = drop_old_keys(home)
+    if file is not None and not keep_old:
+        ring = forget_old_keys(store, file, ring)
     with store.begin() as c:
         if signing:
             AccessTokens(store, lambda: ring).rotate(c)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.engine import Connection
 
 from foreshock.secrets import Keyring, seal, unseal
+from foreshock.secrets.resealing import hold_keys
 from foreshock.store import team_tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import AccessError
@@ -100,6 +101,7 @@ class AccessTokens:
         self._make(c)
 
     def _signing_key(self, c: Connection) -> tuple[str, Ed25519PrivateKey]:
+        hold_keys(self.store, c)
         k = t.signing_keys.c
         query = sa.select(k.id, k.private).where(k.purpose == PURPOSE, k.retired_ms.is_(None)).limit(1)
         row = c.execute(query).one_or_none()
@@ -111,6 +113,7 @@ class AccessTokens:
         return self._private
 
     def _make(self, c: Connection) -> tuple[str, Ed25519PrivateKey]:
+        hold_keys(self.store, c)
         kid, key = uuid.uuid4().hex[:16], Ed25519PrivateKey.generate()
         sealed = seal(self._ring(), key.private_bytes_raw(), _sealed_for(kid))
         public = key.public_key().public_bytes_raw()

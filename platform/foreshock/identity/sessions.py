@@ -20,6 +20,7 @@ from foreshock.identity.model import Person
 from foreshock.identity.passwords import check_password, hash_password, password_matches
 from foreshock.identity.repository import IdentityRepository
 from foreshock.secrets import Keyring, seal, unseal
+from foreshock.secrets.resealing import hold_keys
 from foreshock.store.store import Store
 from foreshock_models.errors import AccessError, ConfigError, StateError
 
@@ -189,8 +190,9 @@ class Sessions:
         if row["second_factor_on"]:
             raise StateError("a second factor is on already; take it away first")
         secret = second_factor.made_secret()
-        sealed = seal(self._ring(), secret.encode(), _purpose(person))
         with self.store.begin() as c:
+            hold_keys(self.store, c)
+            sealed = seal(self._ring(), secret.encode(), _purpose(person))
             self._kept.change_person(c, person, second_factor=sealed, second_factor_step=0)
         return secret, second_factor.setup_uri(secret, row["name"])
 
@@ -246,6 +248,7 @@ class Sessions:
 
     def _code_is_right(self, c: Connection, row: sa.RowMapping, code: str) -> bool:
         """Check a code of the app, or a recovery code; neither is good a second time."""
+        hold_keys(self.store, c)
         secret = unseal(self._ring(), row["second_factor"], _purpose(row["id"])).decode()
         step = second_factor.code_step(secret, code[:64], self._clock())
         if step is not None and step > row["second_factor_step"]:

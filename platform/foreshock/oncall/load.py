@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,10 +15,11 @@ from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.document import parse_yaml
 from foreshock_pipelines.jobfile.text import read_text
 from foreshock_pipelines.jobfile.validation_errors import lines_of
-from foreshock_pipelines.jobfile.variables import expand
+from foreshock_pipelines.jobfile.variables import expand, mentions_secrets
 
 __all__ = ["LiveConfig", "load_notifications"]
 
+SECRETS_AFTER = 60.0
 log = get_logger("notify")
 
 
@@ -43,12 +45,17 @@ def load_notifications(path: Path | None, env: Mapping[str, str] | None = None) 
 
 
 class LiveConfig:
-    """The notifications file in force: a changed one is taken up, unless it is invalid."""
+    """The notifications file in force: a changed one is taken up, unless it is invalid.
 
-    def __init__(self, path: Path | None) -> None:
+    One whose secrets are elsewhere, in files or in Vault, is read again every `SECRETS_AFTER` seconds.
+    """
+
+    def __init__(self, path: Path | None, now: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self.problem: str | None = None
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._elsewhere = False
+        self._now = now
         self._config = default_config()
         self.refresh()
 
@@ -62,15 +69,17 @@ class LiveConfig:
             return False
         try:
             found = self.path.stat()
-            seen = (found.st_mtime_ns, found.st_size)
+            round_of_secrets = int(self._now() // SECRETS_AFTER) if self._elsewhere else 0
+            seen = (found.st_mtime_ns, found.st_size, round_of_secrets)
         except OSError as exc:
-            seen, message = (0, 0), f"{self.path}: cannot be read: {exc.strerror or exc}"
+            seen, message = (0, 0, 0), f"{self.path}: cannot be read: {exc.strerror or exc}"
         if seen == self._seen:
             return False
         self._seen = seen
         try:
-            if seen == (0, 0):
+            if seen == (0, 0, 0):
                 raise ConfigError(message)
+            self._elsewhere = mentions_secrets(read_text(self.path))
             config = load_notifications(self.path)
         except ConfigError as exc:
             self.problem = str(exc)

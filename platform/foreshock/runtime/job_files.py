@@ -10,15 +10,19 @@ from foreshock.logs import get_logger
 from foreshock.runtime.job_checks import load_job_for_run
 from foreshock_models.errors import ConfigError, ForeshockError
 from foreshock_pipelines.jobfile import Job
+from foreshock_pipelines.jobfile.text import read_text
+from foreshock_pipelines.jobfile.variables import mentions_secrets
 from foreshock_pipelines.registry import Registry
 from foreshock_pipelines.sources import open_source
 
 __all__ = ["JobFiles", "load_changed_job"]
 
 log = get_logger("jobs")
-Stamp = tuple[int, int, int, str | None]
+Stamp = tuple[int, int, int, str | None, int]
 AGAIN_AFTER = 60.0
 """Seconds after which a refused file is tried again, though it did not change: what it needs may be there now."""
+SECRETS_AFTER = 60.0
+"""Seconds after which a file is read again whose secrets are elsewhere, in files or in Vault: they change there."""
 
 
 def load_changed_job(name: str, path: Path) -> Job:
@@ -73,6 +77,7 @@ class JobFiles:
         self._seen: dict[str, Stamp | None] = {}
         self._done: dict[str, Stamp | None] = {}
         self._again: dict[str, float] = {}
+        self._elsewhere: dict[str, bool] = {}
 
     def changed(self, jobs: Mapping[str, Job]) -> list[Job]:
         """Jobs to take up, given those in force; says of every other changed file why it is not."""
@@ -120,6 +125,7 @@ class JobFiles:
         self.refused[name] = why
 
     def _load(self, name: str, path: Path) -> Job:
+        self._elsewhere[name] = mentions_secrets(read_text(path))
         job = load_changed_job(name, path)
         champion = self.registry.champion(name)
         if champion is not None:
@@ -151,12 +157,13 @@ class JobFiles:
             )
 
     def _stamp(self, name: str, path: Path) -> Stamp | None:
-        """Changes with the file, and with the model that it must fit."""
+        """Changes with the file, with the model that it must fit, and with time if secrets of it are elsewhere."""
         try:
             found = path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino, self.registry.champion(name)
+        round_of_secrets = int(self._now() // SECRETS_AFTER) if self._elsewhere.get(name) else 0
+        return found.st_mtime_ns, found.st_size, found.st_ino, self.registry.champion(name), round_of_secrets
 
 
 def _words(query: str) -> str:

@@ -66,8 +66,8 @@ def _unwrapped(ring: Keyring, sealed: bytes, purpose: str) -> bytes:
     key = ring.keys.get(sealing_key(sealed))
     if key is None:
         raise StoreError(
-            f"{purpose}: sealed by a key that is not at hand; put it after the current one in ENCRYPTION_KEY, or "
-            "in the file encryption-keys under FORESHOCK_HOME"
+            f"{purpose}: sealed by a key that is not at hand; put it after the current one in ENCRYPTION_KEY, in "
+            "Vault, or in the file encryption-keys under FORESHOCK_HOME, wherever the keys are"
         )
     head = sealed[: 1 + ID]
     return _open(key, sealed[1 + ID : HEAD], purpose, head)

@@ -56,8 +56,10 @@ def test_every_endpoint_and_its_parameters_have_a_description(hooks: ModuleType)
 
 def test_every_setting_has_a_description() -> None:
     from foreshock.settings import Settings
+    from foreshock_pipelines.jobfile.vault import VaultSettings
 
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    fields = {**Settings.model_fields, **{f"vault {name}": f for name, f in VaultSettings.model_fields.items()}}
+    assert [name for name, field in fields.items() if not field.description] == []
 
 
 def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: ModuleType) -> None:
@@ -74,6 +76,8 @@ def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: M
 def test_the_pages_name_what_they_document(hooks: ModuleType) -> None:
     pages = {path: write() for path, write in hooks.PAGES.items()}
     assert "`FORESHOCK_HOME`" in pages["reference/settings.md"]
+    assert "`VAULT_ADDR`" in pages["reference/settings.md"]
+    assert "| `VAULT_KEEP` | `1d` |" in pages["reference/settings.md"]
     assert "`ENCRYPTION_KEY`" in pages["reference/settings.md"]
     assert "## foreshock train" in pages["reference/cli.md"]
     assert "`false_alerts`" in pages["reference/job-file.md"]

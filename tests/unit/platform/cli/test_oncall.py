@@ -107,3 +107,16 @@ def test_a_changed_file_is_taken_up_and_an_invalid_one_leaves_the_one_before_in_
     assert set(live.config.people) == {"anna", "ben"}
     file.write_text(CONFIG + "least_alerts: 3\n")
     assert live.refresh() and live.config.least_alerts == 3 and live.problem is None
+
+
+def test_a_file_whose_secrets_are_elsewhere_is_read_again_every_minute(tmp_path: Path) -> None:
+    now = 0.0
+    secret, file = tmp_path / "name", tmp_path / "n.yaml"
+    secret.write_text("http://127.0.0.1:1/one")
+    file.write_text(CONFIG.replace("http://127.0.0.1:1/", f"${{file:{secret}}}"))
+    live = LiveConfig(file, lambda: now)
+    assert not live.refresh()
+    secret.write_text("http://127.0.0.1:1/two")
+    assert not live.refresh()
+    now = 61
+    assert live.refresh() and live.config.channels["dead"].url == "http://127.0.0.1:1/two"

@@ -210,3 +210,17 @@ def test_a_file_that_fails_in_an_unforeseen_way_loses_no_change_of_another(
     assert ("broken", False) in outcomes and ("c", True) in outcomes
     said = capsys.readouterr().err
     assert "not taken up" in said and "broken" in said
+
+
+def test_a_file_whose_secrets_are_elsewhere_is_read_again_every_minute(folder: Folder, tmp_path: Path) -> None:
+    now = 0.0
+    secret = tmp_path / "secret"
+    secret.write_text("5 of 7")
+    folder.write(f"{folder.text}alerts: {{for: '${{file:{secret}}}'}}\n")
+    folder.watch = JobFiles({"small": folder.path}, folder.watch.registry, now=lambda: now)
+    assert [str(job.alerts.for_) for job in folder.look()] == ["5 of 7"]
+    secret.write_text("6 of 7")
+    assert folder.look() == []
+    now = 61.0
+    assert [str(job.alerts.for_) for job in folder.look()] == ["6 of 7"]
+    assert folder.look() == []

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.secrets.keyring import drop_old_keys, open_keyring, parse_keys, rotate_file
+from foreshock.secrets import open_keyring
+from foreshock.secrets.key_file import KeyFile
+from foreshock.secrets.keyring import parse_keys
 from foreshock.secrets.sealing import reseal, seal, sealing_key, unseal
 from foreshock_models.errors import ConfigError, StoreError
 
@@ -60,10 +62,10 @@ def test_the_file_of_keys_is_made_once_for_its_owner_alone_and_rotates(tmp_path:
     assert open_keyring(tmp_path) == first
     file = tmp_path / "encryption-keys"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    rotated = rotate_file(tmp_path)
+    rotated = KeyFile(tmp_path).rotate()
     assert rotated.current != first.current
     assert set(first.keys) < set(rotated.keys)
-    assert set(drop_old_keys(tmp_path).keys) == {rotated.current}
-    assert os.listdir(tmp_path) == ["encryption-keys"]
+    assert set(KeyFile(tmp_path).keep(rotated.current).keys) == {rotated.current}
+    assert sorted(os.listdir(tmp_path)) == [".encryption-keys.lock", "encryption-keys"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert first.keys[first.current].hex() not in repr(first)
