@@ -1,4 +1,4 @@
-"""What Vault said last: used for a moment without asking again, and for longer while Vault is away."""
+"""Answers of Vault: used for a moment without asking again, and for longer while Vault is away."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Login = Literal["token", "approle", "kubernetes"]
 
 
 class VaultSettings(BaseSettings):
-    """Where Vault is, and how to sign in there: by one of token, AppRole and Kubernetes."""
+    """Address of Vault, and how to sign in there: by one of token, AppRole and Kubernetes."""
 
     model_config = SettingsConfigDict(env_prefix="VAULT_", frozen=True, extra="ignore", env_ignore_empty=True)
 
