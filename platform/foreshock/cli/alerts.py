@@ -191,6 +191,7 @@ def alerts_feedback(
 ) -> None:
     """Say whether an alert was right; the detector learns from it at once."""
     from foreshock.feedback import service as feedback
+    from foreshock.feedback.model import describe_effect
     from foreshock_models.errors import ConfigError
 
     if [false, true, exclude is not None, undo].count(True) != 1:
@@ -198,15 +199,15 @@ def alerts_feedback(
     store = the_store()
     found = AlertRepository(store).get(_id(store, alert))
     if undo:
-        taken = feedback.undo(store, found.id, who=by, now_ms=_now_ms())
+        taken = feedback.undo_feedback(store, found.id, who=by, now_ms=_now_ms())
         say(f"{found.id}: {taken.verdict}, said by {taken.who}, is taken back")
         return
     verdict = "false" if false else "true" if true else "exclude"
     interval = feedback.parse_interval(exclude, found.opened_ms) if exclude is not None else None
-    given = feedback.give(
+    given = feedback.add_feedback(
         store, the_registry(), found.id, verdict, who=by, now_ms=_now_ms(), interval=interval, note=why, url=_url()
     )
-    say(f"{found.id}: {feedback.meaning(given)}; back with: foreshock alerts feedback {found.id} --undo")
+    say(f"{found.id}: {describe_effect(given)}; back with: foreshock alerts feedback {found.id} --undo")
 
 
 def _id(store: Store, word: str) -> str:

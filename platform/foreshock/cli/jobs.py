@@ -70,7 +70,7 @@ def train(
 ) -> None:
     """Train the detectors of a job and publish them as its champion."""
     settings = settings_for_ray()
-    from foreshock.feedback.service import exclusions
+    from foreshock.feedback.training_data import exclusions
     from foreshock.runtime.compiling import compiling
     from foreshock.store import open_store
     from foreshock.up import ray_cluster

@@ -42,7 +42,7 @@ def tune(
     """Search settings on known or injected anomalies; publish the best as challenger. Goes on where it was left."""
     settings = settings_for_ray()
     from foreshock.feedback.labels import known_anomalies
-    from foreshock.feedback.service import exclusions
+    from foreshock.feedback.training_data import exclusions
     from foreshock.store import open_store
     from foreshock.up import ray_cluster
     from foreshock_pipelines.jobfile import load_job

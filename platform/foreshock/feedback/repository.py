@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from foreshock.feedback.model import Feedback
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["VERDICTS", "Feedback", "FeedbackRepository"]
-
-VERDICTS = ("false", "true", "exclude")
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """The verdict of a person on an alert.
-
-    Parameters
-    ----------
-    verdict
-        ``false``: a false alarm; ``true``: an anomaly; ``exclude``: rows that are not to be learnt from.
-    start_ms, end_ms
-        The rows that it is about, the last included.
-    shift
-        How far a false alarm raised the entity's line, in its spreads.
-    undone_ms
-        When it was taken back.
-    """
-
-    id: str
-    alert: str
-    job: str
-    entity: str
-    verdict: str
-    start_ms: int
-    end_ms: int
-    who: str
-    at_ms: int
-    shift: float | None = None
-    undone_ms: int | None = None
-    note: str = ""
+__all__ = ["FeedbackRepository"]
 
 
 class FeedbackRepository:

@@ -1,8 +1,7 @@
-"""Feedback on alerts and its effects: calibration, training data, labels."""
+"""Use cases of feedback: add it, undo it. Each is one transaction, with its effect on calibration."""
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,28 +15,21 @@ from foreshock.alerts.model import Alert
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import AlertResolver
 from foreshock.audit import record
-from foreshock.feedback.repository import VERDICTS, Feedback, FeedbackRepository
-from foreshock.logs import get_logger
+from foreshock.feedback.model import VERDICTS, Feedback, describe_effect
+from foreshock.feedback.repository import FeedbackRepository
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
-from foreshock.silences.repository import SilenceRepository
-from foreshock.store.scope import Scope, within
 from foreshock.store.store import Store
 from foreshock_models.errors import ConfigError, StateError, allowed
 from foreshock_models.state import State
-from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.registry import Registry
 
 if TYPE_CHECKING:
     from foreshock_models.calibration.calibrator import Calibrator
-    from foreshock_pipelines.datasets.labels import Intervals
-    from foreshock_pipelines.training.exclusions import Exclusion
 
-__all__ = ["confirmed", "exclusions", "give", "meaning", "parse_interval", "tolerances", "undo"]
-
-log = get_logger("feedback")
+__all__ = ["add_feedback", "parse_interval", "undo_feedback"]
 
 
-def give(
+def add_feedback(
     store: Store,
     registry: Registry,
     alert_id: str,
@@ -49,7 +41,7 @@ def give(
     note: str = "",
     url: str = "",
 ) -> Feedback:
-    """Take up what a person says of an alert.
+    """Add the verdict of a person on an alert.
 
     A false alarm is resolved, and the line of its entity raised at once, so that the same scores as high as the
     alert's peak stay below it. A pass of scoring that is under way is repeated under the new line.
@@ -88,15 +80,15 @@ def give(
             uuid.uuid4().hex[:12], alert.id, job, alert.entity, verdict, start, last, who, now_ms, note=note
         )
         if verdict == "false" and alert.kind == "anomaly" and scorer is not None:
-            by = _raise_for(kept, registry, alert, scorer.version, c)
-            model = _raised(scorer, alert.entity, by)
+            by = _tolerance_for(kept, registry, alert, scorer.version, c)
+            model = _with_raised_line(scorer, alert.entity, by)
             CheckpointRepository(store).save(
                 c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1)
             )
             feedback = replace(feedback, shift=by)
         kept.add(c, feedback)
         AlertRepository(store).add_history(
-            alert.id, f"feedback {verdict}", who=who, why=meaning(feedback), at_ms=now_ms, c=c
+            alert.id, f"feedback {verdict}", who=who, why=describe_effect(feedback), at_ms=now_ms, c=c
         )
         if verdict == "false" and alert.live:
             resolver.resolve(c, alert, note or "a false alarm")
@@ -133,8 +125,8 @@ def _clock(text: str, near: datetime) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
-    """Take back what was said last of an alert; it stays in its history.
+def undo_feedback(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
+    """Undo the last feedback on an alert; it stays in its history.
 
     Raises
     ------
@@ -151,7 +143,7 @@ def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
             raise StateError(f"no feedback on {alert_id} is in force")
         last = given[-1]
         if last.shift and scorer is not None:
-            model = _raised(scorer, last.entity, -last.shift)
+            model = _with_raised_line(scorer, last.entity, -last.shift)
             CheckpointRepository(store).save(
                 c, job, replace(scorer, model_state=model.to_bytes(), revision=scorer.revision + 1)
             )
@@ -162,53 +154,10 @@ def undo(store: Store, alert_id: str, *, who: str, now_ms: int) -> Feedback:
     return replace(last, undone_ms=now_ms)
 
 
-def tolerances(store: Store, job: str, since_ms: int = 0) -> dict[str, float]:
-    """How far false alarms have raised the line of each entity, in its spreads: for a model that is new."""
-    found: dict[str, float] = {}
-    for given in FeedbackRepository(store).in_force(job, "false"):
-        if given.shift and given.at_ms >= since_ms:
-            found[given.entity] = found.get(given.entity, 0.0) + given.shift
-    return found
-
-
-def exclusions(store: Store, job: Job, *, confirmed: bool = True) -> list[Exclusion]:
-    """Rows of a job that must not be learnt from: excluded by people, confirmed as anomalies, or in a silence.
-
-    Parameters
-    ----------
-    confirmed
-        False for what takes confirmed anomalies as labels, and so needs their rows.
-    """
-    with within(Scope(job.tenant)):
-        return _exclusions(store, job, confirmed)
-
-
-def _exclusions(store: Store, job: Job, confirmed: bool) -> list[Exclusion]:
-    from foreshock_pipelines.training.exclusions import Exclusion
-
-    kept = FeedbackRepository(store)
-    given = kept.in_force(job.name, "exclude") + (kept.in_force(job.name, "true") if confirmed else [])
-    found = [Exclusion(f.entity, f.start_ms, f.end_ms) for f in given]
-    now = round(time.time() * 1000)
-    for silence in SilenceRepository(store).since(0):
-        if silence.exclude and (problem := silence.problem()) is not None:
-            log.error("silence is unusable: its rows are learnt from", silence=silence.id, why=problem)
-        elif silence.exclude:
-            found += silence.exclusions(job.name, job.entity, silence.start_ms, max(now, silence.start_ms))
-    return found
-
-
-def confirmed(store: Store, job: str) -> Intervals:
-    """Anomalies that people confirmed, as labels: entity to first and last time of each."""
-    found: dict[str, list[tuple[datetime, datetime]]] = {}
-    for given in FeedbackRepository(store).in_force(job, "true"):
-        interval = tuple(datetime.fromtimestamp(ms / 1000, UTC) for ms in (given.start_ms, given.end_ms))
-        found.setdefault(given.entity, []).append((interval[0], interval[1]))
-    return found
-
-
-def _raise_for(kept: FeedbackRepository, registry: Registry, alert: Alert, version: str, c: Connection) -> float:
-    """How far to raise the line for an alert, less what was done since it: that was of other false alarms."""
+def _tolerance_for(
+    kept: FeedbackRepository, registry: Registry, alert: Alert, version: str, c: Connection
+) -> float:
+    """Return how far to raise the line for an alert, less what other false alarms have raised it since."""
     packed = registry.get(alert.job, version).manifest["model"]["calibration"]
     needed = _calibrator(packed).tolerance(alert.peak)
     others = kept.in_force(alert.job, "false", entity=alert.entity, connection=c)
@@ -216,27 +165,15 @@ def _raise_for(kept: FeedbackRepository, registry: Registry, alert: Alert, versi
     return max(needed - since, 0.0)
 
 
-def _raised(scorer: Checkpoint, entity: str, by: float) -> State:
-    """State of calibration, with the line of an entity so much higher."""
+def _with_raised_line(scorer: Checkpoint, entity: str, by: float) -> State:
+    """Return the state of calibration with the line of an entity so much higher."""
     from foreshock_models.calibration.calibrator import Calibrator
 
     return Calibrator.raise_line(State.from_bytes(scorer.model_state), entity, by)
 
 
 def _calibrator(packed: dict[str, Any]) -> Calibrator:
-    """The line of a saved model, without its entities: nothing of the detector need be loaded."""
+    """Return the calibrator of a saved model, without its entities; loads nothing of the detector."""
     from foreshock_models.calibration.calibrator import Calibrator  # compiled code: at the first verdict
 
     return Calibrator.from_arrays({**packed, "entities": []}, {"calibration.state": np.zeros((0, 0))})
-
-
-def meaning(feedback: Feedback) -> str:
-    """The effects, in words."""
-    times = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (feedback.start_ms, feedback.end_ms))
-    span = " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in times)
-    meaning = {
-        "false": "the line of its entity is raised" if feedback.shift else "the line stays as it is",
-        "true": f"an anomaly, {span} UTC",
-        "exclude": f"rows from {span} UTC are not learnt from",
-    }[feedback.verdict]
-    return f"{meaning}: {feedback.note}" if feedback.note else meaning

@@ -34,7 +34,7 @@ Work = Callable[[Task], dict[str, Any]]
 
 def _train(task: Task) -> dict[str, Any]:
     from foreshock.feedback.labels import known_anomalies
-    from foreshock.feedback.service import exclusions
+    from foreshock.feedback.training_data import exclusions
     from foreshock_pipelines.jobs.train import train
 
     job, store = task.job, task.store
@@ -46,7 +46,7 @@ def _train(task: Task) -> dict[str, Any]:
 
 def _tune(task: Task) -> dict[str, Any]:
     from foreshock.feedback.labels import known_anomalies
-    from foreshock.feedback.service import exclusions
+    from foreshock.feedback.training_data import exclusions
     from foreshock.settings import load_settings
     from foreshock_pipelines.jobs.tune import tune
 

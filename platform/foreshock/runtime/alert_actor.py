@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
-from foreshock.feedback.service import tolerances
+from foreshock.feedback.training_data import tolerances
 from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.evidence import CauseRanker
 from foreshock.incidents.gathering import Gatherer
@@ -99,7 +99,7 @@ class AlertActor:
         return CheckpointRepository(self.store).get(job)
 
     def tolerances(self, job: str, since_ms: int) -> dict[str, float]:
-        """See `foreshock.feedback.service.tolerances`."""
+        """See `foreshock.feedback.training_data.tolerances`."""
         return tolerances(self.store, job, since_ms)
 
     def watch(self, job: Job) -> None:

@@ -23,6 +23,7 @@ from foreshock.clock import iso
 from foreshock.entities.service import entities as list_entities
 from foreshock.entities.service import forget as forget_entities
 from foreshock.feedback import service as feedback
+from foreshock.feedback.model import describe_effect
 from foreshock.feedback.repository import FeedbackRepository
 from foreshock.identity.model import Principal
 from foreshock.silences.matchers import LONGEST
@@ -168,11 +169,11 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
         interval = None if body.start is None or body.end is None else (_ms(body.start), _ms(body.end))
 
         def act() -> dict[str, Any]:
-            given = feedback.give(
+            given = feedback.add_feedback(
                 here.store, here.models, alert, body.verdict, who=author(caller, body.who), now_ms=_now_ms(),
                 interval=interval, note=body.why, url=here.url,
             )  # fmt: skip
-            return {"means": feedback.meaning(given), **_whole(here, AlertRepository(here.store).get(alert))}
+            return {"means": describe_effect(given), **_whole(here, AlertRepository(here.store).get(alert))}
 
         return await run_in_threadpool(act)
 
@@ -182,7 +183,7 @@ def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     ) -> dict[str, Any]:
         """Take back what was said last of it; 409 if nothing is in force."""
         here = backend()
-        feedback.undo(here.store, alert, who=author(caller, who), now_ms=_now_ms())
+        feedback.undo_feedback(here.store, alert, who=author(caller, who), now_ms=_now_ms())
         return _whole(here, AlertRepository(here.store).get(alert))
 
 

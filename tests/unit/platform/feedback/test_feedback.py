@@ -14,7 +14,8 @@ import pytest
 from foreshock.alerts.model import Alert
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
-from foreshock.feedback.service import confirmed, exclusions, give, tolerances, undo
+from foreshock.feedback.service import add_feedback, undo_feedback
+from foreshock.feedback.training_data import confirmed_anomalies, exclusions, tolerances
 from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence
@@ -90,7 +91,7 @@ def test_a_false_alarm_no_longer_alerts_when_the_same_pattern_comes_again(
     assert entity in night.play(), "without feedback the pattern alerts again"
     assert [a.version for a in alarms] == [night.model.version] * len(alarms)
     for alert in AlertRepository(night.engine.store).list(entity=entity, kind="anomaly").alerts:
-        give(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=alert.updated_ms + 1)
+        add_feedback(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=alert.updated_ms + 1)
     assert entity not in night.play()
     assert entity not in night.play()
 
@@ -98,7 +99,7 @@ def test_a_false_alarm_no_longer_alerts_when_the_same_pattern_comes_again(
 def test_feedback_on_one_entity_leaves_the_others_as_they_are(night: Night, alarms: list[Alert]) -> None:
     before = _lines(night)
     for alert in alarms:
-        give(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=1)
+        add_feedback(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=1)
     after = _lines(night)
     changed = {entity for entity in before if not np.array_equal(before[entity], after[entity])}
     assert changed == {alarms[0].entity}
@@ -107,9 +108,9 @@ def test_feedback_on_one_entity_leaves_the_others_as_they_are(night: Night, alar
 def test_a_false_alarm_that_is_undone_alerts_again(night: Night, alarms: list[Alert]) -> None:
     before = _lines(night)
     for alert in alarms:
-        give(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=1)
+        add_feedback(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=1)
     for alert in alarms:
-        undone = undo(night.engine.store, alert.id, who="ben", now_ms=2)
+        undone = undo_feedback(night.engine.store, alert.id, who="ben", now_ms=2)
         assert undone.undone_ms == 2
     for entity, line in _lines(night).items():
         np.testing.assert_allclose(line, before[entity], atol=1e-9)
@@ -123,7 +124,7 @@ def test_two_false_alarms_of_one_pattern_raise_the_line_once(night: Night, alarm
     night.play()
     found = AlertRepository(night.engine.store).list(entity=entity, kind="anomaly").alerts
     now = max(a.updated_ms for a in found) + DAY
-    given = [give(night.engine.store, night.registry, a.id, "false", who="anna", now_ms=now) for a in found]
+    given = [add_feedback(night.engine.store, night.registry, a.id, "false", who="anna", now_ms=now) for a in found]
     assert len(given) >= 2
     highest = max(night.detector.calibrator_.tolerance(a.peak) for a in found)
     assert sum(f.shift or 0.0 for f in given) == pytest.approx(highest)
@@ -132,39 +133,39 @@ def test_two_false_alarms_of_one_pattern_raise_the_line_once(night: Night, alarm
 
 def test_a_live_alert_that_is_called_false_is_resolved(night: Night) -> None:
     alert = _live(night)
-    give(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=5, note="a backup")
+    add_feedback(night.engine.store, night.registry, alert.id, "false", who="anna", now_ms=5, note="a backup")
     now = AlertRepository(night.engine.store).get(alert.id)
     assert (now.state, now.resolved_by) == ("resolved", "anna")
 
 
 def test_a_verdict_holds_until_it_is_undone(night: Night, alarms: list[Alert]) -> None:
     store = night.engine.store
-    give(store, night.registry, alarms[0].id, "true", who="anna", now_ms=1)
+    add_feedback(store, night.registry, alarms[0].id, "true", who="anna", now_ms=1)
     with pytest.raises(StateError, match="called true by anna; undo that first"):
-        give(store, night.registry, alarms[0].id, "false", who="ben", now_ms=2)
-    undo(store, alarms[0].id, who="anna", now_ms=3)
+        add_feedback(store, night.registry, alarms[0].id, "false", who="ben", now_ms=2)
+    undo_feedback(store, alarms[0].id, who="anna", now_ms=3)
     with pytest.raises(StateError, match="no feedback"):
-        undo(store, alarms[0].id, who="anna", now_ms=4)
+        undo_feedback(store, alarms[0].id, who="anna", now_ms=4)
 
 
 def test_a_confirmed_alert_is_a_label_and_its_rows_are_not_learnt_from(night: Night, alarms: list[Alert]) -> None:
     store = night.engine.store
-    give(store, night.registry, alarms[0].id, "true", who="anna", now_ms=1)
-    (entity, ((start, end),)) = next(iter(confirmed(store, night.job.name).items()))
+    add_feedback(store, night.registry, alarms[0].id, "true", who="anna", now_ms=1)
+    (entity, ((start, end),)) = next(iter(confirmed_anomalies(store, night.job.name).items()))
     assert (entity, start.timestamp() * 1000) == (alarms[0].entity, alarms[0].opened_ms)
     assert end > start
     assert _left_out(night) == {alarms[0].entity}
-    undo(store, alarms[0].id, who="anna", now_ms=2)
-    assert confirmed(store, night.job.name) == {}
+    undo_feedback(store, alarms[0].id, who="anna", now_ms=2)
+    assert confirmed_anomalies(store, night.job.name) == {}
     assert exclusions(store, night.job) == []
 
 
 def test_excluded_rows_leave_the_training_data(night: Night, alarms: list[Alert]) -> None:
     store = night.engine.store
     with pytest.raises(ConfigError, match=r"14:00\.\.15:30"):
-        give(store, night.registry, alarms[0].id, "exclude", who="anna", now_ms=1)
+        add_feedback(store, night.registry, alarms[0].id, "exclude", who="anna", now_ms=1)
     interval = (night.first, night.first + 10 * 60_000)
-    give(store, night.registry, alarms[0].id, "exclude", who="anna", now_ms=1, interval=interval)
+    add_feedback(store, night.registry, alarms[0].id, "exclude", who="anna", now_ms=1, interval=interval)
     panel = exclude_rows(night.panel, exclusions(store, night.job))
     emptied = np.isnan(panel.values).all(axis=1) & ~np.isnan(night.panel.values).all(axis=1)
     times = night.panel.timestamps[emptied]
