@@ -90,7 +90,7 @@ class AlertPipeline:
         panel = scored.panel
         last_ms = scored.last_ms
         first_ms = int(panel.timestamps.min()) if panel.n_rows else last_ms
-        silences = self.publisher.silences_since(min(first_ms, last_ms))
+        silences = self.publisher.unexpired_silences(min(first_ms, last_ms))
         with self.store.begin() as c:
             known = self.checkpoints.get(job.name, c)
             stands = known.revision if known is not None else 0
@@ -136,7 +136,7 @@ class AlertPipeline:
         resolved_why
             For the history of what is resolved.
         """
-        silences = self.publisher.silences_since(at_ms)
+        silences = self.publisher.unexpired_silences(at_ms)
         with self.store.begin() as c:
             live = self.alerts.live(job.name, c)
             changes = self._apply_findings(c, job, kind, findings, live, at_ms, resolved_why)
@@ -144,7 +144,7 @@ class AlertPipeline:
 
     def apply_silences(self, job: Job, now_ms: int) -> list[Change]:
         """Let silences take effect, and end, where no pass of the job does."""
-        silences = self.publisher.silences_since(now_ms)
+        silences = self.publisher.unexpired_silences(now_ms)
         with self.store.begin() as c:
             live = self.alerts.live(job.name, c)
             return self.publisher.apply_silences(c, live.values(), silences, now_ms, now_ms)

@@ -61,21 +61,21 @@ class AlertPublisher:
         self.outbox = Outbox(self.store)
         self.silences = SilenceRepository(self.store)
 
-    def silences_since(self, since_ms: int) -> SilenceIndex:
-        """Return the silences that end later than a time, for `publish` and `apply_silences`.
+    def unexpired_silences(self, since_ms: int) -> SilenceIndex:
+        """Return the silences that have not expired at a time, for `publish` and `apply_silences`.
 
         Read them before the transaction. One that is declared or ended meanwhile counts from the next time on.
         """
-        state = self.silences.state(since_ms)
-        found = self._indexes.get(state)
+        version = self.silences.version(since_ms)
+        found = self._indexes.get(version)
         if found is None:
             said = {silence.id for index in self._indexes.values() for silence, _ in index.unusable}
-            found = SilenceIndex(self.silences.since(since_ms))
+            found = SilenceIndex(self.silences.unexpired(since_ms))
             for silence, why in found.unusable:
                 if silence.id not in said:
                     log.error("silence is unusable: it holds nothing back", silence=silence.id, why=why)
             # passes of several jobs, and what is done between passes, ask about different times
-            self._indexes = {**dict(list(self._indexes.items())[1 - KEPT :]), state: found}
+            self._indexes = {**dict(list(self._indexes.items())[1 - KEPT :]), version: found}
         return found
 
     def publish(
@@ -101,7 +101,7 @@ class AlertPublisher:
         """Mark live alerts that a silence has begun to hold back, and send those whose silence is over."""
         changes = []
         for alert in live:
-            silence = silences.holding(alert, at_ms)
+            silence = silences.silence_of(alert, at_ms)
             if silence is not None and alert.silenced_by is None:
                 self._mark_silenced(c, alert, silence, at_ms)
             elif silence is None and alert.silenced_by is not None:
@@ -117,13 +117,13 @@ class AlertPublisher:
     def remind(self, c: Connection, silence: Silence, jobs: Iterable[str], now_ms: int) -> None:
         """Tell the notifiers of the jobs that a silence touches that it lapses soon, once."""
         if self.silences.reminded(c, silence.id, now_ms):
-            for job in filter(silence.touches, jobs):
+            for job in filter(silence.may_match_job, jobs):
                 payload = _reminder(silence, job, self.url, now_ms)
                 self.outbox.post(c, f"{silence.id}/{LAPSES}/{job}", f"{job}/{EVERY}", payload, now_ms)
 
     def _publish_one(self, c: Connection, change: Change, silences: SilenceIndex, now_ms: int) -> Alert:
         alert = change.alert
-        silence = silences.holding(alert, alert.updated_ms)
+        silence = silences.silence_of(alert, alert.updated_ms)
         if silence is not None:
             if alert.silenced_by is None and change.event != "resolved":
                 alert = self._mark_silenced(c, alert, silence, alert.updated_ms)

@@ -24,9 +24,9 @@ def alerts_to_repeat(store: Store, job: str, url: str, now_ms: int) -> list[dict
 
     Live ones that a silence holds back are not among them: at the receiver they end by themselves.
     """
-    silences = SilenceIndex(SilenceRepository(store).since(now_ms))
+    silences = SilenceIndex(SilenceRepository(store).unexpired(now_ms))
     return [
         alert_payload(alert, REPEATED, url)
         for alert in AlertRepository(store).announced(job, now_ms - RESOLVED_FOR_MS)
-        if not alert.live or (alert.silenced_by is None and silences.holding(alert, now_ms) is None)
+        if not alert.live or (alert.silenced_by is None and silences.silence_of(alert, now_ms) is None)
     ]

@@ -25,7 +25,7 @@ def acknowledge(store: Store, alert_id: str, *, who: str, why: str, now_ms: int,
         It is resolved already.
     """
     publisher = AlertPublisher(store, url)
-    silences = publisher.silences_since(AlertRepository(store).get(alert_id).updated_ms)
+    silences = publisher.unexpired_silences(AlertRepository(store).get(alert_id).updated_ms)
     with store.begin() as c:
         alert = _live(store, c, alert_id)
         done = replace(alert, state="acknowledged", acknowledged_by=who)
@@ -57,7 +57,7 @@ class AlertResolver:
     def __init__(self, store: Store, who: str, now_ms: int, url: str) -> None:
         self._store, self._who, self._now_ms = store, who, now_ms
         self._publisher = AlertPublisher(store, url)
-        self._silences = self._publisher.silences_since(now_ms)
+        self._silences = self._publisher.unexpired_silences(now_ms)
 
     def resolve(self, c: Connection, alert: Alert, why: str) -> Alert:
         """Resolve a live alert."""

@@ -140,7 +140,7 @@ def alerts_silence(
     """Hold back alerts for a time, once or again and again; see also: foreshock silences."""
     from foreshock.alerts.silence_matches import count_matches
     from foreshock.silences.matchers import Matcher
-    from foreshock.silences.model import declare
+    from foreshock.silences.parsing import parse_silence
     from foreshock.silences.repository import SilenceRepository
     from foreshock_models.errors import ConfigError
     from foreshock_pipelines.prometheus.labels import exported_labels
@@ -154,7 +154,7 @@ def alerts_silence(
     if not matchers:
         raise ConfigError("say what to silence: the id of an alert, or --match instance=web-1")
     made = SilenceRepository(store).add(
-        declare(
+        parse_silence(
             matchers, owner=by, reason=reason, now=_now(), start=start, end=end, duration=duration, rule=rule,
             timezone=timezone, exclude=exclude,
         )

@@ -24,7 +24,7 @@ def silences_list(
     from foreshock.silences.repository import SilenceRepository
 
     now = round(time.time() * 1000)
-    found = [s.as_json(now) for s in SilenceRepository(the_store()).since(0 if over else now)]
+    found = [s.as_json(now) for s in SilenceRepository(the_store()).unexpired(0 if over else now)]
     if as_json:
         show_json(found)
         return
@@ -50,5 +50,5 @@ def silences_end(
 
     store = the_store()
     found = find_id(store, "silence", silence)
-    ended = SilenceRepository(store).end(found, round(time.time() * 1000), by)
+    ended = SilenceRepository(store).expire(found, round(time.time() * 1000), by)
     say(f"{ended.id}: ended by {by}")

@@ -50,7 +50,7 @@ def _exclusions(store: Store, job: Job, confirmed: bool) -> list[Exclusion]:
     given = kept.in_force(job.name, "exclude") + (kept.in_force(job.name, "true") if confirmed else [])
     found = [Exclusion(f.entity, f.start_ms, f.end_ms) for f in given]
     now = round(time.time() * 1000)
-    for silence in SilenceRepository(store).since(0):
+    for silence in SilenceRepository(store).unexpired(0):
         if silence.exclude and (problem := silence.problem()) is not None:
             log.error("silence is unusable: its rows are learnt from", silence=silence.id, why=problem)
         elif silence.exclude:

@@ -51,7 +51,7 @@ class Maintenance:
 
     def _remind(self, jobs: list[str], now_ms: int) -> None:
         publisher = self.engine.publisher
-        for silence in publisher.silences_since(now_ms).silences:
+        for silence in publisher.unexpired_silences(now_ms).silences:
             if silence.reminded_ms is None and silence.remind_at() <= now_ms:
                 with self.engine.store.begin() as c:
                     publisher.remind(c, silence, jobs, now_ms)

@@ -47,10 +47,10 @@ class SilenceIndex:
         for patterns in self._patterns.values():
             patterns.compile()
 
-    def holding(self, alert: Labelled, at_ms: int) -> Silence | None:
-        """The silence that holds back an alert at a time, if there is one: of several the one that ends last."""
+    def silence_of(self, alert: Labelled, at_ms: int) -> Silence | None:
+        """Return the silence that holds back an alert at a time; of several, the one that ends last."""
         labels = alert.match_labels
-        found = [s for s in self._candidates(labels) if s.holds(labels) and s.covers(at_ms)]
+        found = [s for s in self._candidates(labels) if s.matches_labels(labels) and s.is_active(at_ms)]
         return max(found, key=lambda s: (s.end_ms, s.id), default=None)
 
     def _place(self, silence: Silence, shared: Counter[tuple[str, str]]) -> None:

@@ -1,26 +1,22 @@
-"""Silences and maintenance windows: which alerts are held back, and when.
+"""Silences and maintenance windows as records: which alerts they hold back, when, and when they expire.
 
-A silence has matchers as Alertmanager's, and one window of time or a recurring one. Its end is required.
+A silence has matchers as Alertmanager's, and one window of time or a recurring one. It expires at its end, which
+is required; `SilenceRepository.expire` brings that forward.
 """
 
 from __future__ import annotations
 
 import bisect
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
-from zoneinfo import ZoneInfo
 
 from foreshock.clock import iso
-from foreshock.silences.matchers import Matcher, excerpt, parse_matcher
+from foreshock.silences.matchers import Matcher
 from foreshock.silences.recurrence import begins
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile import parse_duration
-from foreshock_pipelines.jobfile.cron import parse_timezone
-from foreshock_pipelines.jobfile.times import parse_time
 from foreshock_pipelines.prometheus.labels import exported_labels
 
 if TYPE_CHECKING:
@@ -28,16 +24,11 @@ if TYPE_CHECKING:
         Exclusion,  # whoever only holds alerts back need not load torch
     )
 
-__all__ = ["Labelled", "Matcher", "Silence", "check_silence", "declare", "parse_matcher"]
+__all__ = ["ALERT_NAMES", "Labelled", "Silence"]
 
 ALERT_NAMES = ("job", "kind", "severity", "feature")
 """Names beside the entity's labels, of which one that is so called is ``exported_job`` and so on."""
-EARLIEST, LATEST = 0, round(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
-AFTERWARDS = timedelta(minutes=1)
-"""A silence that starts so long before it is declared was declared afterwards."""
 LONGEST_REMINDER = timedelta(days=1)
-LONGEST_WINDOW = timedelta(days=366)
-MOST_MATCHERS, LONGEST_OWNER, LONGEST_REASON, LONGEST_TIME = 50, 128, 2000, 64
 
 
 class Labelled(Protocol):
@@ -74,7 +65,7 @@ class Silence:
     ended_by: str | None = None
     exclude: bool = False
 
-    def covers(self, at_ms: int) -> bool:
+    def is_active(self, at_ms: int) -> bool:
         """True while a window is open."""
         return bool(self.windows(at_ms, at_ms + 1))
 
@@ -103,13 +94,13 @@ class Silence:
 
     def matches(self, alert: Labelled) -> bool:
         """True if it holds back this alert, whatever the time."""
-        return self.holds(alert.match_labels)
+        return self.matches_labels(alert.match_labels)
 
-    def holds(self, labels: Mapping[str, str]) -> bool:
+    def matches_labels(self, labels: Mapping[str, str]) -> bool:
         """True if all of its matchers match these."""
         return all(matcher.matches(labels) for matcher in self.matchers)
 
-    def touches(self, job: str) -> bool:
+    def may_match_job(self, job: str) -> bool:
         """True if alerts of a job may match."""
         return all(matcher.matches({"job": job}) for matcher in self.matchers if matcher.name == "job")
 
@@ -122,7 +113,7 @@ class Silence:
         """Rows of a job, whose entities have these labels, that must not be learnt from."""
         from foreshock_pipelines.training.exclusions import Exclusion
 
-        if not self.exclude or not self.touches(job):
+        if not self.exclude or not self.may_match_job(job):
             return []
         about = [matcher for matcher in self.matchers if matcher.name != "job"]
 
@@ -159,7 +150,7 @@ class Silence:
             return "expired"
         if self.problem() is not None:
             return "unusable"
-        return "active" if self.covers(now_ms) else "pending"
+        return "active" if self.is_active(now_ms) else "pending"
 
 
 @lru_cache(maxsize=10_000)  # as many as may be in force: an index is made again whenever one is declared or ends
@@ -173,142 +164,7 @@ def _problem(silence: Silence) -> str | None:
     return None
 
 
-def declare(
-    matchers: Sequence[str],
-    *,
-    owner: str,
-    reason: str,
-    now: datetime,
-    start: str = "now",
-    end: str | None = None,
-    duration: str | None = None,
-    rule: str | None = None,
-    timezone: str = "UTC",
-    exclude: bool | None = None,
-) -> Silence:
-    """Make a silence of what people write.
-
-    Parameters
-    ----------
-    start, end
-        Times as `parse_time` reads them; one without an offset is local to `timezone`.
-    duration
-        How long a one-off lasts, in place of its end; of a recurring one, how long each window lasts.
-    exclude
-        Default: where it is declared afterwards, its start in the past, and matches no more than job and labels.
-
-    Raises
-    ------
-    ConfigError
-        See `check_silence`.
-    """
-    if len(matchers) > MOST_MATCHERS:
-        raise ConfigError(f"a silence has at most {MOST_MATCHERS} matchers, this one {len(matchers)}")
-    parsed = tuple(parse_matcher(text) for text in matchers)
-    if rule is None and end is not None and duration is not None:
-        raise ConfigError("say when the silence ends, or how long it lasts, not both; both are for a recurring one")
-    zone = _zone(timezone)
-    length = _length(duration) if duration is not None else None
-    first = _when("start", start, now, zone)
-    if end is not None:
-        last = _when("end", end, now, zone)
-    elif length is not None and rule is None:
-        last = first + round(length.total_seconds() * 1000)
-    else:
-        raise ConfigError("say when the silence ends: a silence without an end is forgotten")
-    if exclude is None:
-        rows_alone = not any(matcher.name in ALERT_NAMES[1:] for matcher in parsed)
-        exclude = rows_alone and _ms(now) - first > AFTERWARDS.total_seconds() * 1000
-    return check_silence(
-        Silence(
-            uuid.uuid4().hex[:12], parsed, first, last, owner, reason, _ms(now), rule=rule,
-            duration_s=length.total_seconds() if rule is not None and length is not None else None,
-            timezone=timezone, exclude=exclude,
-        )
-    )  # fmt: skip
-
-
-def check_silence(silence: Silence) -> Silence:
-    """The same silence, if it can be.
-
-    Raises
-    ------
-    ConfigError
-        It ends before it starts, would silence everything, or its rule, time zone or duration is wrong.
-    """
-    if not silence.start_ms >= EARLIEST or not silence.end_ms <= LATEST:
-        raise ConfigError(f"a silence lies between {_say(EARLIEST)} and {_say(LATEST)}")
-    if silence.end_ms <= silence.start_ms:
-        raise ConfigError(
-            f"the silence ends at {_say(silence.end_ms)}, not after its start {_say(silence.start_ms)}"
-        )
-    if len(silence.matchers) > MOST_MATCHERS:
-        raise ConfigError(f"a silence has at most {MOST_MATCHERS} matchers, this one {len(silence.matchers)}")
-    if not any(not matcher.matches({}) for matcher in silence.matchers):
-        raise ConfigError(
-            "the silence would hold back every alert: at least one matcher must name a value, as in job=node"
-        )
-    for what, text, most in (("owner", silence.owner, LONGEST_OWNER), ("reason", silence.reason, LONGEST_REASON)):
-        if not text.strip():
-            raise ConfigError("a silence needs an owner and a reason")
-        if len(text) > most:
-            raise ConfigError(f"the {what} of a silence has at most {most} characters, this one {len(text)}")
-    if (silence.rule is None) != (silence.duration_s is None):
-        raise ConfigError("a recurring silence needs a rule and the duration of its windows; a one-off has neither")
-    if silence.exclude and (other := [m.name for m in silence.matchers if m.name in ALERT_NAMES[1:]]):
-        raise ConfigError(
-            f"rows have no {other[0]}: a silence that takes rows out of training matches job and labels"
-        )
-    _zone(silence.timezone)
-    if silence.rule is not None and silence.duration_s is not None:
-        if not 0 < silence.duration_s <= LONGEST_WINDOW.total_seconds():
-            raise ConfigError(
-                f"a window of a recurring silence lasts longer than 0 and at most {LONGEST_WINDOW.days} days"
-            )
-        begins(silence.rule, silence.timezone, silence.start_ms, silence.end_ms)
-    return silence
-
-
 def _by_labels(names: Sequence[str], covered: Any) -> Any:
     from foreshock_pipelines.datasets.entity_key import entity_labels
 
     return lambda entity: covered(exported_labels(entity_labels(entity, names)))
-
-
-def _when(what: str, text: str, now: datetime, zone: ZoneInfo) -> int:
-    """A time that a person wrote, in ms since the epoch."""
-    if len(text) > LONGEST_TIME:
-        raise ConfigError(f"the {what} of a silence is not a time: {excerpt(text)}; write now, -3h, or ISO 8601")
-    try:
-        plain = datetime.fromisoformat(text)
-    except ValueError:
-        return _ms(parse_time(text, now))
-    try:
-        return _ms(plain if plain.tzinfo else plain.replace(tzinfo=zone))
-    except OverflowError as exc:  # the first or the last day that there is, in another time zone
-        raise ConfigError(f"a silence lies between {_say(EARLIEST)} and {_say(LATEST)}") from exc
-
-
-def _length(text: str) -> timedelta:
-    """A duration that a person wrote."""
-    try:
-        return parse_duration(text[:LONGEST_TIME])
-    except OverflowError as exc:
-        raise ConfigError(f"the duration {excerpt(text)} is too long: a silence ends by {_say(LATEST)}") from exc
-    except ValueError as exc:
-        raise ConfigError(f"the duration of a silence: {exc}") from exc
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return parse_timezone(name[:LONGEST_TIME])
-    except ValueError as exc:
-        raise ConfigError(str(exc)) from exc
-
-
-def _ms(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
-
-
-def _say(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"

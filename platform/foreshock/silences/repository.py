@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from foreshock.audit import record
 from foreshock.silences.matchers import read_matcher
-from foreshock.silences.model import Silence, check_silence
+from foreshock.silences.model import Silence
+from foreshock.silences.parsing import check_silence
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError, StoreError
@@ -61,23 +62,23 @@ class SilenceRepository:
             raise StoreError(f"no silence {silence_id!r}; see: foreshock silences list")
         return _silence(row)
 
-    def since(self, at_ms: int) -> list[Silence]:
-        """Those that end later than a time, in the order of their ends."""
+    def unexpired(self, at_ms: int) -> list[Silence]:
+        """Return the silences that have not expired at a time, in the order of their ends."""
         s = t.silences.c
         query = sa.select(*t.fields(t.silences)).where(s.end_ms > at_ms).order_by(s.end_ms, s.id)
         with self.store.begin() as c:
             rows = list(c.execute(query).mappings())
         return list(map(_silence, rows))
 
-    def state(self, at_ms: int) -> tuple[Any, ...]:
-        """Another value whenever `since` gives something else."""
+    def version(self, at_ms: int) -> tuple[Any, ...]:
+        """Return a value that changes whenever `unexpired` would."""
         s = t.silences.c
         found = sa.select(sa.func.count(), sa.func.sum(s.end_ms), sa.func.max(s.created_ms)).where(s.end_ms > at_ms)
         with self.store.begin() as c:
             return tuple(c.execute(found).one())
 
-    def end(self, silence_id: str, now_ms: int, who: str) -> Silence:
-        """Let a silence end now; what it held back and still lasts is sent.
+    def expire(self, silence_id: str, now_ms: int, who: str) -> Silence:
+        """Let a silence expire now; alerts that it held back and that last are sent.
 
         Raises
         ------

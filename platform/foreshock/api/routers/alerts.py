@@ -27,7 +27,8 @@ from foreshock.feedback.model import describe_effect
 from foreshock.feedback.repository import FeedbackRepository
 from foreshock.identity.model import Principal
 from foreshock.silences.matchers import LONGEST
-from foreshock.silences.model import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, Silence, declare
+from foreshock.silences.model import Silence
+from foreshock.silences.parsing import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, parse_silence
 from foreshock.silences.recurrence import LONGEST_RULE
 from foreshock.silences.repository import SilenceRepository
 
@@ -196,7 +197,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
     ) -> list[dict[str, Any]]:
         """Silences, in the order of their ends."""
         now = _now_ms()
-        return [s.as_json(now) for s in SilenceRepository(backend().store).since(0 if over else now)]
+        return [s.as_json(now) for s in SilenceRepository(backend().store).unexpired(0 if over else now)]
 
     @app.get("/ai/silences/{silence}", tags=["silences"])
     def silence(
@@ -213,7 +214,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
 
         def act() -> dict[str, Any]:
             fields = {**body.model_dump(), "owner": author(caller, body.owner)}
-            made = declare(**fields, now=datetime.now(UTC))
+            made = parse_silence(**fields, now=datetime.now(UTC))
             _of_own_jobs(caller, made)
             added = SilenceRepository(here.store).add(made)
             return {**added.as_json(_now_ms()), "matches": count_matches(here.store, here.models, added).as_json()}
@@ -230,7 +231,7 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
         kept = SilenceRepository(backend().store)
         _of_own_jobs(caller, kept.get(silence))
-        return kept.end(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
+        return kept.expire(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
 
 
 def _of_own_jobs(caller: Principal, silence: Silence) -> None:

@@ -25,7 +25,7 @@ from foreshock.notify import alertmanager
 from foreshock.notify.alertmanager import VALID_FOR, Alertmanager, as_alertmanager
 from foreshock.notify.delivery import Deliverer
 from foreshock.silences.index import SilenceIndex
-from foreshock.silences.model import declare
+from foreshock.silences.parsing import parse_silence
 from foreshock.silences.repository import SilenceRepository
 from foreshock.store import Store
 from foreshock_pipelines.jobfile import Job, NotifierConfig, parse_job
@@ -234,13 +234,13 @@ def test_a_silenced_alert_is_not_sent_again_and_is_back_when_its_silence_ends(
     with servers.alertmanager(tmp_path) as url:
         to = deliverer(store, url, clock)
         to.run(clock.ms)
-        made = declare(["instance=web-1"], owner="anna", reason="x", now=datetime.now(UTC), duration="1h")
+        made = parse_silence(["instance=web-1"], owner="anna", reason="x", now=datetime.now(UTC), duration="1h")
         SilenceRepository(store).add(made)
         until(lambda: firing(url) == {})
         clock.ahead += 61
         to.run(clock.ms)
         assert firing(url) == {}
-        SilenceRepository(store).end(made.id, now_ms(), "anna")
+        SilenceRepository(store).expire(made.id, now_ms(), "anna")
         clock.ahead += 61
         to.run(clock.ms + 1000)
         assert set(firing(url)) == {"a-1 warning"}

@@ -109,7 +109,7 @@ def test_an_announced_alert_is_sent_again_when_a_silence_on_it_ends(
     engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
     made = silence(engine, start=2.5)
     engine.apply(job, scored({"a": [1.3]}, first=2), 3 * STEP)
-    SilenceRepository(engine.store).end(made.id, round(3.5 * STEP), "ben")
+    SilenceRepository(engine.store).expire(made.id, round(3.5 * STEP), "ben")
     engine.apply(job, scored({"a": [1.3]}, first=3), 4 * STEP)
     assert told(receiver) == ["opened", "unsilenced"]
 
@@ -138,10 +138,10 @@ def test_a_silence_on_the_severity_lets_an_escalation_through(
 def test_a_silence_is_ended_once_and_stays_known(engine: AlertPipeline) -> None:
     made = silence(engine)
     silences = SilenceRepository(engine.store)
-    ended = silences.end(made.id, 5 * STEP, "ben")
+    ended = silences.expire(made.id, 5 * STEP, "ben")
     assert silences.get(made.id) == ended == replace(made, end_ms=5 * STEP, ended_by="ben")
     with pytest.raises(StateError, match="over already"):
-        silences.end(made.id, 6 * STEP, "ben")
+        silences.expire(made.id, 6 * STEP, "ben")
 
 
 def test_a_silence_that_lapses_soon_is_said_once_to_the_jobs_it_touches(

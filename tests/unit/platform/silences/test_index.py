@@ -40,12 +40,12 @@ def test_the_index_gives_what_looking_through_all_silences_gives(
     labels = {"instance": instance, **({"pod": pod} if pod is not None else {})}
     alert = replace(ALERT, labels=labels)
     expected = next((s for s in silences if s.matches(alert)), None)
-    assert SilenceIndex(silences).holding(alert, 5) == expected
+    assert SilenceIndex(silences).silence_of(alert, 5) == expected
 
 
 def test_of_several_silences_the_one_that_ends_last_is_named() -> None:
     index = SilenceIndex([silence("a", "job=node", end=20), silence("b", "instance=~web-.*", end=30)])
-    assert [found and found.id for found in (index.holding(ALERT, 10), index.holding(ALERT, 40))] == ["b", None]
+    assert [found and found.id for found in (index.silence_of(ALERT, at) for at in (10, 40))] == ["b", None]
 
 
 def test_thousands_of_silences_are_held_against_ten_thousand_alerts_within_seconds() -> None:
@@ -61,7 +61,7 @@ def test_thousands_of_silences_are_held_against_ten_thousand_alerts_within_secon
     began = time.perf_counter()
     index = SilenceIndex(silences)
     made = time.perf_counter()
-    held = sum(index.holding(alert, 10) is not None for alert in alerts)
+    held = sum(index.silence_of(alert, 10) is not None for alert in alerts)
     assert held == 2000 + 2000 + 1000
     assert made - began < 10
     assert time.perf_counter() - made < 5
@@ -71,7 +71,7 @@ def test_a_silence_of_an_older_version_that_is_refused_today_holds_nothing_and_o
     lookahead = Silence("old", (Matcher("instance", "=~", "web-1(?!0)"),), 0, 1000, "anna", "x", 0)
     easter = replace(silence("older", "job=node"), rule="FREQ=YEARLY;BYEASTER=0", duration_s=60.0)
     index = SilenceIndex([lookahead, easter, silence("new", "instance=web-1", end=10)])
-    assert [found and found.id for found in (index.holding(ALERT, 5), index.holding(ALERT, 50))] == ["new", None]
+    assert [found and found.id for found in (index.silence_of(ALERT, at) for at in (5, 50))] == ["new", None]
     assert [(s.id, why.split("; ")[0]) for s, why in index.unusable] == [
         ("old", "'web-1(?!0)' is not a regular expression: invalid perl operator: (?!"),
         ("older", "'FREQ=YEARLY;BYEASTER=0' is not a valid RRULE for a silence: 'BYEASTER=0' is none of its parts"),

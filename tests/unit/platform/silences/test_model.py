@@ -11,7 +11,8 @@ import pytest
 
 from foreshock.alerts.model import Alert
 from foreshock.silences.matchers import parse_matcher
-from foreshock.silences.model import Silence, check_silence
+from foreshock.silences.model import Silence
+from foreshock.silences.parsing import check_silence
 from foreshock_models.errors import ConfigError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -104,7 +105,7 @@ def test_a_matcher_is_written_as_it_is_read() -> None:
 def test_a_one_off_silence_covers_from_its_start_to_just_before_its_end() -> None:
     s = silence()
     times = [s.start_ms - 1, s.start_ms, s.end_ms - 1, s.end_ms]
-    assert [s.covers(t) for t in times] == [False, True, True, False]
+    assert [s.is_active(t) for t in times] == [False, True, True, False]
 
 
 def weekly(local: str, start: str, end: str) -> Silence:
@@ -129,8 +130,8 @@ def test_a_weekly_window_keeps_its_local_time_when_summer_begins() -> None:
     """29 March 2026: 02:30 is skipped in Berlin, and counts with the offset from before."""
     s = weekly("02:30", "2026-03-22", "2026-04-06")
     assert utc(s.windows(s.start_ms, s.end_ms)) == ["03-22 01:30-02:30", "03-29 01:30-02:30", "04-05 00:30-01:30"]
-    assert s.covers(ms("2026-03-29T03:45", "Europe/Berlin"))
-    assert not s.covers(ms("2026-03-29T01:45", "Europe/Berlin"))
+    assert s.is_active(ms("2026-03-29T03:45", "Europe/Berlin"))
+    assert not s.is_active(ms("2026-03-29T01:45", "Europe/Berlin"))
 
 
 def test_a_weekly_window_keeps_its_local_time_when_summer_ends() -> None:
@@ -142,7 +143,7 @@ def test_a_weekly_window_keeps_its_local_time_when_summer_ends() -> None:
 def test_a_recurring_window_is_found_from_any_moment_in_it_and_from_no_other() -> None:
     s = weekly("02:30", "2026-03-01", "2026-12-31")
     for start, end in s.windows(s.start_ms, s.end_ms):
-        assert [s.covers(t) for t in (start - 1, start, end - 1, end)] == [False, True, True, False]
+        assert [s.is_active(t) for t in (start - 1, start, end - 1, end)] == [False, True, True, False]
 
 
 def test_windows_end_with_the_silence() -> None:
