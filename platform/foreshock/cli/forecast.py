@@ -152,7 +152,7 @@ def _forecast(
 
 
 def _keep(job: Job, report: ForecastReport) -> list[str]:
-    from foreshock.forecasts.service import keep
+    from foreshock.forecasts.service import save_forecast
     from foreshock.settings import load_settings
     from foreshock.store import open_store
     from foreshock.store.scope import Scope, within
@@ -161,7 +161,7 @@ def _keep(job: Job, report: ForecastReport) -> list[str]:
     store = open_store(settings.store)
     try:
         with within(Scope(job.tenant)):
-            changes = keep(store, job, report, settings.url)
+            changes = save_forecast(store, job, report, settings.url)
     finally:
         store.close()
     return [f"{change.event}: {change.alert.summary}" for change in changes]
@@ -169,9 +169,9 @@ def _keep(job: Job, report: ForecastReport) -> list[str]:
 
 def _series(report: ForecastReport) -> list[dict[str, Any]]:
     from foreshock.api.routers.forecasts import prediction
-    from foreshock.forecasts.service import rows_of
+    from foreshock.forecasts.service import series_forecasts
 
-    return [prediction(one) for one in rows_of(report) if not one.skipped]
+    return [prediction(one) for one in series_forecasts(report) if not one.skipped]
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:

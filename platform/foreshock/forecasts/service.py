@@ -22,17 +22,17 @@ from foreshock_pipelines.jobs.forecast import forecast_windows
 from foreshock_pipelines.progress import PartProgress
 from foreshock_pipelines.sources import open_source
 
-__all__ = ["keep", "read_history", "rows_of", "run", "write_back"]
+__all__ = ["read_history", "run_forecast", "save_forecast", "series_forecasts", "write_back"]
 
 
-def run(job: Job, store: Store, note: Callable[[str], None]) -> dict[str, Any]:
+def run_forecast(job: Job, store: Store, note: Callable[[str], None]) -> dict[str, Any]:
     """A scheduled forecast of a job, as its file says."""
     windows = read_history(job)
     note(f"read {windows!r}")  # says why, if the answer was partial
     report = forecast_windows(
         windows, job, job.forecast.horizon, job.forecast.method, _tenths(note), level=job.forecast.level
     )
-    changes = keep(store, job, report, url="")
+    changes = save_forecast(store, job, report, url="")
     note(f"forecast {len(report.methods())} series in {report.seconds:.1f} s; {len(report.skipped)} skipped")
     result = {**summary(report), "alerts": [f"{c.event}: {c.alert.summary}" for c in changes]}
     if job.write is not None:
@@ -48,10 +48,10 @@ def read_history(job: Job, progress: PartProgress | None = None) -> Windows:
     return source.read(end - (job.forecast.history or job.history), end, progress=progress)
 
 
-def keep(store: Store, job: Job, report: ForecastReport, url: str) -> list[Any]:
+def save_forecast(store: Store, job: Job, report: ForecastReport, url: str) -> list[Any]:
     """Save a forecast as the latest of its job, and let its alerts follow; gives what changed of those."""
     now_ms = round(time.time() * 1000)
-    forecasts = rows_of(report)
+    forecasts = series_forecasts(report)
     ForecastRepository(store).replace(job.name, forecasts)
     return update_exhaustion_alerts(AlertPipeline(store, url), job, forecasts, now_ms, partial=bool(report.partial))
 
@@ -74,7 +74,7 @@ def write_back(job: Job, report: ForecastReport) -> str:
     return f"{done.samples} samples {how}{lost}"
 
 
-def rows_of(report: ForecastReport) -> list[SeriesForecast]:
+def series_forecasts(report: ForecastReport) -> list[SeriesForecast]:
     """A forecast as the store keeps it."""
     made_ms = round(report.made.timestamp() * 1000)
     exhaustion = {(one.entity, one.feature): asdict(one) for one in report.exhaustion}

@@ -60,9 +60,9 @@ def _tune(task: Task) -> dict[str, Any]:
 
 
 def _forecast(task: Task) -> dict[str, Any]:
-    from foreshock.forecasts.service import run
+    from foreshock.forecasts.service import run_forecast
 
-    return run(task.job, task.store, task.note)
+    return run_forecast(task.job, task.store, task.note)
 
 
 WORK: dict[str, Work] = {
