@@ -64,20 +64,6 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """File of a SQLite store that is migrated and empty: to copy it takes less than to migrate another one."""
-    from foreshock.store import open_store
-
-    path = tmp_path_factory.mktemp("store") / "store.db"
-    store = open_store(f"sqlite:///{path}")
-    with store.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    store.close()
-    return path
-
-
 @dataclass(frozen=True)
 class Trained:
     """A small fleet with incidents in its last three hours, its job file, and a registry with a champion."""

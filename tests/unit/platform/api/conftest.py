@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from foreshock.api.app import Ingress
 from foreshock.identity.people import People
 from foreshock.identity.tokens import Tokens, token_digest
 from foreshock.settings import load_settings
+from foreshock.store import open_store
 
 TOKEN = "the-installation's-own-token"
 
@@ -74,12 +74,12 @@ class Application:
 
 
 @pytest.fixture
-def application(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
     from foreshock.api import routes
 
-    shutil.copy(empty_store, tmp_path / "foreshock.db")
     wide = {"limit_failures": "1000000 per second", "limit_person": "1000000 per second"}
     settings = load_settings(home=tmp_path, **wide)
+    open_store(settings.store).close()  # as `foreshock serve` does before the ingress starts
     ingress = Ingress(None, None, token_digest(TOKEN), settings, {}, {})
     monkeypatch.setattr(routes, "_backend", lambda: ingress)
     made = Application(routes.api(), ingress)

@@ -14,8 +14,7 @@ from foreshock_models.errors import ConfigError, StateError, StoreError
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "foreshock.db").write_bytes(empty_store.read_bytes())
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FORESHOCK_HOME", str(tmp_path))
     for name in ("FORESHOCK_STORE_URL", "ENCRYPTION_KEY"):
         monkeypatch.delenv(name, raising=False)

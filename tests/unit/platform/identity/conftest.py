@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +60,7 @@ class Here:
 
 
 @pytest.fixture
-def here(tmp_path: Path, empty_store: Path) -> Iterator[Here]:
-    shutil.copy(empty_store, tmp_path / "store.db")
+def here(tmp_path: Path) -> Iterator[Here]:
     store = sign_audit(open_store(f"sqlite:///{tmp_path}/store.db"), tmp_path)
     yield Here(tmp_path, store)
     store.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ JOBS = ("web-1", "web-2", "db", "a_b", "axb", "web%", "w")
 
 
 @pytest.fixture
-def store(tmp_path: Path, empty_store: Path) -> Iterator[Store]:
-    shutil.copy(empty_store, tmp_path / "store.db")
+def store(tmp_path: Path) -> Iterator[Store]:
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     for tenant in ("default", "acme"):
         with within(Scope(tenant)), store.begin() as c:
