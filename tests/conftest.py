@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.servers.fixtures",
     "tests.servers.faulty",
     "tests.fixtures.alerts",
+    "tests.fixtures.certificates",
     "tests.fixtures.incidents",
     "tests.fixtures.oncall",
     "tests.fixtures.stores",

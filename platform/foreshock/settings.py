@@ -8,13 +8,13 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.durations import Duration
+from foreshock_pipelines.jobfile.durations import Duration, Pause
 
 if TYPE_CHECKING:
     from foreshock.store.retention import Retention
@@ -50,6 +50,20 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address that the HTTP API listens on")
     port: int = Field(8700, ge=1, le=65535, description="port of the HTTP API")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate and its chain; with it, the API speaks HTTPS"
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file of its private key, which only its owner can read; default: the same file"
+    )
+    tls_min_version: Literal["1.2", "1.3"] = Field("1.3", description="lowest version of TLS that is spoken")
+    tls_ca: Path | None = Field(
+        None, description="PEM file of authorities that clients of the API trust, beside those of the system"
+    )
+    hsts: Pause = Field(
+        timedelta(days=365), description="how long browsers insist on HTTPS for the host (HSTS); 0s: not at all"
+    )
+    allow_plain_http: bool = Field(False, description="listen without TLS beyond loopback")
     public_url: str | None = Field(
         None, description="URL under which people reach the API; used in links of alerts"
     )
@@ -87,6 +101,12 @@ class Settings(BaseSettings):
         except RuntimeError as exc:  # ~somebody
             raise ValueError(str(exc)) from exc
 
+    @field_validator("tls_certificate", "tls_key", "tls_ca", mode="before")
+    @classmethod
+    def _file(cls, value: Any) -> Path | None:
+        """As `_absolute`; an empty one is none."""
+        return None if value is None or str(value) == "" else cls._absolute(value)
+
     @field_validator("limit_failures", "limit_person", "limit_program")
     @classmethod
     def _rate(cls, value: str | None) -> str | None:
@@ -121,7 +141,8 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """URL of the API, without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        scheme = "http" if self.tls_certificate is None else "https"
+        return (self.public_url or f"{scheme}://{host}:{self.port}").rstrip("/")
 
 
 def load_settings(**overrides: object) -> Settings:

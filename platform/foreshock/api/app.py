@@ -304,8 +304,10 @@ def _wait_until_up(settings: Settings, seconds: float = 60.0) -> None:
 
     deadline = time.monotonic() + seconds
     host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.host, settings.host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz"
-    with httpx.Client(timeout=2.0, trust_env=False) as client:  # one: to make it costs more than to ask
+    scheme = "http" if settings.tls_certificate is None else "https"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz"
+    # one client: to make it costs more than to ask; the certificate is for another name, and nothing is told there
+    with httpx.Client(timeout=2.0, trust_env=False, verify=False) as client:
         while True:
             try:
                 if client.get(url).status_code == 200:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import ALLOWUTF8, UNDERSCORES
 
 from foreshock.api.routers.forecasts import forecast_metrics
 from foreshock.notify.outbox import Outbox
 from foreshock.runs.model import Run
+from foreshock.runtime.certificate_reload import STATE, served_certificate
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.remote_write import METRICS, score_labels
 from foreshock_pipelines.jobfile import Job
@@ -56,7 +58,8 @@ async def scrape(backend: Any, *, utf8: bool = False) -> str:
     runs = await asyncio.to_thread(backend.runs.recent, limit=200)
     now = datetime.now(UTC)
     forecasts = await asyncio.to_thread(forecast_metrics, backend.store, round(now.timestamp() * 1000))
-    own = render(latest or {}, backend.jobs, waiting, await backend.served(), up, runs, now, forecasts, utf8=utf8)
+    more = [*forecasts, *certificate_metrics(served_certificate(os.environ.get(STATE)))]
+    own = render(latest or {}, backend.jobs, waiting, await backend.served(), up, runs, now, more, utf8=utf8)
     return own + "".join(text for text in texts if text)
 
 
@@ -128,6 +131,24 @@ def _scores(latest: Mapping[str, Latest], jobs: Mapping[str, Job], utf8: bool) -
                     if value == value:
                         families[name].add_sample(name, {**labels, "feature": feature}, float(value))
     return [family for family in families.values() if family.samples]
+
+
+def certificate_metrics(state: Mapping[str, Any] | None) -> list[Metric]:
+    """When the certificate ends, and whether the newest files of it are in force; nothing without TLS."""
+    if state is None:
+        return []
+    ends = GaugeMetricFamily(
+        "foreshock_tls_certificate_expiry_timestamp_seconds", "When the certificate of the API ends."
+    )
+    ends.add_metric([], state["ends"])
+    force = GaugeMetricFamily(
+        "foreshock_tls_last_reload_successful", "0 while the certificate, as its files are now, is not in force."
+    )
+    force.add_metric([], float(state["in_force"]))
+    reloads = CounterMetricFamily("foreshock_tls_reloads", "Changed certificates by result.", labels=["result"])
+    for result, count in state["reloads"].items():
+        reloads.add_metric([result], count)
+    return [ends, force, reloads]
 
 
 def _runs(runs: Sequence[Run], now: datetime) -> list[Metric]:

@@ -40,9 +40,11 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
     settings = settings_for_ray(host=host, port=port)
     from foreshock.api.authentication import present_token
     from foreshock.runtime.compiling import compiling
+    from foreshock.runtime.reach import check_reach
     from foreshock.up import bring_up, ray_cluster
 
-    present_token(settings)  # a wrong one is told before anything starts
+    check_reach(settings)  # what is wrong is told before anything starts
+    present_token(settings)
     jobs, files = jobs_of(config)
     with compiling() as kernels, ray_cluster(settings, serving=True) as own:
         with stage_line("starting") as note:

@@ -18,6 +18,14 @@ HEADERS, SILENCE = 5, 30
 SECRET = "FORESHOCK_PROXY_SECRET"
 CLIENT = 'http-request set-header x-foreshock-client "{} %[src]"'
 """Tells the application the address of a client. A secret of this run says that it is the proxy who tells it."""
+CERTIFICATE, OLDEST, HSTS = "FORESHOCK_PROXY_CERTIFICATE", "FORESHOCK_PROXY_TLS", "FORESHOCK_PROXY_HSTS"
+CIPHERS = ":".join(
+    f"ECDHE-{signature}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for signature in ("ECDSA", "RSA")
+)
+"""Of TLS 1.2: with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
+CURVES = "X25519:P-256:P-384"
 
 
 def narrowed(config: str, host: str) -> str:
@@ -63,11 +71,43 @@ def limited(config: str) -> str:
     return config
 
 
+def secured(config: str, certificate: str, oldest: str, hsts: str) -> str:
+    """The configuration with TLS on the port of the API.
+
+    Parameters
+    ----------
+    certificate
+        File with chain and key.
+    oldest
+        Lowest version of TLS: ``1.2`` or ``1.3``.
+    hsts
+        Seconds for which browsers insist on HTTPS; ``0``: they are told nothing.
+
+    Raises
+    ------
+    SystemExit
+        The configuration is not as expected: without TLS, HAProxy does not start.
+    """
+    options = f"ssl crt {certificate} ssl-min-ver TLSv{oldest} ciphers {CIPHERS} curves {CURVES} alpn http/1.1"
+    header = f'http-after-response set-header strict-transport-security "max-age={hsts}"'
+    config, found = re.subn(
+        r"^(frontend http_frontend\n([ \t]*)bind [^\n]*)$",
+        lambda found: f"{found[1]} {options}" + (f"\n{found[2]}{header}" if hsts != "0" else ""),
+        config,
+        flags=re.M,
+    )
+    if found != 1:
+        raise SystemExit("[ALERT] TLS cannot be set: this version of Ray is not known")
+    return config
+
+
 def main() -> None:
-    """Narrow and limit the file after ``-f``, and become HAProxy."""
+    """Narrow, limit and secure the file after ``-f``, and become HAProxy."""
     path = sys.argv[sys.argv.index("-f") + 1]
     with open(path) as file:
         config = limited(narrowed(file.read(), os.environ[HOST]))
+    if os.environ.get(CERTIFICATE):
+        config = secured(config, os.environ[CERTIFICATE], os.environ[OLDEST], os.environ[HSTS])
     with open(path, "w") as file:
         file.write(config)
     binary = os.environ[BINARY]

@@ -15,10 +15,12 @@ from typing import Any
 
 from foreshock.logs import relay_logs
 from foreshock.runtime.address import check_address, cluster_address
+from foreshock.runtime.certificate_reload import tls_variables
 from foreshock.runtime.environment import cluster_variables, environment, proxy_variables, ray_folder
 from foreshock.runtime.home import open_home
 from foreshock.runtime.messages import ray_messages
 from foreshock.runtime.ports import reserved_ports
+from foreshock.runtime.reach import check_reach
 from foreshock.runtime.reaper import guarded
 from foreshock.settings import Settings
 from foreshock_models.errors import InstallationError
@@ -43,9 +45,13 @@ def ray_cluster(settings: Settings, *, num_cpus: int | None = None, serving: boo
     ------
     InstallationError
         A port or folder cannot be used, or no cluster answers at the address.
+    ConfigError
+        See `foreshock.runtime.reach.check_reach`.
     """
     import ray
 
+    if serving:
+        check_reach(settings)
     # says at each start that Ray's own token authentication is on, which is as it should be
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if ray.is_initialized():  # notebooks and tests bring their own
@@ -104,6 +110,7 @@ def _start(stack: ExitStack, settings: Settings, num_cpus: int | None, serving: 
     if serving:
         ports = stack.enter_context(reserved_ports(settings.host, settings.port, settings.max_replicas))
         variables |= proxy_variables(settings, ports, folder)
+        variables |= stack.enter_context(tls_variables(settings, folder))
     stack.enter_context(environment(variables))
     _take_up_authentication()
     with _own_files(), _nothing_shared():
