@@ -1,7 +1,7 @@
 """Serve a new certificate as soon as its files are there, without a new process or a dropped connection.
 
-HAProxy takes certificates over its control socket. What it serves is compared with what it should serve, again and
-again: it may have started anew, from the file, while the certificate was being replaced.
+HAProxy takes certificates over its control socket. The certificate that it serves is compared with the newest one
+every few seconds: a process that started while the files were being replaced may have read the old one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from foreshock.logs import Condition, get_logger, said
+from foreshock.logs import Condition, describe_error, get_logger
 from foreshock.runtime import _haproxy
 from foreshock.runtime.certificate import read_certificate
 from foreshock.settings import Settings
@@ -183,7 +183,7 @@ def _again_and_again(reload: CertificateReload, stop: threading.Event) -> None:
         try:
             reload.look()
         except Exception as exc:  # it must outlive everything; what went wrong is said
-            failing.raised(said(exc))
+            failing.raised(describe_error(exc))
         else:
             failing.cleared()
 

@@ -1,4 +1,4 @@
-"""Who may reach the HTTP API without TLS: this machine, unless somebody asks for more."""
+"""Checks of the address and the certificate of the HTTP API: plain HTTP stays on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_reach", "is_loopback"]
 
 
 def check_reach(settings: Settings) -> None:
-    """Check that passwords and tokens cannot be read on the way to the API, and that a certificate can be used.
+    """Check that the API speaks TLS if other machines can reach it, and that its certificate can be used.
 
     Raises
     ------
