@@ -162,15 +162,27 @@ def default_of(value: Mapping[str, Any], required: bool) -> str:
 # -- notifications file -----------------------------------------------------------------------------------
 def notifications_page() -> str:
     """Every key of the notifications file."""
-    lines = [
-        "# Notifications file",
-        "",
+    said = (
         "`FORESHOCK_NOTIFICATIONS` names the file. `channels`, `policies` and `route` are required. Unknown keys "
-        "are refused; `foreshock notify check` checks it. A changed file is taken up while Foreshock runs.",
-        "",
-    ]
-    for title, model in notifications_schema().items():
-        lines += [f"## {title}", "", model["description"], "", "| key | type | default | meaning |"]
+        "are refused; `foreshock notify check` checks it. A changed file is taken up while Foreshock runs."
+    )
+    return file_page("Notifications file", said, notifications_schema())
+
+
+def single_sign_on_page() -> str:
+    """Every key of the single sign-on file."""
+    said = (
+        "`FORESHOCK_OIDC` names the file. `issuer`, `client_id` and `roles` are required. Unknown keys are "
+        "refused. A changed file is taken up at the next start."
+    )
+    return file_page("Single sign-on file", said, single_sign_on_schema())
+
+
+def file_page(title: str, said: str, schema: dict[str, dict[str, Any]]) -> str:
+    """Every key of a configuration file."""
+    lines = [f"# {title}", "", said, ""]
+    for part, model in schema.items():
+        lines += [f"## {part}", "", model["description"], "", "| key | type | default | meaning |"]
         lines += ["| --- | --- | --- | --- |"]
         lines += [
             f"| `{key}` | {cell(key_type(value))} | {default_of(value, key in model['required'])} "
@@ -185,6 +197,13 @@ def notifications_schema() -> dict[str, dict[str, Any]]:
     from foreshock.oncall.config import NotificationsConfig
 
     return objects_of(NotificationsConfig.model_json_schema(by_alias=True), "notifications file")
+
+
+def single_sign_on_schema() -> dict[str, dict[str, Any]]:
+    """As `job_schema`, of the single sign-on file."""
+    from foreshock.identity.oidc import OidcConfig
+
+    return objects_of(OidcConfig.model_json_schema(by_alias=True), "single sign-on file")
 
 
 # -- HTTP -----------------------------------------------------------------------------------------------
@@ -314,4 +333,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/metrics.md": metrics_page,
     "reference/notifications-file.md": notifications_page,
     "reference/settings.md": settings_page,
+    "reference/single-sign-on-file.md": single_sign_on_page,
 }

@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.servers.faulty",
     "tests.fixtures.alerts",
     "tests.fixtures.certificates",
+    "tests.fixtures.application",
     "tests.fixtures.incidents",
     "tests.fixtures.oncall",
     "tests.fixtures.stores",

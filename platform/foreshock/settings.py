@@ -24,6 +24,14 @@ __all__ = ["Settings", "load_settings"]
 RATE = re.compile(r"(\d{1,9}) per (second|minute|hour|day)")
 
 
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+"""An origin as browsers write it: in lower case, without a path."""
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.replace(",", " ").split() if word)
+
+
 def _home() -> Path:
     base = os.environ.get("XDG_DATA_HOME", "")
     if os.path.isabs(base):
@@ -78,6 +86,12 @@ class Settings(BaseSettings):
     notifications: Path | None = Field(
         None, description="notifications file: channels, people, schedules, policies; default: the log alone"
     )
+    oidc: Path | None = Field(
+        None, description="single sign-on file: provider, client, roles of groups; default: no single sign-on"
+    )
+    cors_origins: str = Field(
+        "", description="origins of other sites whose pages may use the API, with commas between; default: none"
+    )
     limit_failures: str = Field(
         "20 per minute", description="wrong tokens and logins that an address may send, before it has to wait"
     )
@@ -114,6 +128,21 @@ class Settings(BaseSettings):
         if value is not None and (found is None or int(found[1]) == 0):
             raise ValueError("write a number and a unit, as in 600 per minute; units: second, minute, hour, day")
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in _words(value):
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin[:200]!r} is no origin; write scheme and host, as in https://page.example.org"
+                )
+        return value
+
+    @cached_property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of other sites that may use the API."""
+        return _words(self.cors_origins)
 
     @cached_property
     def store(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.api.app import serve_application
+from foreshock.identity.oidc import load_oidc
 from foreshock.identity.people import People
 from foreshock.identity.tenants import Tenants
 from foreshock.runtime.cluster import ray_cluster
@@ -42,6 +43,8 @@ def bring_up(
     own_cluster: bool = False,
 ) -> Running:
     """Serve, and score the jobs, on a Ray that runs already; `own_cluster` as `ray_cluster` gives it."""
+    if settings.oidc is not None:
+        load_oidc(settings.oidc)  # a mistake in it is told before anything starts
     password = first_administrator(settings, jobs)  # what is wrong with the store is told here, not by actors
     control_loop = None
     if scoring:  # first: after an outage alerts are waited for more than answers

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foreshock.api.authorization import OPEN_PATHS, PRINCIPAL, address_of, default_deny, describe, require
+from foreshock.api.cookies import SESSION, check_csrf, cookie_of
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.limiting import Limits
 from foreshock.audit.acting import SYSTEM, acting
 from foreshock.identity.model import Principal
 from foreshock.identity.permissions import Permission
-from foreshock.identity.verification import Verifier
+from foreshock.identity.verification import Verifier, cookie_key
 from foreshock.store.scope import NOTHING, within
 from foreshock_models.errors import AccessError, ForeshockError
 
 __all__ = ["Api", "hardened", "header_of"]
 
 LINGER = 10.0
-SIGN_IN = frozenset({"/auth/login", "/auth/refresh"})
+SIGN_IN = frozenset({"/auth/login", "/auth/refresh", "/auth/oidc/callback"})
 """Paths that need no token, and whose failures count."""
 GUARDED = (
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"x-frame-options", b"DENY"),
@@ -48,6 +50,8 @@ class Api(FastAPI):
         Gives what counts requests; None: nothing does.
     refused
         Told of the principal, method, path and address of a request that is refused for lack of a permission.
+    origins
+        Gives the origins of other sites whose pages may read answers (CORS); None, or none of them: no site.
 
     Attributes
     ----------
@@ -60,17 +64,36 @@ class Api(FastAPI):
         verifier: Callable[[], Verifier],
         limits: Callable[[], Limits] | None = None,
         refused: Callable[[Principal, str, str, str], None] | None = None,
+        origins: Callable[[], Sequence[str]] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(dependencies=[Depends(default_deny)], **more)
         self.verifier = verifier
         self.limits = limits
         self.refused = refused
+        self.origins = origins
+        self._way_in: ASGIApp | None = None
         self.short: dict[str, tuple[Permission, Endpoint]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await super().__call__(scope, receive, send)
+        if self._way_in is None:
+            self._way_in = self._opened()
+        await self._way_in(scope, receive, send)
+
+    def _opened(self) -> ASGIApp:
+        """Return the way in for requests: through CORS, if other sites may ask; cookies are of no use to them."""
+        origins = () if self.origins is None else self.origins()
+        if not origins:
+            return self._answer
+        return CORSMiddleware(
+            self._answer, allow_origins=origins, allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"], allow_credentials=False,
+            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy"],
+        )  # fmt: skip
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and has_body(scope):
             answer = _Answer(receive, send)
             receive, send = answer.receive, answer.send
@@ -108,14 +131,20 @@ class Api(FastAPI):
         """Return who asks; what was looked up a moment ago costs one look into a table."""
         authorization = header_of(scope, b"authorization")
         verifier, limits = self.verifier(), None if self.limits is None else self.limits()
-        found = verifier.known(authorization)
+        cookie = cookie_of(scope, SESSION) if authorization is None else None
+        found = verifier.known(authorization if cookie is None else cookie_key(cookie))
         if found is None:
             try:
-                found = await asyncio.to_thread(verifier.verify, authorization)
+                if cookie is not None:
+                    found = await asyncio.to_thread(verifier.verify_cookie, cookie)
+                else:
+                    found = await asyncio.to_thread(verifier.verify, authorization)
             except AccessError:
-                if limits is not None and authorization is not None:
+                if limits is not None and (authorization is not None or cookie is not None):
                     limits.failed(address_of(scope))
                 raise
+        if cookie is not None:
+            check_csrf(scope, cookie)
         if limits is not None:
             limits.count(found)
         return found

@@ -27,7 +27,7 @@ __all__ = [
 OPEN_PATHS = frozenset(
     {
         "/healthz", "/readyz", "/docs", "/openapi.json", "/auth/login", "/auth/refresh", "/ack",
-        "/ws/notifications",
+        "/ws/notifications", "/auth/oidc/login", "/auth/oidc/callback",
     }
 )  # fmt: skip
 """Answer without a token: probes and browsers have none, who signs in has none yet, a link that acknowledges is a

@@ -10,6 +10,7 @@ from foreshock.audit import record
 from foreshock.audit.signing import sign_audit
 from foreshock.identity.access_tokens import AccessTokens
 from foreshock.identity.model import Principal
+from foreshock.identity.oidc import Provider, SingleSignOn, load_oidc
 from foreshock.identity.sessions import Sessions
 from foreshock.identity.verification import Verifier
 from foreshock.logs import get_logger
@@ -40,6 +41,10 @@ class Identity:
         sign_audit(store, settings.home, os.environ.get("ENCRYPTION_KEY"))
         self.access = AccessTokens(store, self.ring)
         self.sessions = Sessions(store, self.access, self.ring)
+        self.single_sign_on: SingleSignOn | None = None
+        if settings.oidc is not None:
+            provider = Provider(load_oidc(settings.oidc), f"{settings.url}/auth/oidc/callback")
+            self.single_sign_on = SingleSignOn(store, self.sessions, provider, self.ring)
         self.limits = Limits(settings)
         self._refused: dict[tuple[str, str, str], float] = {}
         self.verifier = Verifier(digest, store, self.access)

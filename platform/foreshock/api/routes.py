@@ -30,6 +30,7 @@ from foreshock.api.routers.forecasts import add_predictions
 from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
 from foreshock.api.routers.oncall import add_oncall
+from foreshock.api.routers.single_sign_on import add_single_sign_on
 from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock.identity.model import Principal
 from foreshock.identity.verification import Verifier
@@ -51,6 +52,7 @@ def api() -> FastAPI:
         lambda: cast(Verifier, _backend().verifier),
         lambda: cast(Limits, _backend().identity.limits),
         lambda *refusal: _backend().identity.note_refusal(*refusal),
+        lambda: cast(tuple[str, ...], _backend().settings.origins),
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",
         version="1",
@@ -67,6 +69,7 @@ def api() -> FastAPI:
     add_predictions(app, _backend)
     add_jobs(app, _backend)
     add_auth(app, _backend, _json)
+    add_single_sign_on(app, _backend)
     add_admin(app, _backend, _json)
     # Serve goes through them from the first on, to see which one a request is for
     app.router.routes.sort(key=lambda route: getattr(route, "path", None) != SCORE)

@@ -77,6 +77,10 @@ class People:
             check_jobs(grant.jobs)
         with self.store.begin() as c:
             row = self._row(c, name)
+            if row["external"] is not None:
+                raise StateError(
+                    f"{row['name']} signs in by single sign-on: roles come from groups of the provider"
+                )
             self._kept.set_grants(c, row["id"], self.tenant, grants)
             self._check_administrators(c)
             roles = [f"{grant.role} for {grant.jobs}" for grant in grants]
@@ -113,6 +117,8 @@ class People:
         hashed = hash_password(password)
         with self.store.begin() as c:
             row = self._row(c, name)
+            if row["external"] is not None:
+                raise StateError(f"{row['name']} signs in by single sign-on, and has no password here")
             self._kept.change_person(c, row["id"], password=hashed, must_change=True)
             if second_factor:
                 self._kept.change_person(c, row["id"], second_factor=None, second_factor_on=False, recovery=[])

@@ -34,6 +34,15 @@ class IdentityRepository:
         query = sa.select(t.people).where(t.people.c.id == person)
         return c.execute(query.with_for_update() if lock else query).mappings().one_or_none()
 
+    def row_by_external(self, c: Connection, external: str, *, lock: bool = False) -> sa.RowMapping | None:
+        """The row of a person by the digest of who they are at a provider."""
+        query = sa.select(t.people).where(t.people.c.external == external)
+        return c.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+
+    def has_tenant(self, c: Connection, tenant: str) -> bool:
+        query = sa.select(sa.literal(1)).where(sa.exists().where(t.tenants.c.name == tenant))
+        return c.execute(query).scalar_one_or_none() is not None
+
     def person(self, c: Connection, row: sa.RowMapping) -> Person:
         """The record of a row."""
         return Person(
@@ -77,6 +86,10 @@ class IdentityRepository:
     def session(self, c: Connection, session: str, *, lock: bool = False) -> sa.RowMapping | None:
         query = sa.select(t.sessions).where(t.sessions.c.id == session)
         return c.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+
+    def session_by_cookie(self, c: Connection, digest: str) -> sa.RowMapping | None:
+        query = sa.select(t.sessions).where(t.sessions.c.cookie == digest)
+        return c.execute(query).mappings().one_or_none()
 
     def end_sessions(
         self, c: Connection, reason: str, now_ms: int, *, session: str = "", person: str = "", but: str = ""
@@ -122,6 +135,15 @@ class IdentityRepository:
 
     def forgive(self, c: Connection, key: str) -> None:
         c.execute(sa.delete(t.attempts).where(t.attempts.c.key == key))
+
+    # -- states of single sign-on ---------------------------------------------------------------------------------
+    def use_state(self, c: Connection, digest: str, expires_ms: int) -> bool:
+        """Note that a state came back; False if it did so before."""
+        insert = self.store.insert(t.sign_in_states).values(digest=digest, expires_ms=expires_ms)
+        return bool(c.execute(insert.on_conflict_do_nothing(index_elements=["digest"])).rowcount)
+
+    def drop_old_states(self, c: Connection, now_ms: int) -> None:
+        c.execute(sa.delete(t.sign_in_states).where(t.sign_in_states.c.expires_ms < now_ms))
 
     # -- tokens of programs ---------------------------------------------------------------------------------------
     def add_token(self, c: Connection, values: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,12 +28,13 @@ from foreshock_models.errors import AccessError, ConfigError, StateError
 __all__ = ["CodeNeeded", "Sessions", "SignedIn"]
 
 IDLE_MS = 7 * 86_400_000
-LONGEST_MS = 30 * 86_400_000
+LONGEST = timedelta(days=30)
 FREE_FAILURES = 5
 """Failures in a row before the first pause; each one more doubles it."""
 SHORTEST_LOCK_MS, LONGEST_LOCK_MS = 2_000, 15 * 60_000
 WRONG = "name, password or code is wrong, or too many attempts failed; wait a while and try again"
 OVER = "the session is over; sign in again"
+EXTERNAL = "this person signs in by single sign-on; password and second factor are the provider's"
 
 
 class CodeNeeded(AccessError):
@@ -41,12 +43,13 @@ class CodeNeeded(AccessError):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The tokens of a session; the refresh token is good once."""
+    """A session, with its tokens, of which the refresh token is good once; or, of a browser, with its cookie."""
 
     person: Person
     session: str
-    access_token: str
-    refresh_token: str
+    access_token: str = ""
+    refresh_token: str = ""
+    cookie: str = ""
     expires_in: int = LIFETIME
 
 
@@ -73,8 +76,10 @@ class Sessions:
         self._kept = IdentityRepository(store)
 
     # -- login, refresh, logout -----------------------------------------------------------------------------------
-    def login(self, name: str, password: str, code: str | None = None, address: str = "") -> SignedIn:
-        """Sign a person in.
+    def login(
+        self, name: str, password: str, code: str | None = None, address: str = "", *, cookie: bool = False
+    ) -> SignedIn:
+        """Sign a person in, by tokens or, in a browser, by a cookie.
 
         Whether the name, the password or the code was wrong, or the name is locked, the answer is the same, and
         takes as long.
@@ -113,7 +118,7 @@ class Sessions:
                 record(self.store, c, "auth:login", outcome="refused", actor=actor, tenant=tenant)
             elif not needs_code and row is not None:
                 self._kept.forgive(c, key)
-                signed_in = self._begin(c, row, now_ms)
+                signed_in = self.begin(c, row, now_ms, cookie=cookie)
                 record(self.store, c, "auth:login", signed_in.session, actor=actor, tenant=tenant)
         if needs_code:
             raise CodeNeeded("a code of the second factor is needed; send it as code")
@@ -234,10 +239,21 @@ class Sessions:
             raise AccessError(WRONG)
 
     # -- inside ---------------------------------------------------------------------------------------------------
-    def _begin(self, c: Connection, row: sa.RowMapping, now_ms: int) -> SignedIn:
+    def begin(
+        self, c: Connection, row: sa.RowMapping, now_ms: int, *, cookie: bool = False, longest: timedelta = LONGEST
+    ) -> SignedIn:
+        """Begin a session of somebody who has proved who they are, in the transaction at hand."""
         session = uuid.uuid4().hex
-        values = {"id": session, "tenant": row["tenant"], "person": row["id"], "created_ms": now_ms}
-        self._kept.add_session(c, {**values, "used_ms": now_ms, "expires_ms": now_ms + LONGEST_MS})
+        value = f"fsc_{secrets.token_urlsafe(32)}" if cookie else ""
+        values = {
+            "id": session, "tenant": row["tenant"], "person": row["id"], "created_ms": now_ms, "used_ms": now_ms,
+            "expires_ms": now_ms + round(longest.total_seconds() * 1000),
+            "cookie": _digest(value) if cookie else None,
+        }  # fmt: skip
+        self._kept.add_session(c, values)
+        if cookie:
+            seconds = round(longest.total_seconds())
+            return SignedIn(self._kept.person(c, row), session, cookie=value, expires_in=seconds)
         return self._tokens(c, row, session, now_ms)
 
     def _tokens(self, c: Connection, row: sa.RowMapping, session: str, now_ms: int) -> SignedIn:
@@ -265,6 +281,8 @@ class Sessions:
         """Check the password of somebody who is signed in; failures count as those of logins do."""
         with self.store.read() as c:
             row = self._kept.row(c, person)
+        if row is not None and row["external"] is not None:
+            raise StateError(EXTERNAL)
         right = password_matches(password, None if row is None else row["password"])
         key = hashlib.sha256((row["name"] if row is not None else "").encode()).hexdigest()
         with self.store.begin() as c:

@@ -9,20 +9,22 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from foreshock.identity.access_tokens import AccessTokens
-from foreshock.identity.model import ApiToken, Grant, Principal, everything, granted
+from foreshock.identity.model import ApiToken, Grant, Principal, RoleGrant, everything, granted
 from foreshock.identity.repository import IdentityRepository
 from foreshock.identity.sessions import IDLE_MS
 from foreshock.identity.tokens import PREFIX, token_digest
 from foreshock.store.store import Store
 from foreshock_models.errors import AccessError, StoreError
 
-__all__ = ["REMEMBERED", "Verifier", "bearer"]
+__all__ = ["REMEMBERED", "Verifier", "bearer", "cookie_key"]
 
 REMEMBERED = 3.0
 """Seconds that a token counts as good without being looked up; revocation takes as long."""
 MOST = 10_000
 SEND = "send 'Authorization: Bearer TOKEN' with an API token, or one of /auth/login"
 HOUR_MS = 3_600_000
+USE_MS = 600_000
+"""Uses of a cookie are noted at most so often."""
 
 
 class Verifier:
@@ -70,10 +72,28 @@ class Verifier:
         """
         found = self.principal(bearer(authorization))
         if authorization is not None:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[authorization] = time.monotonic() + REMEMBERED, found
+            self._remember(authorization, found)
         return found
+
+    def verify_cookie(self, value: str) -> Principal:
+        """Return who the cookie of a browser is of; errors as `verify`."""
+        if self._store is None:
+            raise AccessError(SEND)
+        kept = IdentityRepository(self._store)
+        with self._store.read() as c:
+            session = kept.session_by_cookie(c, token_digest(value))
+            row = None if session is None else kept.row(c, session["person"])
+            grants = () if session is None else kept.grants(c, session["person"], session["tenant"])
+        found = self._of_session(session, row, grants)
+        if session is not None and session["used_ms"] < self._now_ms() - USE_MS:
+            self._note_session(self._store, session["id"])
+        self._remember(cookie_key(value), found)
+        return found
+
+    def _remember(self, key: str, found: Principal) -> None:
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[key] = time.monotonic() + REMEMBERED, found
 
     def principal(self, token: str | None) -> Principal:
         """Return who a token is of; errors as `verify`."""
@@ -108,18 +128,31 @@ class Verifier:
             session = kept.session(c, claims.session)
             row = kept.row(c, claims.person)
             grants = kept.grants(c, claims.person, claims.tenant)
+        found = self._of_session(session, row, grants)
+        if session is None or session["person"] != found.id or session["tenant"] != claims.tenant:
+            raise AccessError("the access token is not one of this installation")
+        return found
+
+    def _of_session(
+        self, session: sa.RowMapping | None, row: sa.RowMapping | None, grants: tuple[RoleGrant, ...]
+    ) -> Principal:
         if session is None or row is None or not self._alive(session, row):
             raise AccessError("the session is over; sign in again")
-        if session["person"] != row["id"] or session["tenant"] != claims.tenant:
-            raise AccessError("the access token is not one of this installation")
-        must_change = bool(row["must_change"])
-        may = () if must_change else granted(grants, claims.tenant)
-        return Principal("person", row["id"], row["name"], claims.tenant, may, claims.session, must_change)
+        must_change, tenant = bool(row["must_change"]), session["tenant"]
+        may = () if must_change else granted(grants, tenant)
+        return Principal("person", row["id"], row["name"], tenant, may, session["id"], must_change)
 
     def _alive(self, session: sa.RowMapping, row: sa.RowMapping) -> bool:
         now_ms = self._now_ms()
         over = session["revoked_ms"] is not None or row["disabled_ms"] is not None
         return not over and now_ms < min(session["expires_ms"], session["used_ms"] + IDLE_MS)
+
+    def _note_session(self, store: Store, session: str) -> None:
+        try:
+            with store.begin() as c:
+                IdentityRepository(store).use_session(c, session, self._now_ms())
+        except StoreError:  # a busy store: the next request notes it
+            return
 
     def _note_use(self, store: Store, token: ApiToken, now_ms: int) -> None:
         try:
@@ -130,6 +163,11 @@ class Verifier:
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
+
+
+def cookie_key(value: str) -> str:
+    """Return what a cookie is remembered by: no header can be the same."""
+    return f"\0{value}"
 
 
 def bearer(authorization: str | None) -> str | None:

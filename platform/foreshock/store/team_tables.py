@@ -27,6 +27,7 @@ __all__ = [
     "people",
     "refresh_tokens",
     "sessions",
+    "sign_in_states",
     "signing_keys",
 ]
 
@@ -56,6 +57,8 @@ people = Table(
     Column("recovery", JSON, nullable=False, comment="SHA-256 of the recovery codes that are left"),
     Column("created_ms", BigInteger, nullable=False),
     Column("disabled_ms", BigInteger),
+    Column("external", String(64), comment="SHA-256 of issuer and subject at a provider"),
+    Index("people_by_external", "external", unique=True),
 )  # fmt: skip
 
 grants = Table(
@@ -92,7 +95,9 @@ sessions = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger),
     Column("reason", String(64), comment="of the revocation"),
+    Column("cookie", String(64), comment="SHA-256 of the cookie of a browser"),
     Index("sessions_by_expiry", "expires_ms"),
+    Index("sessions_by_cookie", "cookie", unique=True),
     comment="one login, and the refresh tokens that follow from it",
 )  # fmt: skip
 
@@ -113,6 +118,15 @@ attempts = Table(
     Column("last_ms", BigInteger, nullable=False),
     Column("locked_ms", BigInteger, nullable=False, comment="no login until then"),
     comment="logins that failed, since the last that did not",
+)  # fmt: skip
+
+sign_in_states = Table(
+    "sign_in_states", metadata,
+    Column("digest", String(64), primary_key=True, comment="SHA-256 of the state"),
+    tenant(),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("sign_in_states_by_expiry", "expires_ms"),
+    comment="states of single sign-on that came back: each is good once",
 )  # fmt: skip
 
 signing_keys = Table(
@@ -182,8 +196,8 @@ erasures = Table(
 )  # fmt: skip
 
 for table in (
-    people, grants, api_tokens, sessions, refresh_tokens, attempts, signing_keys, audit, audit_details, audit_heads,
-    audit_checkpoints, erasures, tenants,
+    people, grants, api_tokens, sessions, refresh_tokens, attempts, sign_in_states, signing_keys, audit,
+    audit_details, audit_heads, audit_checkpoints, erasures, tenants,
 ):  # fmt: skip
     # their repositories name the tenant: who asks, and for which tenant, is found in them first
     table.info["unscoped"] = True

@@ -28,6 +28,16 @@ def test_every_key_of_the_notifications_file_has_a_description(hooks: ModuleType
     assert without == []
 
 
+def test_every_key_of_the_single_sign_on_file_has_a_description(hooks: ModuleType) -> None:
+    keys = {
+        f"{title}.{key}": value.get("description")
+        for title, model in hooks.single_sign_on_schema().items()
+        for key, value in model["keys"].items()
+    }
+    assert {"single sign-on file.issuer", "GroupRule.role"} <= set(keys)
+    assert [key for key, text in keys.items() if not text] == []
+
+
 def test_every_command_and_option_has_a_help_text(hooks: ModuleType) -> None:
     commands = dict(hooks.commands(hooks.command_line()))
     assert {"foreshock train", "foreshock up", "foreshock alerts list"} <= set(commands)

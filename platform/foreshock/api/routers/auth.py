@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from foreshock.api.authorization import Asking, SignedInPerson, address_of
+from foreshock.api.cookies import SESSION, cookie_of, csrf_token, drop_cookie, set_cookie
 from foreshock.api.errors import Problem
 from foreshock.api.schemas import Body, body_schema
 from foreshock.identity.passwords import LONGEST
@@ -34,6 +35,9 @@ class Login(Body):
     name: Annotated[str, Field(min_length=1, max_length=128)]
     password: Secret
     code: Code | None = None
+    cookie: Annotated[
+        bool, Field(description="true: a cookie for this browser and csrf_token, in place of tokens")
+    ] = False
 
 
 class Refresh(Body):
@@ -73,12 +77,16 @@ def _sessions(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
     async def login(request: Request) -> Response:
         """Sign in: an access token for ten minutes, and a refresh token for the next one.
 
-        401 says the same whatever was wrong; with ``code_needed`` the password is right and a code is missing.
+        With ``cookie``, a browser gets a cookie instead; requests that change something then carry ``csrf_token``
+        in the header ``X-CSRF-Token``. 401 says the same whatever was wrong; with ``code_needed`` the password is
+        right and a code is missing.
         """
         body: Login = await read_json(request, Login, backend().max_body)
         sessions, address = backend().identity.sessions, address_of(request.scope)
         try:
-            done = await run_in_threadpool(sessions.login, body.name, body.password, body.code, address)
+            done = await run_in_threadpool(
+                lambda: sessions.login(body.name, body.password, body.code, address, cookie=body.cookie)
+            )
         except CodeNeeded as exc:
             raise Problem(401, str(exc), errors=[{"at": "code", "message": "code_needed"}]) from exc
         return _signed_in(done)
@@ -95,19 +103,24 @@ def _sessions(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         """End the session; its tokens are refused within seconds."""
         await run_in_threadpool(backend().identity.sessions.logout, caller.session)
         backend().verifier.forget()
-        return Response(status_code=204)
+        response = Response(status_code=204)
+        if cookie_of(request.scope, SESSION) is not None:
+            drop_cookie(response, SESSION)
+        return response
 
 
 def _own(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.get("/auth/me", tags=["auth"])
     async def me(request: Request, caller: Asking) -> dict[str, Any]:
-        """Say who asks, and what they may do, for which jobs."""
+        """Say who asks, and what they may do, for which jobs; to a browser, its ``csrf_token``, too."""
+        cookie = cookie_of(request.scope, SESSION) if "authorization" not in request.headers else None
         return {
             "kind": caller.kind,
             "name": caller.name,
             "tenant": caller.tenant,
             "must_change_password": caller.must_change,
             "grants": [{"permissions": sorted(g.permissions), "jobs": g.jobs} for g in caller.grants],
+            **({} if cookie is None else {"csrf_token": csrf_token(cookie)}),
         }
 
     @app.post("/auth/password", tags=["auth"], status_code=204, openapi_extra=body_schema(NewPassword))
@@ -151,6 +164,11 @@ async def _checked(act: Callable[..., Any], *args: Any) -> Any:
 
 
 def _signed_in(done: SignedIn) -> Response:
+    if done.cookie:
+        body = {"csrf_token": csrf_token(done.cookie), "must_change_password": done.person.must_change}
+        response = JSONResponse({**body, "expires_in": done.expires_in}, headers=NOT_KEPT)
+        set_cookie(response, SESSION, done.cookie, done.expires_in)
+        return response
     return JSONResponse(
         {
             "access_token": done.access_token,
