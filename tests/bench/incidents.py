@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
-from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tests.bench.rootcause import Case, cases, read
 
-from foreshock.incidents.correlation import Correlator, Signal, in_order
+from foreshock.incidents.correlation import Correlator, Signal
+from foreshock.incidents.replay import agreement, correlated
 from foreshock.incidents.topology import Topology
 
 LIMIT = 4.0
@@ -144,36 +143,10 @@ def _is_of(host: str, at: Any, incident: Any) -> bool:
     return on_it and incident.start <= at.to_pydatetime() <= incident.end + timedelta(minutes=30)
 
 
-def correlated(made: Scene, *, graph: bool = True) -> dict[str, str]:
+def placed_by(made: Scene, *, graph: bool = True) -> dict[str, str]:
     """Alert to its incident."""
-    correlator = Correlator(Topology(made.calls if graph else {}))
-    parents: dict[str, str] = {}
-    placed: dict[str, str] = {}
-    for signal in in_order(made.signals):
-        correlator.expire(signal.at_ms)
-        found = correlator.place(signal, f"incident of {signal.id}")
-        placed[signal.id] = found.group
-        parents.update(dict.fromkeys(found.absorbed, found.group))
-
-    def last(name: str) -> str:
-        while name in parents:
-            name = parents[name]
-        return name
-
-    return {alert: last(name) for alert, name in placed.items()}
-
-
-def pairwise(truth: dict[str, str], placed: dict[str, str]) -> tuple[float, float, float]:
-    """Precision, recall and F1 over pairs of alerts."""
-
-    def pairs(groups: Sequence[Any]) -> int:
-        return sum(comb(n, 2) for n in Counter(groups).values())
-
-    names = list(truth)
-    both = pairs([(truth[n], placed[n]) for n in names])
-    precision = both / max(1, pairs([placed[n] for n in names]))
-    recall = both / max(1, pairs([truth[n] for n in names]))
-    return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
+    found = correlated(made.signals, Topology(made.calls if graph else {}))
+    return {alert: incident for alert, (incident, _) in found.items()}
 
 
 def by_time(made: Scene) -> dict[str, str]:
@@ -189,8 +162,8 @@ def by_time(made: Scene) -> dict[str, str]:
 
 
 METHODS: dict[str, Callable[[Scene], dict[str, str]]] = {
-    "foreshock": correlated,
-    "without the graph": lambda made: correlated(made, graph=False),
+    "foreshock": placed_by,
+    "without the graph": lambda made: placed_by(made, graph=False),
     "by job and time": by_time,
     "each alert alone": lambda made: {signal.id: signal.id for signal in made.signals},
 }
@@ -203,10 +176,11 @@ def report(name: str, made: Scene) -> None:
     print(f"{'method':22} {'F1':>6} {'precision':>10} {'recall':>8} {'incidents':>10} {'pages saved':>12}")
     for method, correlate in METHODS.items():
         placed = correlate(made)
-        precision, recall, f1 = pairwise(made.truth, placed)
+        agreed = agreement(made.truth, placed)
         incidents = len(set(placed.values()))
         saved = 1 - incidents / len(made.signals)
-        print(f"{method:22} {f1:6.3f} {precision:10.3f} {recall:8.3f} {incidents:10} {saved:12.1%}")
+        scores = f"{agreed.f1:6.3f} {agreed.precision:10.3f} {agreed.recall:8.3f}"
+        print(f"{method:22} {scores} {incidents:10} {saved:12.1%}")
 
 
 def speed(count: int = 10_000) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +14,14 @@ from foreshock_models.errors import ConfigError, DataError
 from foreshock_models.panel import Panel
 from foreshock_pipelines.datasets.entity_key import entity_key
 
-__all__ = ["Intervals", "label_rows", "read_labels"]
+__all__ = ["INCIDENT", "Intervals", "KnownIncidents", "label_rows", "read_incidents", "read_labels"]
 
 Intervals = Mapping[str, Sequence[tuple[datetime, datetime]]]
 """Entity to its known anomalies, each from its first to its last time."""
+KnownIncidents = Mapping[str, Sequence[tuple[datetime, datetime, str]]]
+"""Entity to its known anomalies, each with the name of the incident that it belongs to."""
+INCIDENT = "incident"
+"""Column of labels that names the incident of an anomaly; it may be missing."""
 
 
 def read_labels(path: str | Path, entity: Sequence[str]) -> Intervals:
@@ -37,7 +41,29 @@ def read_labels(path: str | Path, entity: Sequence[str]) -> Intervals:
         The file cannot be read, lacks a column, or holds a time that is none or an end before its start; the text
         names the row.
     """
-    path = Path(path)
+    found: dict[str, list[tuple[datetime, datetime]]] = {}
+    for key, start, end, _ in _rows(Path(path), entity):
+        found.setdefault(key, []).append((start, end))
+    return found
+
+
+def read_incidents(path: str | Path, entity: Sequence[str]) -> KnownIncidents:
+    """Read which incident each known anomaly belongs to; empty if the file has no column ``incident``.
+
+    Raises
+    ------
+    ConfigError
+        As `read_labels`.
+    """
+    found: dict[str, list[tuple[datetime, datetime, str]]] = {}
+    for key, start, end, incident in _rows(Path(path), entity):
+        if incident is not None:
+            found.setdefault(key, []).append((start, end, incident))
+    return found
+
+
+def _rows(path: Path, entity: Sequence[str]) -> Iterator[tuple[str, datetime, datetime, str | None]]:
+    """Entity, first and last time, and incident if one is named, of each row."""
     try:
         # labels are text even where they look like numbers
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
@@ -47,13 +73,13 @@ def read_labels(path: str | Path, entity: Sequence[str]) -> Intervals:
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         raise ConfigError(f"{path}: no column {missing[0]!r}; labels need the columns {', '.join(wanted)}")
-    found: dict[str, list[tuple[datetime, datetime]]] = {}
-    for number, row in enumerate(table[wanted].to_dict("records"), start=1):
+    for number, row in enumerate(table.to_dict("records"), start=1):
         start, end = (_time(row[name], f"{path}: row {number}, {name}") for name in ("start", "end"))
         if end < start:
             raise ConfigError(f"{path}: row {number}: the end {end} is before the start {start}")
-        found.setdefault(entity_key({name: str(row[name]) for name in entity}), []).append((start, end))
-    return found
+        incident = row.get(INCIDENT) if INCIDENT not in entity else None
+        key = entity_key({name: str(row[name]) for name in entity})
+        yield key, start, end, None if pd.isna(incident) else str(incident)
 
 
 def _time(value: object, where: str) -> datetime:

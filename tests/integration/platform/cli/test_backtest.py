@@ -21,8 +21,11 @@ def files(trained: Any, tmp_path: Path) -> dict[str, str]:
     text = trained.file.read_text().replace("fleet.parquet", str(trained.file.parent / "fleet.parquet"))
     (tmp_path / "job.yaml").write_text(text + "history: 1d\n")
     (tmp_path / "strict.yaml").write_text(text + "history: 1d\nalerts: {for: 5 of 5}\n")
-    lines = [f"{i.start.isoformat()},{i.end.isoformat()},{i.entity}" for i in trained.incidents]
-    (tmp_path / "labels.csv").write_text("\n".join(["start,end,instance", *lines]))
+    lines = [
+        f"{i.start.isoformat()},{i.end.isoformat()},{i.entity},incident {n}"
+        for n, i in enumerate(trained.incidents)
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["start,end,instance,incident", *lines]))
     return {
         name.partition(".")[0]: str(tmp_path / name)
         for name in ("job.yaml", "strict.yaml", "labels.csv", "page.html")
@@ -43,6 +46,10 @@ def test_two_policies_side_by_side_against_labels_as_json_and_as_a_page(
     present, proposed = found["policies"]
     assert (present["for"], proposed["for"]) == ("3 of 5", "5 of 5")
     assert present["recall"] is not None
+    incidents = present["incidents"]
+    assert sum(len(each["alerts"]) for each in incidents["incidents"]) == len(present["alerts"])
+    assert incidents["pages_saved"] == pytest.approx(1 - incidents["count"] / len(present["alerts"]), abs=1e-4)
+    assert incidents["pairwise"]["f1"] >= 0.9
     page = Path(files["page"]).read_text()
     assert page.startswith("<!doctype html>")
     assert "host-01" in page
@@ -54,6 +61,8 @@ def test_people_get_a_table_of_policies_and_of_alerts(files: dict[str, str], ray
     assert done.exit_code == 0, done.output
     assert "per entity and week" in done.stdout
     assert "alerts, present" in done.stdout
+    assert "incidents, present" in done.stdout
+    assert "pages saved" in done.stdout
 
 
 def test_labels_that_are_no_labels_are_refused_before_anything_is_read(files: dict[str, str]) -> None:
