@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[postgres]' --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[postgres,embeddings]' --group dev
 	touch $@
 
 demo: $(READY) ## the whole path on a made-up fleet: train, serve, score, explain, alert

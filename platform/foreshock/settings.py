@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     )
     keep_runs: Duration = Field(timedelta(days=30), description="how long runs that have ended stay")
     keep_outbox: Duration = Field(timedelta(days=7), description="how long notifications stay after they were sent")
+    keep_incidents: Duration = Field(
+        timedelta(days=365), description="how long resolved incidents stay, with their timeline"
+    )
     notifications: Path | None = Field(
         None, description="notifications file: channels, people, schedules, policies; default: the log alone"
     )
@@ -159,7 +162,7 @@ class Settings(BaseSettings):
         """How long the store keeps what is over."""
         from foreshock.store.retention import Retention
 
-        return Retention(self.keep_alerts, self.keep_runs, self.keep_outbox)
+        return Retention(self.keep_alerts, self.keep_runs, self.keep_outbox, self.keep_incidents)
 
     @cached_property
     def registry(self) -> str:

@@ -1,7 +1,8 @@
 """Classes of incidents from their text: by the descriptions of classes at first, then by what people correct.
 
-TF-IDF and logistic regression. The descriptions are training texts like others; what people said counts more. The
-model is made again from the store when they have said more, so that nothing is saved and nothing is unpickled.
+Logistic regression on sentence embeddings where they are installed, else on TF-IDF. The descriptions are training
+texts like others; what people said counts more. The model is made again from the store when they have said more, so
+that nothing is saved and nothing is unpickled.
 Probabilities are calibrated by a temperature, found on texts that the model has not seen. Below a confidence, the
 classifier abstains.
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foreshock.incidents.embedding import Embedder
 
 __all__ = ["DEFAULT_CLASSES", "Classified", "IncidentClassifier"]
 
@@ -39,8 +42,12 @@ DEFAULT_CLASSES: Mapping[str, str] = {
 ABSTAIN_BELOW = 0.5
 ENOUGH = 20
 """Corrections from which on a temperature is found; fewer say too little."""
-FIRST_TEMPERATURE = 0.35
+FIRST_TEMPERATURES = {"tfidf": 0.35, "embeddings": 0.1}
 """Of the descriptions alone: logits of so little text are small."""
+STRENGTHS = {"tfidf": 10.0, "embeddings": 1.0}
+"""Inverse strength of regularisation."""
+LEAST_COSINES = {"tfidf": 0.05, "embeddings": 0.3}
+"""Likeness from which on two texts are called alike: vectors of sentences are never quite apart."""
 FOLDS = 5
 TEMPERATURES = np.geomspace(0.1, 10.0, 41)
 
@@ -63,12 +70,21 @@ class IncidentClassifier:
         Name to description.
     abstain_below
         Probability under which no class is given.
+    embedder
+        Makes vectors of texts; None: TF-IDF does.
     """
 
-    def __init__(self, classes: Mapping[str, str] | None = None, abstain_below: float = ABSTAIN_BELOW) -> None:
+    def __init__(
+        self,
+        classes: Mapping[str, str] | None = None,
+        abstain_below: float = ABSTAIN_BELOW,
+        embedder: Embedder | None = None,
+    ) -> None:
         self.classes = dict(classes or DEFAULT_CLASSES)
         self.abstain_below = abstain_below
-        self.temperature = FIRST_TEMPERATURE
+        self.embedder = embedder
+        self.vectors = "tfidf" if embedder is None else "embeddings"
+        self.temperature = FIRST_TEMPERATURES[self.vectors]
         self._model: Any = None
         self._vectors: Any = None
 
@@ -97,9 +113,11 @@ class IncidentClassifier:
             self.fit()
         if not others:
             return []
-        cosines = (self._vectors.transform(others) @ self._vectors.transform([text]).T).toarray()[:, 0]
+        products = self._vectors.transform(others) @ self._vectors.transform([text]).T
+        cosines = np.asarray(products.todense() if hasattr(products, "todense") else products)[:, 0]
         order = np.argsort(-cosines, kind="stable")[:most]
-        return [(int(i), float(cosines[i])) for i in order if cosines[i] > 0.05]
+        least = LEAST_COSINES[self.vectors]
+        return [(int(i), float(cosines[i])) for i in order if cosines[i] > least]
 
     def _fitted(self, texts: Sequence[str], labels: Sequence[str]) -> tuple[Any, Any]:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -108,8 +126,12 @@ class IncidentClassifier:
         all_texts = [*self.classes.values(), *texts]
         all_labels = [*self.classes, *labels]
         weights = np.r_[np.full(len(self.classes), 1.0), np.full(len(texts), 2.0)]
-        vectors = TfidfVectorizer(sublinear_tf=True, stop_words="english", ngram_range=(1, 2), max_features=50_000)
-        model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
+        vectors: Any = TfidfVectorizer(
+            sublinear_tf=True, stop_words="english", ngram_range=(1, 2), max_features=50_000
+        )
+        if self.embedder is not None:
+            vectors = _Embedded(self.embedder)
+        model = LogisticRegression(C=STRENGTHS[self.vectors], class_weight="balanced", max_iter=1000)
         model.fit(vectors.fit_transform(all_texts), all_labels, sample_weight=weights)
         return vectors, model
 
@@ -132,6 +154,19 @@ class IncidentClassifier:
         at = (np.arange(len(truth)), np.array(truth))
         losses = [-np.mean(np.log(np.maximum(_softmax(whole / t)[at], 1e-12))) for t in TEMPERATURES]
         return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """An embedder in the shape of a vectorizer; it learns nothing from texts."""
+
+    embedder: Embedder
+
+    def fit_transform(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        return self.embedder.embed(texts)
+
+    def transform(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        return self.embedder.embed(texts)
 
 
 def _logits(model: Any, vectors: Any) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from foreshock.events.model import DEFAULT_TENANT
 from foreshock.incidents.classification import IncidentClassifier
+from foreshock.incidents.embedding import Embedder, installed_embedder
 from foreshock.incidents.model import PLATFORM, Incident
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.store import tables as t
@@ -18,9 +19,11 @@ from foreshock.store.store import Store
 __all__ = ["Classifying", "like", "text_of"]
 
 EVERY_MS = 30_000
-LEARNT = 5000
-"""Corrections that are learnt from, the latest ones."""
-COMPARED = 1000
+LEARNT, LEARNT_EMBEDDED = 5000, 1000
+"""Corrections that are learnt from, the latest ones; a vector of a text takes its time."""
+COMPARED, FINALISTS = 1000, 25
+"""Incidents that one is compared with by words, and of these by meaning."""
+MOST_ALIKE = 3
 
 
 def text_of(incident: Incident, comments: str = "") -> str:
@@ -37,11 +40,14 @@ class Classifying:
     ----------
     classes
         Gives name and description of each class.
+    embedder
+        Gives what makes vectors of texts; None: TF-IDF does.
     """
 
     store: Store
     classes: Callable[[], Mapping[str, str]]
     tenant: str = DEFAULT_TENANT
+    embedder: Callable[[], Embedder | None] = installed_embedder
     _next_ms: int = 0
     _learnt: tuple[Any, ...] = ()
     _model: IncidentClassifier | None = field(default=None, repr=False)
@@ -84,10 +90,14 @@ class Classifying:
             if self._model is not None and state == self._learnt:
                 return self._model
             columns = [i[name] for name in Incident.__slots__]
-            rows = c.execute(sa.select(*columns).where(*said).order_by(i.seq.desc()).limit(LEARNT)).mappings()
+            query = sa.select(*columns).where(*said).order_by(i.seq.desc())
+            embedder = self.embedder()
+            rows = c.execute(query.limit(LEARNT if embedder is None else LEARNT_EMBEDDED)).mappings()
             incidents = [Incident(**row) for row in rows]
         texts = [text_of(one, comments_of(self.store, self.tenant, one.id)) for one in incidents]
-        self._model = IncidentClassifier(classes).fit(texts, [str(one.kind) for one in incidents])
+        self._model = IncidentClassifier(classes, embedder=embedder).fit(
+            texts, [str(one.kind) for one in incidents]
+        )
         self._learnt = state
         return self._model
 
@@ -98,12 +108,24 @@ def comments_of(store: Store, tenant: str, incident: str) -> str:
     return " ".join(event.data["why"] for event in timeline if event.data["event"] == "commented")
 
 
-def like(incidents: IncidentRepository, incident: Incident) -> list[dict[str, Any]]:
-    """Return the resolved incidents that are most like one, with what was said when they ended."""
+def like(
+    incidents: IncidentRepository, incident: Incident, embedder: Embedder | None = None
+) -> list[dict[str, Any]]:
+    """Return the resolved incidents that are most like one, with what was said when they ended.
+
+    Parameters
+    ----------
+    embedder
+        Compares by meaning those that are most alike by words.
+    """
     past = [one for one in incidents.list(state="resolved", limit=COMPARED).incidents if one.id != incident.id]
-    model = IncidentClassifier()
+    text = text_of(incident)
+    alike = IncidentClassifier().similar(text, [text_of(one) for one in past], FINALISTS)
+    if embedder is not None:
+        past = [past[place] for place, _ in alike]
+        alike = IncidentClassifier(embedder=embedder).similar(text, [text_of(one) for one in past], MOST_ALIKE)
     found = []
-    for place, cosine in model.similar(text_of(incident), [text_of(one) for one in past]):
+    for place, cosine in alike[:MOST_ALIKE]:
         one = past[place]
         ended = [e for e in incidents.timeline(one.id) if e.data["event"] in ("resolved", "commented")]
         helped = [e.data["why"] for e in ended if e.data["who"] != PLATFORM]

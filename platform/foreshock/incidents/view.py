@@ -8,6 +8,7 @@ from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.repository import AlertRepository
 from foreshock.incidents.classifying import like
+from foreshock.incidents.embedding import installed_embedder
 from foreshock.incidents.postmortem import postmortem
 from foreshock.incidents.repository import IncidentRepository
 
@@ -21,7 +22,12 @@ def whole(incidents: IncidentRepository, incident: str, url: str) -> dict[str, A
     alerts = _alerts(incidents, list(members))
     joined = [{**alert_payload(a, a.state, url), "why": members[a.id].why} for a in alerts]
     timeline = [event.as_json() for event in incidents.timeline(incident)]
-    return {**found.as_json(url), "members": joined, "timeline": timeline, "similar": like(incidents, found)}
+    return {
+        **found.as_json(url),
+        "members": joined,
+        "timeline": timeline,
+        "similar": like(incidents, found, installed_embedder()),
+    }
 
 
 def postmortem_of(incidents: IncidentRepository, incident: str, url: str) -> str:
