@@ -14,13 +14,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foreshock.api.authorization import OPEN_PATHS, PRINCIPAL, address_of, default_deny, describe, require
-from foreshock.api.cookies import SESSION, check_csrf, cookie_of
+from foreshock.api.cookies import check_csrf, credential_of
 from foreshock.api.errors import INTERNAL, Problem, problem_of, problem_response
 from foreshock.api.limiting import Limits
 from foreshock.audit.acting import SYSTEM, acting
 from foreshock.identity.model import Principal
 from foreshock.identity.permissions import Permission
-from foreshock.identity.verification import Verifier, cookie_key
+from foreshock.identity.verification import Verifier
 from foreshock.store.scope import NOTHING, within
 from foreshock_models.errors import AccessError, ForeshockError
 
@@ -129,18 +129,14 @@ class Api(FastAPI):
 
     async def _principal(self, scope: Scope) -> Principal:
         """Return who asks; what was looked up a moment ago costs one look into a table."""
-        authorization = header_of(scope, b"authorization")
+        key, cookie = credential_of(scope)
         verifier, limits = self.verifier(), None if self.limits is None else self.limits()
-        cookie = cookie_of(scope, SESSION) if authorization is None else None
-        found = verifier.known(authorization if cookie is None else cookie_key(cookie))
+        found = verifier.known(key)
         if found is None:
             try:
-                if cookie is not None:
-                    found = await asyncio.to_thread(verifier.verify_cookie, cookie)
-                else:
-                    found = await asyncio.to_thread(verifier.verify, authorization)
+                found = await asyncio.to_thread(verifier.identify, key)
             except AccessError:
-                if limits is not None and (authorization is not None or cookie is not None):
+                if limits is not None and key is not None:
                     limits.failed(address_of(scope))
                 raise
         if cookie is not None:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from foreshock.api.errors import Problem
+from foreshock.identity.verification import cookie_key
 
 __all__ = [
     "CSRF_HEADER",
@@ -23,6 +24,8 @@ __all__ = [
     "SIGN_IN_STATE",
     "check_csrf",
     "cookie_of",
+    "credential_of",
+    "csrf_matches",
     "csrf_token",
     "drop_cookie",
     "set_cookie",
@@ -51,6 +54,18 @@ def cookie_of(scope: Scope, name: str) -> str | None:
             if part.startswith(start) and len(start) < len(part) <= LONGEST:
                 return str(part[len(start) :].decode("latin-1"))
     return None
+
+
+def credential_of(scope: Scope) -> tuple[str | None, str | None]:
+    """Return what a request shows of its sender, as a key of `Verifier.identify`, and the cookie, if it is one.
+
+    A bearer token counts before a cookie.
+    """
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return str(value.decode("latin-1")), None
+    cookie = cookie_of(scope, SESSION)
+    return (None, None) if cookie is None else (cookie_key(cookie), cookie)
 
 
 def csrf_token(cookie: str) -> str:

@@ -20,7 +20,7 @@ from foreshock.events.repository import EventRepository
 from foreshock.logs import Condition, get_logger
 from foreshock.store.scope import Scope, within
 from foreshock.store.store import Store
-from foreshock_models.errors import StoreError
+from foreshock_models.errors import AccessError, StoreError
 
 __all__ = ["TYPES", "Client", "Feed", "TooSlow", "message"]
 
@@ -45,6 +45,7 @@ class Client:
     Attributes
     ----------
     jobs : patterns of the jobs that may be seen; None: all
+    over : why nothing more is given; None: it goes on
     """
 
     tenant: str
@@ -52,6 +53,13 @@ class Client:
     jobs: Collection[str] | None = None
     queue: asyncio.Queue[tuple[int, bytes] | None] = field(default_factory=lambda: asyncio.Queue(WAITING))
     dropped: bool = False
+    over: str | None = None
+
+    def end(self, why: str) -> None:
+        """Let nothing more be given to this client."""
+        self.over = why
+        with contextlib.suppress(asyncio.QueueFull):  # wakes it; one whose queue is full is awake
+            self.queue.put_nowait(None)
 
     def wants(self, kind: str, event: Event) -> bool:
         if kind not in self.types:
@@ -84,6 +92,8 @@ class Feed:
         ------
         TooSlow
             The client does not keep up, or has missed more than is given at once.
+        AccessError
+            The client may not listen any more; see `Client.end`.
         StoreError
             The store is away.
         """
@@ -91,9 +101,11 @@ class Feed:
         try:
             last = since if since is not None else self._reached[client.tenant]
             async for seq, text in self._missed(client, last):
+                _check(client)
                 last = seq
                 yield text
             while True:
+                _check(client)
                 if client.dropped:
                     raise TooSlow("messages come faster than they are taken; connect again with the last seq")
                 try:
@@ -101,6 +113,7 @@ class Feed:
                 except TimeoutError:
                     yield None
                     continue
+                _check(client)
                 if item is not None and item[0] > last:
                     last = item[0]
                     yield item[1]
@@ -171,6 +184,11 @@ class Feed:
     async def _asked(self, tenant: str, ask: Callable[[], Any]) -> Any:
         with within(Scope(tenant)):
             return await asyncio.to_thread(ask)
+
+
+def _check(client: Client) -> None:
+    if client.over is not None:
+        raise AccessError(client.over)
 
 
 def message(event: Event) -> tuple[str, bytes]:

@@ -23,6 +23,8 @@ REMEMBERED = 3.0
 MOST = 10_000
 SEND = "send 'Authorization: Bearer TOKEN' with an API token, or one of /auth/login"
 HOUR_MS = 3_600_000
+COOKIE = "\0"
+"""Begins the key of a cookie: no header can have it."""
 USE_MS = 600_000
 """Uses of a cookie are noted at most so often."""
 
@@ -49,16 +51,23 @@ class Verifier:
         self._store, self._access, self._clock = store, access, clock
         self._known: dict[str, tuple[float, Principal]] = {}
 
-    def known(self, authorization: str | None) -> Principal | None:
-        """Return who an ``Authorization`` header is of, if it was looked up a moment ago."""
-        if authorization is None:
+    def known(self, key: str | None) -> Principal | None:
+        """Return who an ``Authorization`` header or a `cookie_key` is of, if it was looked up a moment ago."""
+        if key is None:
             return None
-        found = self._known.get(authorization)
+        found = self._known.get(key)
         return found[1] if found is not None and time.monotonic() < found[0] else None
 
     def forget(self) -> None:
         """Look everybody up again: something was revoked here."""
         self._known.clear()
+
+    def identify(self, key: str | None) -> Principal:
+        """Return who an ``Authorization`` header or a `cookie_key` is of; looked up as by `verify`, if need be."""
+        found = self.known(key)
+        if found is not None:
+            return found
+        return self.verify_cookie(key[1:]) if key is not None and key.startswith(COOKIE) else self.verify(key)
 
     def verify(self, authorization: str | None) -> Principal:
         """Return who an ``Authorization`` header is of; may ask the store.
@@ -166,8 +175,8 @@ class Verifier:
 
 
 def cookie_key(value: str) -> str:
-    """Return what a cookie is remembered by: no header can be the same."""
-    return f"\0{value}"
+    """Return what a cookie is remembered by."""
+    return f"{COOKIE}{value}"
 
 
 def bearer(authorization: str | None) -> str | None:

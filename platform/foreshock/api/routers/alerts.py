@@ -31,6 +31,8 @@ from foreshock.silences.model import Silence
 from foreshock.silences.parsing import LONGEST_REASON, LONGEST_TIME, MOST_MATCHERS, parse_silence
 from foreshock.silences.recurrence import LONGEST_RULE
 from foreshock.silences.repository import SilenceRepository
+from foreshock.silences.visibility import concerns, names_of
+from foreshock_models.errors import StoreError
 
 __all__ = ["add_alerts"]
 
@@ -195,16 +197,17 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         caller: Annotated[Principal, allow("silences:read")],
         over: Annotated[bool, Query(description="those that are over, too")] = False,
     ) -> list[dict[str, Any]]:
-        """Silences, in the order of their ends."""
-        now = _now_ms()
-        return [s.as_json(now) for s in SilenceRepository(backend().store).unexpired(0 if over else now)]
+        """Silences that could hold back alerts of one's jobs, in the order of their ends."""
+        here, now = backend(), _now_ms()
+        found = SilenceRepository(here.store).unexpired(0 if over else now)
+        return [s.as_json(now) for s in found if _visible(here, caller, "silences:read", s)]
 
     @app.get("/ai/silences/{silence}", tags=["silences"])
     def silence(
         request: Request, caller: Annotated[Principal, allow("silences:read")], silence: SilenceId
     ) -> dict[str, Any]:
         """One silence."""
-        return SilenceRepository(backend().store).get(silence).as_json(_now_ms())
+        return _silence(backend(), caller, "silences:read", silence).as_json(_now_ms())
 
     @app.post("/ai/silences", tags=["silences"], status_code=201, openapi_extra=body_schema(SilenceBody))
     async def add(request: Request, caller: Annotated[Principal, allow("silences:write")]) -> dict[str, Any]:
@@ -229,9 +232,24 @@ def _silences(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         who: WhoQuery = None,
     ) -> dict[str, Any]:
         """Let it end now; what it held back and still lasts is sent. 409 if it is over."""
-        kept = SilenceRepository(backend().store)
-        _of_own_jobs(caller, kept.get(silence))
-        return kept.expire(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
+        _of_own_jobs(caller, _silence(backend(), caller, "silences:write", silence))
+        return SilenceRepository(backend().store).expire(silence, _now_ms(), author(caller, who)).as_json(_now_ms())
+
+
+def _silence(here: Any, caller: Principal, permission: str, silence_id: str) -> Silence:
+    """Return one silence; 404 for one that could not concern a job of the caller's."""
+    found = SilenceRepository(here.store).get(silence_id)
+    if not _visible(here, caller, permission, found):
+        raise StoreError(f"no silence {silence_id!r}; see: foreshock silences list")
+    return found
+
+
+def _visible(here: Any, caller: Principal, permission: str, silence: Silence) -> bool:
+    patterns = caller.jobs(permission)
+    if patterns is None:
+        return True
+    jobs = here.jobs_for(caller, permission)
+    return concerns(silence, names_of(patterns, filter(jobs.admits, here.jobs), silence))
 
 
 def _of_own_jobs(caller: Principal, silence: Silence) -> None:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from foreshock.api.authorization import Asking, SignedInPerson, address_of
-from foreshock.api.cookies import SESSION, cookie_of, csrf_token, drop_cookie, set_cookie
+from foreshock.api.cookies import SESSION, credential_of, csrf_token, drop_cookie, set_cookie
 from foreshock.api.errors import Problem
 from foreshock.api.schemas import Body, body_schema
 from foreshock.identity.passwords import LONGEST
@@ -104,7 +104,7 @@ def _sessions(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> 
         await run_in_threadpool(backend().identity.sessions.logout, caller.session)
         backend().verifier.forget()
         response = Response(status_code=204)
-        if cookie_of(request.scope, SESSION) is not None:
+        if credential_of(request.scope)[1] is not None:
             drop_cookie(response, SESSION)
         return response
 
@@ -113,7 +113,7 @@ def _own(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
     @app.get("/auth/me", tags=["auth"])
     async def me(request: Request, caller: Asking) -> dict[str, Any]:
         """Say who asks, and what they may do, for which jobs; to a browser, its ``csrf_token``, too."""
-        cookie = cookie_of(request.scope, SESSION) if "authorization" not in request.headers else None
+        _, cookie = credential_of(request.scope)
         return {
             "kind": caller.kind,
             "name": caller.name,

@@ -14,12 +14,14 @@ from starlette.responses import StreamingResponse
 
 from foreshock.api.authorization import allow, require
 from foreshock.api.bodies import checked
+from foreshock.api.cookies import SESSION, cookie_of, credential_of, csrf_matches
 from foreshock.api.errors import Problem
 from foreshock.api.feed import TYPES, Client, Feed, TooSlow
 from foreshock.api.schemas import Body
 from foreshock.identity.model import Principal
+from foreshock.identity.verification import cookie_key
 from foreshock.store.scope import unscoped
-from foreshock_models.errors import ForeshockError
+from foreshock_models.errors import AccessError, ForeshockError, StoreError
 
 __all__ = ["WEBSOCKET", "add_feed"]
 
@@ -29,6 +31,8 @@ BEARER = "bearer."
 PATIENCE = 10.0
 """Seconds until the first message, which says who it is."""
 SEND_SECONDS = 20.0
+RECHECK = 1.0
+"""Seconds between two looks whether a client may still listen; with what is remembered of tokens, less than 5."""
 LARGEST = 8192
 REFUSED, SLOW, AGAIN = 1008, 1013, 1012
 """Codes of closing: policy violation, try again later, service restart."""
@@ -38,6 +42,7 @@ class Hello(Body):
     """The first message of a client."""
 
     token: str | None = Field(None, max_length=4096)
+    csrf: str | None = Field(None, max_length=128, description="of a browser that has signed in by a cookie")
     since: int | None = Field(None, ge=0, le=2**62)
     types: list[str] = Field(list(TYPES), max_length=10)
 
@@ -60,32 +65,39 @@ def add_feed(app: FastAPI, backend: Callable[[], Any]) -> None:
         ] = None,
     ) -> StreamingResponse:
         """Events as server-sent events, for those whose proxy lets no WebSocket through."""
+        here = backend()
         client = Client(caller.tenant, TYPES, caller.jobs("events:read"))
         begin = last_event_id if last_event_id is not None else since
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        lines = _lines(_feed(backend()), client, begin)
+        key, _ = credential_of(request.scope)
+        lines = _lines(here, str(key), client, begin)
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
-async def _lines(feed: Feed, client: Client, since: int | None) -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n"
+async def _lines(here: Any, key: str, client: Client, since: int | None) -> AsyncIterator[bytes]:
+    watching = asyncio.create_task(_until_over(here, key, client))
     try:
-        async for text in feed.listen(client, since):
+        yield b"retry: 2000\n\n"
+        async for text in _feed(here).listen(client, since):
             if text is None:
                 yield b": nothing new\n\n"
             else:
                 yield b"id: %d\ndata: %s\n\n" % (orjson.loads(text)["seq"], text)
     except TooSlow as exc:
         yield b"event: problem\ndata: %s\n\n" % orjson.dumps({"detail": str(exc)})
+    except AccessError as exc:
+        yield b"event: problem\ndata: %s\n\n" % orjson.dumps({"detail": str(exc)})
     except ForeshockError:
         yield b'event: problem\ndata: {"detail": "the store does not answer"}\n\n'
+    finally:
+        watching.cancel()
 
 
 async def _serve(socket: WebSocket, here: Any) -> None:
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
     try:
-        hello, principal = await asyncio.wait_for(_greet(socket, here, offered), PATIENCE)
+        hello, key, principal = await asyncio.wait_for(_greet(socket, here, offered), PATIENCE)
     except (Problem, ForeshockError) as exc:
         return await _close(socket, REFUSED, str(exc))
     except TimeoutError:
@@ -95,17 +107,44 @@ async def _serve(socket: WebSocket, here: Any) -> None:
     client = Client(principal.tenant, hello.types, principal.jobs("events:read"))
     reading = asyncio.create_task(_until_gone(socket))
     writing = asyncio.create_task(_write(socket, _feed(here), client, hello.since))
-    _, pending = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+    watching = asyncio.create_task(_until_over(here, key, client))
+    _, pending = await asyncio.wait({reading, writing, watching}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    if writing.done() and not writing.cancelled() and (why := writing.result()) is not None:
+    if not watching.cancelled():
+        await _close(socket, REFUSED, watching.result())
+    elif not writing.cancelled() and (why := writing.result()) is not None:
         await _close(socket, *why)
 
 
-async def _greet(socket: WebSocket, here: Any, offered: list[str]) -> tuple[Hello, Principal]:
-    """Return who a client is, by its sub-protocol or its first message, and what it wants."""
+async def _until_over(here: Any, key: str, client: Client) -> str:
+    """Look again and again whether a client may still listen, and to what; gives why it may not.
+
+    While the store is away it goes on: nothing can be revoked then, and nothing comes.
+    """
+    while True:
+        await asyncio.sleep(RECHECK)
+        try:
+            principal = here.verifier.known(key)
+            if principal is None:
+                with unscoped():
+                    principal = await asyncio.to_thread(here.verifier.identify, key)
+            require(principal, "events:read")
+        except (AccessError, Problem) as exc:
+            client.end(str(exc))
+            return str(exc)
+        except StoreError:
+            continue
+        if principal.tenant != client.tenant:
+            client.end("moved to another tenant; connect again")
+            return str(client.over)
+        client.jobs = principal.jobs("events:read")
+
+
+async def _greet(socket: WebSocket, here: Any, offered: list[str]) -> tuple[Hello, str, Principal]:
+    """Return what a client wants, and who it is: by its sub-protocol, its first message, or a browser's cookie."""
     token = next((each.removeprefix(BEARER) for each in offered if each.startswith(BEARER)), None)
     hello = Hello()
     if token is None or PROTOCOL not in offered:
@@ -121,10 +160,23 @@ async def _greet(socket: WebSocket, here: Any, offered: list[str]) -> tuple[Hell
     wrong = [kind for kind in hello.types if kind not in TYPES]
     if wrong:
         raise Problem(422, f"no type {wrong[0]!r}; allowed: {', '.join(TYPES)}")
+    key = _key(socket, token, hello.csrf)
     with unscoped():
-        principal: Principal = await asyncio.to_thread(here.verifier.principal, token)
+        principal: Principal = await asyncio.to_thread(here.verifier.identify, key)
     require(principal, "events:read")
-    return hello, principal
+    return hello, key, principal
+
+
+def _key(socket: WebSocket, token: str | None, csrf: str | None) -> str:
+    """Return what shows who a client is; a cookie counts with its CSRF token: other sites can open sockets, too."""
+    if token is not None:
+        return f"Bearer {token}"
+    cookie = cookie_of(socket.scope, SESSION)
+    if cookie is None or not csrf_matches(cookie, csrf):
+        raise AccessError(
+            'say who you are in the first message: {"token": "..."}, or {"csrf": "..."} with a cookie'
+        )
+    return cookie_key(cookie)
 
 
 async def _write(socket: WebSocket, feed: Feed, client: Client, since: int | None) -> tuple[int, str] | None:
@@ -135,6 +187,8 @@ async def _write(socket: WebSocket, feed: Feed, client: Client, since: int | Non
             await asyncio.wait_for(socket.send_text(data.decode()), SEND_SECONDS)
     except TooSlow as exc:
         return SLOW, str(exc)
+    except AccessError as exc:
+        return REFUSED, str(exc)
     except TimeoutError:
         return SLOW, "a message was not taken in time"
     except ForeshockError:

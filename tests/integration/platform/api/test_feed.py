@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,10 +19,16 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from foreshock.api.asgi import Api
+from foreshock.api.cookies import SESSION, csrf_token
 from foreshock.api.routers.feed import WEBSOCKET, add_feed
 from foreshock.events.repository import EventRepository
-from foreshock.identity.tokens import token_digest
+from foreshock.identity.access_tokens import AccessTokens
+from foreshock.identity.model import everything
+from foreshock.identity.people import People
+from foreshock.identity.sessions import Sessions, SignedIn
+from foreshock.identity.tokens import Tokens, token_digest
 from foreshock.identity.verification import Verifier
+from foreshock.secrets import open_keyring
 
 TOKEN = "t" * 40
 Connect = Callable[..., ClientConnection]
@@ -34,8 +41,8 @@ def happens(house: Any, *subjects: str, type_: str = "incident") -> None:
 
 
 @pytest.fixture
-def url(house: Any) -> Iterator[str]:
-    verifier = Verifier(token_digest(TOKEN), house.store)
+def url(house: Any, tmp_path: Path) -> Iterator[str]:
+    verifier = Verifier(token_digest(TOKEN), house.store, AccessTokens(house.store, lambda: open_keyring(tmp_path)))
     here = SimpleNamespace(store=house.store, verifier=verifier)
     app = Api(lambda: verifier)
     add_feed(app, lambda: here)
@@ -118,3 +125,79 @@ def test_server_sent_events_need_a_token_and_resume_by_their_id(house: Any, url:
         assert next(lines) == "retry: 2000"
         assert next(lines) == "id: 2"
         assert json.loads(next(lines).removeprefix("data: "))["data"]["id"] == "b"
+
+
+def signed_in(house: Any, folder: Path, *, cookie: bool = True) -> SignedIn:
+    """Somebody who may see everything, signed in."""
+    access = AccessTokens(house.store, lambda: open_keyring(folder))
+    person, password = People(house.store).add("anna", "viewer")
+    with house.store.begin() as c:
+        sessions = Sessions(house.store, access, lambda: open_keyring(folder))
+        sessions._kept.change_person(c, person.id, must_change=False)
+    return sessions.login("anna", password, cookie=cookie)
+
+
+def closed_within(client: ClientConnection, seconds: float) -> int:
+    """Code by which the server closes a connection."""
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            client.recv(seconds)
+    assert closed.value.rcvd is not None
+    return int(closed.value.rcvd.code)
+
+
+def test_a_socket_whose_token_is_revoked_is_closed_within_five_seconds(house: Any, socket: Connect) -> None:
+    tokens = Tokens(house.store)
+    token, text = tokens.make("page", ["viewer"], by=everything("local", "root"))
+    client, other = socket(), socket()
+    client.send(json.dumps({"token": text}))
+    other.send(json.dumps({"token": TOKEN}))
+    time.sleep(0.3)
+    tokens.revoke(token.id)
+    began = time.monotonic()
+    assert closed_within(client, 5) == 1008
+    assert time.monotonic() - began < 5
+    happens(house, "a")
+    assert received(other)["data"]["id"] == "a"
+
+
+def test_a_socket_of_somebody_who_is_disabled_or_loses_the_right_is_closed(
+    house: Any, socket: Connect, tmp_path: Path
+) -> None:
+    text = signed_in(house, tmp_path, cookie=False).access_token
+    client = socket()
+    client.send(json.dumps({"token": text}))
+    time.sleep(0.3)
+    with house.store.begin() as c:
+        from foreshock.identity.repository import IdentityRepository
+
+        IdentityRepository(house.store).set_grants(c, People(house.store).get("anna").id, "default", [])
+    assert closed_within(client, 5) == 1008
+
+
+def test_server_sent_events_end_when_the_token_is_revoked(house: Any, url: str) -> None:
+    tokens = Tokens(house.store)
+    token, text = tokens.make("page", ["viewer"], by=everything("local", "root"))
+    headers = {"Authorization": f"Bearer {text}"}
+    with httpx.stream("GET", f"http://{url}/events/stream", headers=headers, timeout=10) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        assert next(lines) == "retry: 2000"
+        tokens.revoke(token.id)
+        began = time.monotonic()
+        assert next(lines) == "event: problem"
+        assert time.monotonic() - began < 5
+
+
+def test_a_browser_listens_by_its_cookie_with_the_csrf_token_alone(
+    house: Any, socket: Connect, tmp_path: Path
+) -> None:
+    happens(house, "a")
+    cookie = signed_in(house, tmp_path).cookie
+    headers = {"Cookie": f"{SESSION}={cookie}"}
+    for hello in ({"since": 0}, {"since": 0, "csrf": "x"}, {"since": 0, "csrf": cookie}):
+        client = socket(additional_headers=headers)
+        client.send(json.dumps(hello))
+        assert closed_within(client, 5) == 1008
+    client = socket(additional_headers=headers)
+    client.send(json.dumps({"since": 0, "csrf": csrf_token(cookie)}))
+    assert received(client)["data"]["id"] == "a"

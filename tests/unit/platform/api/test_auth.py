@@ -128,3 +128,17 @@ def test_a_refused_score_is_in_the_audit_log_too(application: Any) -> None:
     assert application.ask("POST", "/ai/score", made["token"], {}).status == 403
     (entry,) = application.ask("GET", "/admin/audit?act=auth:refuse").json()["entries"]
     assert (entry["who"], entry["kind"], entry["subject"]) == ("ci", "token", "POST /ai/score")
+
+
+def test_who_may_see_some_jobs_sees_no_silence_of_others(application: Any) -> None:
+    anna = signed_in(application, "anna", "operator", "web-*")
+    made = {}
+    for job in ("web-1", "db-1"):
+        body = {"matchers": [f"job={job}"], "owner": "root", "reason": "upgrade", "duration": "1h"}
+        made[job] = application.ask("POST", "/ai/silences", body=body).json()["id"]
+    assert [one["id"] for one in application.ask("GET", "/ai/silences", anna).json()] == [made["web-1"]]
+    assert application.ask("GET", f"/ai/silences/{made['web-1']}", anna).status == 200
+    assert application.ask("GET", f"/ai/silences/{made['db-1']}", anna).status == 404
+    assert application.ask("DELETE", f"/ai/silences/{made['db-1']}", anna).status == 404
+    assert application.ask("DELETE", f"/ai/silences/{made['web-1']}", anna).status == 200
+    assert len(application.ask("GET", "/ai/silences").json()) == 1
