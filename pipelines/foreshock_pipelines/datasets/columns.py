@@ -88,18 +88,25 @@ def sorted_codes(label: str, values: Any) -> tuple[NDArray[np.int64], NDArray[np
     They are Python strings: an array of fixed width would make each as long as the longest.
     """
     try:
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        elif not isinstance(values, pa.Array):
+        if not isinstance(values, pa.Array | pa.ChunkedArray):
             values = pa.array(values, from_pandas=True)
-        if not isinstance(values, pa.DictionaryArray):
-            values = values.dictionary_encode()
+        encoded = _dictionary_encoded(values)
     except (TypeError, ValueError, pa.ArrowException) as exc:
         raise DataError(f"{label}: the values of a label must be text: {exc}") from exc
-    known = values.dictionary.to_pylist()
-    if values.null_count or None in known:
+    known = encoded.dictionary.to_pylist()
+    if encoded.null_count or None in known:
         raise DataError(f"{label}: a label is null; each row needs one (an empty string is one, too)")
     texts = np.empty(len(known), object)
     texts[:] = [str(text) for text in known]
     names, order = np.unique(texts, return_inverse=True)
-    return order[values.indices.to_numpy(zero_copy_only=False)].astype(np.int64), names
+    return order[encoded.indices.to_numpy(zero_copy_only=False)].astype(np.int64), names
+
+
+def _dictionary_encoded(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    """Encode values in one chunk, however many they had: Arrow makes several of texts that are long together."""
+    if isinstance(values, pa.ChunkedArray):
+        if not pa.types.is_dictionary(values.type):
+            values = values.dictionary_encode()
+        # before they are combined: codes fit where texts do not
+        values = values.unify_dictionaries().combine_chunks()
+    return values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()

@@ -83,10 +83,12 @@ def demo_fleet(
         own = np.random.default_rng([seed, 1])  # a fleet without cascades stays as it is
         alive = names[: max(1, hosts - 1)]
         injected = _inject_cascades(own, fleet, alive, seconds, step, cascades, incident_hours, injected)
-    windows = Windows.build(
-        np.tile(seconds * 1000, hosts).astype(np.int64),
-        {"instance": np.repeat(names, n)},
-        {feature: np.concatenate([fleet[name][feature] for name in names]) for feature in FEATURES},
+    ordered = sorted(names)
+    windows = Windows.dense(
+        {"instance": ordered},
+        {feature: np.concatenate([fleet[name][feature] for name in ordered]) for feature in FEATURES},
+        first=round(seconds[0] * 1000),
+        n_steps=n,
         step=step,
         job="demo",
         queries={feature: f"demo_{feature}" for feature in FEATURES},
