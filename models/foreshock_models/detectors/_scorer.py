@@ -12,7 +12,7 @@ from foreshock_models.detectors._results import Expectation
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 
-__all__ = ["Arrays", "Scorer"]
+__all__ = ["AdditiveScorer", "Arrays", "Scorer"]
 
 Arrays = tuple[dict[str, Any], dict[str, NDArray[np.generic]]]
 """JSON values, and arrays by name: what is saved of a scorer."""
@@ -64,3 +64,19 @@ class Scorer(ABC):
     @abstractmethod
     def to_arrays(self) -> Arrays:
         """Return what was learnt. With the parameters of the detector, it is enough to restore the scorer."""
+
+
+class AdditiveScorer(Scorer):
+    """A scorer whose raw score is a sum of one contribution per feature, which therefore explain it exactly."""
+
+    @abstractmethod
+    def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Return the contribution of each feature to the raw scores of `rows` ``(n, n_features)``; None: of all."""
+
+    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        scores: NDArray[np.float64] = self._contributions(panel, rows).sum(axis=1)
+        return scores
+
+    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
+        parts = self._contributions(panel, rows)
+        return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))

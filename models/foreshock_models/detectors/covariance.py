@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._detector import Detector
-from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Float, Int, Space
-from foreshock_models.explain.explanation import Explanation
 from foreshock_models.kernels.compiled.levels import trailing_levels
 from foreshock_models.kernels.compiled.windows import forward_fill, trailing_rows
 from foreshock_models.panel import Panel
@@ -102,7 +101,7 @@ class Covariance(Detector):
         )  # fmt: skip
 
 
-class CovarianceScorer(Scorer):
+class CovarianceScorer(AdditiveScorer):
     """Mahalanobis distance of levels.
 
     Moments are those of all training rows: they are few numbers of many rows, and fit the newest no better
@@ -157,13 +156,6 @@ class CovarianceScorer(Scorer):
         covariance += share * max(float(np.trace(covariance)) / len(covariance), 1e-9) * np.eye(len(covariance))
         self.precision[np.ix_(used, used)] = np.linalg.inv(covariance)
 
-    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        return self._contributions(panel, rows).sum(axis=1)
-
-    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        parts = self._contributions(panel, rows)
-        return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))
-
     def to_arrays(self) -> Arrays:
         entities, arrays = self.scaler.to_arrays()
         values = {"entities": entities, "scales": self.scales, "memory": self.memory}
@@ -181,7 +173,6 @@ class CovarianceScorer(Scorer):
         return found
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Contribution of each feature to the raw score of `rows` ``(n, n_features)``; None: all rows."""
         rows = np.arange(panel.n_rows) if rows is None else rows
         parts = np.empty((len(rows), panel.n_features))
         for i in range(0, len(rows), BATCH):

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._detector import Detector
-from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Int, Space
 from foreshock_models.detectors._windows import filled_windows, fitting_length, sample_whole_windows
-from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
 from foreshock_models.scaling import Scaler
 
@@ -91,7 +90,7 @@ class Discord(Detector):
         return DiscordScorer(Scaler.from_arrays(values["entities"], arrays), values["window"], arrays["known"])
 
 
-class DiscordScorer(Scorer):
+class DiscordScorer(AdditiveScorer):
     """Squared distance of windows to the nearest training window.
 
     Parameters
@@ -111,19 +110,11 @@ class DiscordScorer(Scorer):
     def context(self) -> int:
         return 2 * self.window - 2
 
-    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        return self._contributions(panel, rows).sum(axis=1)
-
-    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        parts = self._contributions(panel, rows)
-        return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))
-
     def to_arrays(self) -> Arrays:
         entities, arrays = self.scaler.to_arrays()
         return {"entities": entities, "window": self.window}, {**arrays, "known": self.known}
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Contribution of each feature to the raw score of `rows` ``(n, n_features)``; None: all rows."""
         windows = filled_windows(self.scaler, panel, self.window)
         rows = np.arange(panel.n_rows) if rows is None else rows
         size = (self.known**2).sum(axis=1)

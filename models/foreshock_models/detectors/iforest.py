@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._detector import Detector
-from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Choice, Float, Int, Space
 from foreshock_models.detectors._trees import Forest, grow, score_forests
 from foreshock_models.explain.explanation import Explanation
@@ -124,7 +124,7 @@ class IForest(Detector):
         return scorer
 
 
-class ForestScorer(Scorer):
+class ForestScorer(AdditiveScorer):
     """Raw scores by isolation forests.
 
     Parameters
@@ -181,9 +181,6 @@ class ForestScorer(Scorer):
         learnt = self.forest.complete, self.floor, self.size, self.weight
         self.base = excess(z, starts, needed, short, long, *learnt).mean(axis=0)
 
-    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        return self._contributions(panel, rows).sum(axis=1)
-
     def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
         parts = self._contributions(panel, rows)
         base = np.full(len(rows), self.base.sum())
@@ -202,7 +199,6 @@ class ForestScorer(Scorer):
         return {"entities": entities, "lengths": list(self.lengths)}, arrays
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Contribution of each feature to the smoothed raw score of `rows` ``(n, n_features)``; None: all rows."""
         scaler, (short, long, smoothing) = self.scaler, self.lengths
         found: NDArray[np.float64] = contributions(
             panel.values,

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.detectors._detector import Detector
-from foreshock_models.detectors._scorer import Arrays, Scorer
+from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Space
-from foreshock_models.explain.explanation import Explanation
 from foreshock_models.kernels.constants import MIN_BAND
 from foreshock_models.panel import Panel
 from foreshock_models.usual_values import Baseline
@@ -69,7 +68,7 @@ class Light(Detector):
         )
 
 
-class LightScorer(Scorer):
+class LightScorer(AdditiveScorer):
     """Squared distance from usual values.
 
     Parameters
@@ -85,19 +84,11 @@ class LightScorer(Scorer):
     def context(self) -> int:
         return 0
 
-    def score(self, panel: Panel, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        return self._contributions(panel, rows).sum(axis=1)
-
-    def attribute(self, panel: Panel, rows: NDArray[np.int64]) -> Explanation:
-        parts = self._contributions(panel, rows)
-        return Explanation(panel.features, parts, np.zeros(len(rows)), parts.sum(axis=1))
-
     def to_arrays(self) -> Arrays:
         entities, arrays = self.usual.to_arrays()
         return {"entities": entities}, {f"light.{name}": values for name, values in arrays.items()}
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Contribution of each feature to the raw score of `rows` ``(n, n_features)``; None: all rows."""
         chosen = panel if rows is None else panel.pick(rows)
         lower, middle, upper = self.usual.at(chosen)
         floor = MIN_BAND * self.usual.range_of(chosen)[chosen.codes]
