@@ -31,7 +31,7 @@ NOT_UNIT = {"ray", "prometheus", "postgres", "browser", "slow", "shared"}
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what `tests.together` runs in one process, and keep Ray, servers and slow tests out of the unit tier."""
-    if "ray_cluster" in getattr(item, "fixturenames", ()) or item.path.suffix == ".ipynb":
+    if "ray_cluster" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.shared)
     wrong = NOT_UNIT & {mark.name for mark in item.iter_markers()} if item.path.is_relative_to(UNIT) else None
     if wrong:

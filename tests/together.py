@@ -1,9 +1,9 @@
 """Run all tests in two processes at a time, on machines with two cores.
 
 The suite is a list of parts, longest first; a process that is done takes the next part. Each part is a pytest run
-with a folder for Ray of its own, so that no part joins the cluster of another. The tests on the shared Ray cluster
-are one part, because the cluster takes long to start. Output is printed part by part. Command-line arguments
-(paths, ``-k`` ...) make it one ordinary pytest run.
+with a folder for Ray of its own, so that no part joins the cluster of another. The tests on a shared Ray cluster
+are parts of their own: a process has one cluster at a time, and other tests start theirs. Output is printed part by
+part, with its slowest tests. Command-line arguments (paths, ``-k`` ...) make it one ordinary pytest run.
 """
 
 from __future__ import annotations
@@ -15,19 +15,14 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-PYTEST = [sys.executable, "-m", "pytest", "-q"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=8"]
 WORKERS = 2
+API = "tests/integration/platform/api"
 PARTS: dict[str, list[str]] = {
-    "shared cluster": ["-m", "shared", "tests", "notebooks"],
+    "shared cluster: API": ["-m", "shared", API],
+    "shared cluster: the rest": ["-m", "shared", "tests", f"--ignore={API}"],
     "end to end, faults": ["-m", "not shared", "tests/e2e", "tests/faults"],
-    "integration: models, plugin, docs": [
-        "-m",
-        "not shared",
-        *(f"tests/integration/{x}" for x in ("models", "plugin", "docs", "test_packaging.py")),
-    ],
     "integration: pipelines": ["-m", "not shared", "tests/integration/pipelines", "tests/integration/configs"],
-    "integration: platform": ["-m", "not shared", "tests/integration/platform"],
-    "unit: pipelines": ["-m", "not shared", "tests/unit/pipelines"],
     "unit: platform": [
         "-m",
         "not shared",
@@ -35,6 +30,14 @@ PARTS: dict[str, list[str]] = {
         "--ignore=tests/unit/models",
         "--ignore=tests/unit/pipelines",
     ],
+    "integration: models, plugin, docs": [
+        "-m",
+        "not shared",
+        *(f"tests/integration/{x}" for x in ("models", "plugin", "docs", "test_packaging.py")),
+    ],
+    "notebooks": ["notebooks"],
+    "integration: platform": ["-m", "not shared", "tests/integration/platform"],
+    "unit: pipelines": ["-m", "not shared", "tests/unit/pipelines"],
     "unit: models": ["-m", "not shared", "tests/unit/models"],
 }
 

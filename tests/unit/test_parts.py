@@ -7,11 +7,17 @@ from pathlib import Path
 from tests.together import PARTS
 
 
-def test_every_test_file_is_in_one_part_and_in_that_of_the_shared_cluster(root: Path) -> None:
+def test_every_test_file_is_in_one_part_and_in_one_of_a_shared_cluster(root: Path) -> None:
     for file in sorted((root / "tests").rglob("test_*.py")):
         name = file.relative_to(root).as_posix()
-        parts = [part for part, options in PARTS.items() if _runs(options, name)]
-        assert len(parts) == 2 and parts[0] == "shared cluster", (name, parts)
+        parts = [options for options in PARTS.values() if _runs(options, name)]
+        assert [options[1] for options in parts] == ["shared", "not shared"], (name, parts)
+
+
+def test_the_notebooks_are_in_one_part(root: Path) -> None:
+    for file in sorted((root / "notebooks").glob("*.ipynb")):
+        (part,) = (options for options in PARTS.values() if _runs(options, file.relative_to(root).as_posix()))
+        assert "-m" not in part, "a marker leaves notebooks out: hooks of tests/conftest.py do not see them"
 
 
 def _runs(options: list[str], name: str) -> bool:
