@@ -1,4 +1,4 @@
-"""Run all tests in two processes at a time, on machines with two cores.
+"""Run all tests in three processes at a time, on machines with two cores: many wait for servers to start.
 
 The suite is a list of parts, longest first; a process that is done takes the next part. Each part is a pytest run
 with a folder for Ray of its own, so that no part joins the cluster of another. The tests on a shared Ray cluster
@@ -16,12 +16,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=8"]
-WORKERS = 2
+WORKERS = 3
 API = "tests/integration/platform/api"
 PARTS: dict[str, list[str]] = {
     "shared cluster: API": ["-m", "shared", API],
     "shared cluster: the rest": ["-m", "shared", "tests", f"--ignore={API}"],
-    "end to end, faults": ["-m", "not shared", "tests/e2e", "tests/faults"],
+    "faults": ["-m", "not shared", "tests/faults"],
+    "end to end": ["-m", "not shared", "tests/e2e"],
     "integration: pipelines": ["-m", "not shared", "tests/integration/pipelines", "tests/integration/configs"],
     "unit: platform": [
         "-m",

@@ -529,7 +529,7 @@ def test_an_operation_holds_against_random_requests(name: str, schema: Any) -> N
     method, path = name.split(" ")
 
     @settings(
-        max_examples=25, deadline=None, phases=[Phase.generate], database=None,
+        max_examples=12, deadline=None, phases=[Phase.generate], database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=schema[path][method].as_strategy())
