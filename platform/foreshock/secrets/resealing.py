@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -23,6 +21,8 @@ SEALED: tuple[tuple[sa.Column[bytes], sa.Column[str]], ...] = (
 """Columns that hold sealed values, and the column that tells their rows apart."""
 LOCK = 7_351_003
 ROUNDS = 100
+EACH = 50
+"""Rows in one transaction: others wait for it."""
 
 
 def hold_keys(store: Store, c: Connection) -> None:
@@ -34,23 +34,26 @@ def hold_keys(store: Store, c: Connection) -> None:
         c.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(LOCK)))
 
 
-def reseal_all(store: Store, ring: Keyring, note: Callable[[int], None] = lambda done: None) -> int:
-    """Seal again what older keys seal, a row in a transaction, while others go on; gives how many."""
+def reseal_all(store: Store, ring: Keyring) -> int:
+    """Seal again what older keys seal, some rows in a transaction, while others go on; gives how many."""
     done = 0
     for column, key in SEALED:
         with store.read() as c:
-            ids = list(c.execute(sa.select(key).where(column.is_not(None))).scalars())
-        for row in ids:
+            rows = c.execute(sa.select(key, column).where(column.is_not(None))).all()
+        old = [row for row, sealed in rows if sealing_key(sealed) != ring.current]
+        for at in range(0, len(old), EACH):
             with store.begin() as c:
-                query = sa.select(column).where(key == row).with_for_update()
-                sealed = c.execute(query).scalar()
-                if sealed is None or sealing_key(sealed) == ring.current:
-                    continue
-                again = reseal(ring, sealed, f"{column.table.name}.{column.name} {row}")
-                c.execute(sa.update(column.table).where(key == row).values({column.name: again}))
-            done += 1
-            note(done)
+                done += sum(_reseal(c, ring, column, key, row) for row in old[at : at + EACH])
     return done
+
+
+def _reseal(c: Connection, ring: Keyring, column: sa.Column[bytes], key: sa.Column[str], row: str) -> bool:
+    sealed = c.execute(sa.select(column).where(key == row).with_for_update()).scalar()
+    if sealed is None or sealing_key(sealed) == ring.current:
+        return False
+    again = reseal(ring, sealed, f"{column.table.name}.{column.name} {row}")
+    c.execute(sa.update(column.table).where(key == row).values({column.name: again}))
+    return True
 
 
 def forget_old_keys(store: Store, file: KeyFile, ring: Keyring) -> Keyring:
