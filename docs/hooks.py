@@ -23,6 +23,10 @@ ENCRYPTION_KEY = (
     "where such keys are: `file:/path`, `vault:path#key`; or `transit:NAME`, the key of Vault that wraps those in "
     "the file `encryption-keys` under `FORESHOCK_HOME`. Default: that file as it is, made on first use"
 )
+JWT_SECRET_KEY = (
+    "secret that the keys of access tokens are derived from, at least 32 characters; several with commas between: the "
+    "first signs, all verify; or `file:/path`, `vault:path#key`. Default: keys in the store, made on first use"
+)
 VAULT = (
     "HashiCorp Vault or OpenBao, for `${vault:path#key}` in job files and the notifications file, and for "
     "`ENCRYPTION_KEY`."
@@ -252,7 +256,8 @@ def settings_page() -> str:
         "| --- | --- | --- |",
     ]
     lines += setting_rows(Settings, "FORESHOCK_")
-    lines += [f"| `ENCRYPTION_KEY` | | {ENCRYPTION_KEY} |", "", "## Vault", "", VAULT, ""]
+    lines += [f"| `ENCRYPTION_KEY` | | {ENCRYPTION_KEY} |", f"| `JWT_SECRET_KEY` | | {JWT_SECRET_KEY} |"]
+    lines += ["", "## Vault", "", VAULT, ""]
     lines += ["| variable | default | meaning |", "| --- | --- | --- |", *setting_rows(VaultSettings, "VAULT_")]
     return "\n".join([*lines, ""])
 

@@ -64,9 +64,13 @@ def first_administrator(settings: Settings, jobs: Mapping[str, Job]) -> str | No
     ------
     StoreError
         A job is of a tenant that there is not.
+    ConfigError
+        JWT_SECRET_KEY cannot be used.
     """
     from foreshock.audit.signing import sign_audit
+    from foreshock.identity.access_tokens import given_keys
 
+    given_keys(os.environ.get("JWT_SECRET_KEY"))
     store = sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
     try:
         for tenant in {job.tenant for job in jobs.values()}:

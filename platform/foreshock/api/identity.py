@@ -8,7 +8,7 @@ import time
 from foreshock.api.limiting import Limits
 from foreshock.audit import record
 from foreshock.audit.signing import sign_audit
-from foreshock.identity.access_tokens import AccessTokens
+from foreshock.identity.access_tokens import AccessTokens, given_keys
 from foreshock.identity.model import Principal
 from foreshock.identity.oidc import Provider, SingleSignOn, load_oidc
 from foreshock.identity.sessions import Sessions
@@ -39,7 +39,7 @@ class Identity:
         self.store = store
         self._home = settings.home
         sign_audit(store, settings.home, os.environ.get("ENCRYPTION_KEY"))
-        self.access = AccessTokens(store, self.ring)
+        self.access = AccessTokens(store, self.ring, given=given_keys(os.environ.get("JWT_SECRET_KEY")))
         self.sessions = Sessions(store, self.access, self.ring)
         self.single_sign_on: SingleSignOn | None = None
         if settings.oidc is not None:

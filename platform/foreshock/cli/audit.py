@@ -67,25 +67,38 @@ def audit_verify(tenant: Tenant = "default", as_json: AsJson = False) -> None:
 @audit.command("export")
 def audit_export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default standard output.")] = None,
+    seal: Annotated[
+        Path | None,
+        typer.Option(help="Seal it for the holder of this public key; foreshock keys open opens it."),
+    ] = None,
     tenant: Tenant = "default",
 ) -> None:
     """Write all entries, checkpoints and public keys, one JSON object a line: enough to verify them elsewhere."""
+    import io
+
     import orjson
 
     from foreshock.audit.service import export
     from foreshock.audit.witness import Witness
     from foreshock.cli.files import make_room, writing
+    from foreshock.secrets.archive import read_public, seal_to
     from foreshock.settings import load_settings
 
     make_room(output)
+    if seal is not None and output is None:
+        raise typer.BadParameter("a sealed export is no text; name a file", param_hint="--output")
+    key = None if seal is None else read_public(seal)
     lines = b"".join(
         orjson.dumps(line) + b"\n" for line in export(the_store(tenant), Witness(load_settings().home), tenant)
     )
     if output is None:
         stream(lines.decode())
     else:
-        with writing(output) as part:
-            part.write_bytes(lines)
+        with writing(output) as part, part.open("wb") as file:
+            if key is None:
+                file.write(lines)
+            else:
+                seal_to(key, io.BytesIO(lines), file)
         say(f"{output}: written")
 
 

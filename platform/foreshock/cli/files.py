@@ -7,10 +7,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from foreshock_models.errors import ConfigError
 
-__all__ = ["make_room", "writing"]
+__all__ = ["make_room", "reading", "writing"]
 
 
 def make_room(path: Path | None) -> None:
@@ -46,3 +47,20 @@ def writing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that the user names.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+    with file:
+        yield file

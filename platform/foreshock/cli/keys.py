@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table
 from foreshock.cli.options import AsJson, the_store
 
-keys = typer.Typer(help="Keys that seal and sign: list, rotate.", no_args_is_help=True)
+keys = typer.Typer(help="Keys that seal and sign: list, rotate; seal and open files.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 
 
@@ -50,7 +51,7 @@ def keys_rotate(
     """
     from foreshock.audit import record
     from foreshock.audit.signing import rotate_keys
-    from foreshock.identity.access_tokens import AccessTokens
+    from foreshock.identity.access_tokens import AccessTokens, given_keys
     from foreshock.secrets import key_file, open_keyring
     from foreshock.secrets.resealing import forget_old_keys, reseal_all
     from foreshock.settings import load_settings
@@ -64,7 +65,62 @@ def keys_rotate(
         ring = forget_old_keys(store, file, ring)
     with store.begin() as c:
         if signing:
-            AccessTokens(store, lambda: ring).rotate(c)
+            AccessTokens(store, lambda: ring, given=given_keys(os.environ.get("JWT_SECRET_KEY"))).rotate(c)
             rotate_keys(store, c)
         record(store, c, "keys:rotate", ring.current.hex(), resealed=done, signing=signing)
     say(f"{ring.current.hex()} seals now; {done} values were sealed again")
+
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
+
+
+@keys.command("recipient")
+def keys_recipient(
+    private: Annotated[Path, typer.Argument(help="File for the private key; the public one goes beside it, .pub.")],
+) -> None:
+    """Make a key pair for files that are kept for years: X25519 and ML-KEM-768; needs no store."""
+    from foreshock.cli.files import make_room, writing
+    from foreshock.secrets.archive import make_key
+
+    public = private.with_name(f"{private.name}.pub")
+    make_room(private)
+    text = make_key(private)
+    with writing(public) as part:
+        part.write_text(f"{text}\n")
+    say(f"{public} seals; {private} opens: keep it where no server reaches it, and a copy of it")
+
+
+@keys.command("seal")
+def keys_seal(
+    file: Annotated[Path, typer.Argument(help="File to seal, as a backup.")],
+    to: Annotated[Path, typer.Option(help="Public key, as foreshock keys recipient makes it.")],
+    output: Output,
+) -> None:
+    """Seal a file for the holder of a private key."""
+    from foreshock.cli.files import make_room, reading, writing
+    from foreshock.secrets.archive import read_public, seal_to
+
+    key = read_public(to)
+    make_room(output)
+    with reading(file) as source, writing(output) as part, part.open("wb") as target:
+        seal_to(key, source, target)
+    say(f"{output}: written")
+
+
+@keys.command("open")
+def keys_open(
+    file: Annotated[Path, typer.Argument(help="A sealed file: an audit export, a backup.")],
+    key: Annotated[Path, typer.Option(help="Private key, as foreshock keys recipient makes it.")],
+    output: Output,
+) -> None:
+    """Open a sealed file; it is written whole, or not at all."""
+    from foreshock.cli.files import make_room, reading, writing
+    from foreshock.secrets.archive import open_sealed, read_private
+
+    private = read_private(key)
+    make_room(output)
+    with reading(file) as source, writing(output) as part:
+        part.touch(0o600)
+        with part.open("wb") as target:
+            target.writelines(open_sealed(private, source))
+    say(f"{output}: written")

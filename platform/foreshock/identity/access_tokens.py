@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jwt
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.engine import Connection
 
-from foreshock.secrets import Keyring, seal, unseal
+from foreshock.secrets import Keyring, seal, secret_setting, unseal
 from foreshock.secrets.resealing import hold_keys
 from foreshock.store import team_tables as t
 from foreshock.store.store import Store
-from foreshock_models.errors import AccessError
+from foreshock_models.errors import AccessError, ConfigError
 
-__all__ = ["LIFETIME", "AccessTokens", "Claims"]
+__all__ = ["LIFETIME", "AccessTokens", "Claims", "given_keys"]
 
 ISSUER, AUDIENCE = "foreshock", "foreshock-api"
 ALGORITHM = "EdDSA"
@@ -26,6 +29,8 @@ PURPOSE = "jwt"
 LIFETIME = 600
 """Seconds that an access token is good for."""
 LEEWAY = 5
+SHORTEST = 32
+"""Characters of a secret that keys are derived from."""
 REREAD = 2.0
 """Seconds after which an unknown key is looked for again: anybody can send one."""
 FRESH = 60.0
@@ -45,10 +50,23 @@ class Claims:
 
 
 class AccessTokens:
-    """Signs and verifies; keys are in the store, the private half sealed, and made on first use."""
+    """Signs and verifies; keys are in the store, the private half sealed, and made on first use.
 
-    def __init__(self, store: Store, ring: Callable[[], Keyring], clock: Callable[[], float] = time.time) -> None:
+    Parameters
+    ----------
+    given
+        Keys that are used in place of those, as of ``JWT_SECRET_KEY``: the first signs, all verify.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ring: Callable[[], Keyring],
+        clock: Callable[[], float] = time.time,
+        given: Sequence[Ed25519PrivateKey] = (),
+    ) -> None:
         self.store = store
+        self._given = {_given_id(key): key for key in given}
         self._ring, self._clock = ring, clock
         self._private: tuple[str, Ed25519PrivateKey] | None = None
         self._public: dict[str, Ed25519PublicKey] = {}
@@ -91,7 +109,15 @@ class AccessTokens:
         return claims
 
     def rotate(self, c: Connection) -> None:
-        """Sign with another key from now on; tokens that are out stay good until they expire."""
+        """Sign with another key from now on; tokens that are out stay good until they expire.
+
+        Raises
+        ------
+        ConfigError
+            The keys were given.
+        """
+        if self._given:
+            raise ConfigError("JWT_SECRET_KEY signs access tokens: put a new one before it there, and restart")
         k = t.signing_keys.c
         old = sa.update(t.signing_keys).where(k.purpose == PURPOSE, k.retired_ms.is_(None))
         c.execute(old.values(retired_ms=self._now_ms(), private=None))
@@ -101,6 +127,8 @@ class AccessTokens:
         self._make(c)
 
     def _signing_key(self, c: Connection) -> tuple[str, Ed25519PrivateKey]:
+        if self._given:
+            return next(iter(self._given.items()))
         hold_keys(self.store, c)
         k = t.signing_keys.c
         query = sa.select(k.id, k.private).where(k.purpose == PURPOSE, k.retired_ms.is_(None)).limit(1)
@@ -122,6 +150,8 @@ class AccessTokens:
         return kid, key
 
     def _verifying_key(self, kid: object) -> Ed25519PublicKey:
+        if isinstance(kid, str) and kid in self._given:
+            return self._given[kid].public_key()
         age = time.monotonic() - self._read
         if age > FRESH or (kid not in self._public and age > REREAD):
             k = t.signing_keys.c
@@ -136,6 +166,38 @@ class AccessTokens:
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
+
+
+def given_keys(text: str | None) -> list[Ed25519PrivateKey]:
+    """Derive the keys that sign from ``JWT_SECRET_KEY``: secrets with commas between them, the newest first.
+
+    Parameters
+    ----------
+    text
+        May be a reference, as of `secret_setting`. None or empty: there are none.
+
+    Raises
+    ------
+    ConfigError
+        A secret is too short; it is not quoted.
+    """
+    if not text:
+        return []
+    words = [word.strip() for word in secret_setting(text, "JWT_SECRET_KEY").split(",")]
+    if any(len(word) < SHORTEST for word in words):
+        raise ConfigError(
+            f"JWT_SECRET_KEY: at least {SHORTEST} characters, as of: openssl rand -base64 32; several, the newest "
+            "first, with commas between"
+        )
+    return [Ed25519PrivateKey.from_private_bytes(_derived(word)) for word in words]
+
+
+def _derived(word: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=b"foreshock access tokens v1").derive(word.encode())
+
+
+def _given_id(key: Ed25519PrivateKey) -> str:
+    return hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:16]
 
 
 def _sealed_for(kid: str) -> str:

@@ -86,6 +86,7 @@ def test_every_metric_that_the_control_loop_exposes_is_in_the_reference(hooks: M
 def test_the_pages_name_what_they_document(hooks: ModuleType) -> None:
     pages = {path: write() for path, write in hooks.PAGES.items()}
     assert "`FORESHOCK_HOME`" in pages["reference/settings.md"]
+    assert "`JWT_SECRET_KEY`" in pages["reference/settings.md"]
     assert "`VAULT_ADDR`" in pages["reference/settings.md"]
     assert "| `VAULT_KEEP` | `1d` |" in pages["reference/settings.md"]
     assert "`ENCRYPTION_KEY`" in pages["reference/settings.md"]

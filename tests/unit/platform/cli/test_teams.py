@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foreshock.cli.app import _load_commands, app
-from foreshock_models.errors import ConfigError, StateError, StoreError
+from foreshock_models.errors import ConfigError, DataError, StateError, StoreError
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +91,28 @@ def test_an_audit_log_that_was_cut_off_is_an_error_that_says_so(home: Path) -> N
     c.close()
     with pytest.raises(StoreError, match="removed or changed"):
         run("audit", "verify")
+
+
+def test_an_audit_export_is_sealed_for_a_recipient_who_alone_opens_it(home: Path) -> None:
+    run("keys", "recipient", str(home / "auditor"))
+    run("users", "add", "anna")
+    run("audit", "export", "-o", str(home / "sealed"), "--seal", str(home / "auditor.pub"))
+    assert b"anna" not in (home / "sealed").read_bytes()
+    run("keys", "open", str(home / "sealed"), "--key", str(home / "auditor"), "-o", str(home / "opened"))
+    run("audit", "export", "-o", str(home / "plain"))
+    assert (home / "opened").read_bytes() == (home / "plain").read_bytes()
+    assert stat.S_IMODE((home / "opened").stat().st_mode) == 0o600
+
+
+def test_a_backup_is_sealed_and_opened_and_a_damaged_one_is_not_written(home: Path) -> None:
+    run("keys", "recipient", str(home / "key"))
+    run("keys", "seal", str(home / "foreshock.db"), "--to", str(home / "key.pub"), "-o", str(home / "backup"))
+    run("keys", "open", str(home / "backup"), "--key", str(home / "key"), "-o", str(home / "again.db"))
+    assert (home / "again.db").read_bytes() == (home / "foreshock.db").read_bytes()
+    (home / "backup").write_bytes((home / "backup").read_bytes()[:-1])
+    with pytest.raises(DataError, match="its end is missing"):
+        run("keys", "open", str(home / "backup"), "--key", str(home / "key"), "-o", str(home / "never.db"))
+    assert not (home / "never.db").exists()
 
 
 def test_keys_rotate_and_everything_still_opens(home: Path) -> None:

@@ -11,8 +11,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from foreshock.identity.access_tokens import AccessTokens, given_keys
 from foreshock.identity.model import Grant, Principal, everything
 from foreshock.identity.permissions import INSTALLATION, PERMISSIONS, ROLES
+from foreshock.secrets import open_keyring
 from foreshock.store.store import Store
 from foreshock_models.errors import AccessError, ConfigError
 
@@ -139,3 +141,32 @@ def test_tokens_are_refused_while_the_store_is_away_and_the_installations_own_is
     with pytest.raises(StoreError):
         verifier.verify(f"Bearer {token}")
     assert verifier.verify("Bearer the-installation's").kind == "installation"
+
+
+def test_a_given_secret_signs_and_the_one_before_it_verifies(here: Any) -> None:
+    older, newer, other = (letter * 32 for letter in "abc")
+    made = {
+        text: AccessTokens(here.store, lambda: open_keyring(here.home), here.clock, given_keys(text))
+        for text in (older, f"{newer}, {older}", newer, other)
+    }
+    with here.store.begin() as c:
+        before = made[older].sign(c, "anna", "default", "s")
+        after = made[f"{newer}, {older}"].sign(c, "anna", "default", "s")
+        stored = here.access.sign(c, "anna", "default", "s")
+    assert jwt.get_unverified_header(before)["kid"] != jwt.get_unverified_header(after)["kid"]
+    for token in (before, after, stored):
+        assert made[f"{newer}, {older}"].verify(token).person == "anna"
+    assert made[newer].verify(after).person == "anna"
+    for text, token in ((newer, before), (other, before), (other, after)):
+        with pytest.raises(AccessError):
+            made[text].verify(token)
+
+
+def test_a_given_secret_that_is_short_is_refused_and_rotation_says_where_to_put_another(here: Any) -> None:
+    with pytest.raises(ConfigError, match="JWT_SECRET_KEY: at least 32 characters") as raised:
+        given_keys("hunter2," + "x" * 40)
+    assert "hunter2" not in str(raised.value)
+    fixed = AccessTokens(here.store, lambda: open_keyring(here.home), here.clock, given_keys("x" * 32))
+    with here.store.begin() as c, pytest.raises(ConfigError, match="put a new one before it"):
+        fixed.rotate(c)
+    assert given_keys(None) == given_keys("") == []
