@@ -24,7 +24,7 @@ ENCRYPTION_KEY = (
     "the file `encryption-keys` under `FORESHOCK_HOME`. Default: that file as it is, made on first use"
 )
 JWT_SECRET_KEY = (
-    "secret that the keys of access tokens are derived from, at least 32 characters; several with commas between: the "
+    "secret that keys of access tokens are derived from, at least 32 characters; several with commas between: the "
     "first signs, all verify; or `file:/path`, `vault:path#key`. Default: keys in the store, made on first use"
 )
 VAULT = (

@@ -4,7 +4,7 @@ Whoever seals needs the public half of the recipient's key alone; the private ha
 reaches it. Both X25519 and ML-KEM-768 must be broken to open a file without it.
 
 A file is a first line, the id of the file (16 bytes), and pieces of at most `PIECE` bytes, each behind its length
-and sealed by one use of HPKE. The ``info`` of a piece names the file, its place, and whether it is the last: a piece
+and sealed by one use of HPKE. The ``info`` of a piece names the file, its place, and if it is the last: a piece
 that was moved, repeated, removed or taken from another file does not open.
 """
 
