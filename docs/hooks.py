@@ -271,7 +271,8 @@ def setting_rows(settings: Any, prefix: str) -> list[str]:
             shown = ""
         else:
             shown = f"`{format_duration(default) if isinstance(default, timedelta) else default}`"
-        rows.append(f"| `{prefix}{name.upper()}` | {shown} | {cell(field.description or '')} |")
+        alias = getattr(field.validation_alias, "choices", [f"{prefix}{name.upper()}"])[-1]
+        rows.append(f"| `{alias}` | {shown} | {cell(field.description or '')} |")
     return rows
 
 

@@ -9,8 +9,9 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foreshock_models.errors import ConfigError
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "load_settings"]
 
+REDIS = ("redis", "rediss", "redis+unix")
 RATE = re.compile(r"(\d{1,9}) per (second|minute|hour|day)")
-
-
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 """An origin as browsers write it: in lower case, without a path."""
 
@@ -48,7 +48,7 @@ def _home() -> Path:
 class Settings(BaseSettings):
     """Read from the environment, at start."""
 
-    model_config = SettingsConfigDict(env_prefix="FORESHOCK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FORESHOCK_", frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(default_factory=_home, description="folder of everything that is kept")
     store_url: str | None = Field(None, description="SQLAlchemy URL of the store; default SQLite under home")
@@ -98,9 +98,24 @@ class Settings(BaseSettings):
     limit_failures: str = Field(
         "20 per minute", description="wrong tokens and logins that an address may send, before it has to wait"
     )
-    limit_person: str = Field("1200 per minute", description="requests of each person, in each process of the API")
-    limit_program: str | None = Field(
-        None, description="requests of each token of a program, in each process of the API; default: no limit"
+    limit_address: str = Field(
+        "6000 per minute",
+        description="requests without a token from each address; ten times as many of health; fewer after failures",
+    )
+    limit_person: str = Field("1200 per minute", description="requests of each person")
+    limit_program: str | None = Field(None, description="requests of each token of a program; default: no limit")
+    limit_tenant: str | None = Field(
+        None, description="requests of the people and programs of each tenant; default: no limit"
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("FORESHOCK_REDIS_URL", "REDIS_URL"),
+        description="Redis in which all processes count requests together; default: each counts for itself",
+    )
+    redis_password: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("FORESHOCK_REDIS_PASSWORD", "REDIS_PASSWORD"),
+        description="password of that Redis, if its URL has none",
     )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged"
@@ -124,7 +139,22 @@ class Settings(BaseSettings):
         """As `_absolute`; an empty one is none."""
         return None if value is None or str(value) == "" else cls._absolute(value)
 
-    @field_validator("limit_failures", "limit_person", "limit_program")
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        text = "" if value is None else value.get_secret_value()
+        try:
+            parts = urlsplit(text)
+            wrong = (
+                not (parts.hostname or parts.scheme == "redis+unix") or parts.scheme not in REDIS or parts.port == 0
+            )
+        except ValueError:
+            wrong = True
+        if text and wrong:
+            raise ValueError("write redis://HOST:PORT/NUMBER, rediss:// for TLS, or redis+unix:///path")
+        return value if text else None
+
+    @field_validator("limit_failures", "limit_address", "limit_person", "limit_program", "limit_tenant")
     @classmethod
     def _rate(cls, value: str | None) -> str | None:
         found = None if value is None else RATE.fullmatch(value)
@@ -188,5 +218,6 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
     except ValidationError as exc:
-        lines = [f"FORESHOCK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in exc.errors()]
+        names = ["_".join(map(str, e["loc"])).upper().removeprefix("FORESHOCK_") for e in exc.errors()]
+        lines = [f"FORESHOCK_{name}: {e['msg']}" for name, e in zip(names, exc.errors(), strict=True)]
         raise ConfigError("\n".join(lines)) from exc

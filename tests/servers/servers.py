@@ -196,6 +196,28 @@ def victoria_metrics(folder: Path, *, windows: Windows | None = None, args: Sequ
 
 
 @contextlib.contextmanager
+def redis(folder: Path, *, port: int | None = None, password: str = "") -> Iterator[str]:
+    """URL of a Redis that keeps nothing on disk."""
+    program = need("redis-server", "redis-server")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    command = [
+        program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+        str(folder),
+        *(["--requirepass", password] if password else []),
+    ]  # fmt: skip
+    with running(command, folder / "redis.log"):
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"redis did not start: {(folder / 'redis.log').read_text()[-2000:]}")
+            time.sleep(0.02)
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextlib.contextmanager
 def postgres(folder: Path, *, port: int | None = None) -> Iterator[str]:
     """SQLAlchemy URL of a PostgreSQL database: an empty one, or the one that was in that folder before."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))

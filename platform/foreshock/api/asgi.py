@@ -97,16 +97,15 @@ class Api(FastAPI):
         if scope["type"] == "http" and has_body(scope):
             answer = _Answer(receive, send)
             receive, send = answer.receive, answer.send
-        if scope["path"] not in OPEN_PATHS or scope["path"] in SIGN_IN:
-            try:
-                if scope["path"] in SIGN_IN:
-                    send = self._watched(scope, send)
-                else:
-                    scope[PRINCIPAL] = await self._principal(scope)
-            except (Problem, ForeshockError) as exc:
-                if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
-                    return await send({"type": "websocket.close", "code": 1008})
-                return await problem_response(Request(scope), problem_of(exc))(scope, receive, hardened(send))
+        try:
+            if scope["path"] in OPEN_PATHS:
+                send = await self._admitted(scope, send)
+            else:
+                scope[PRINCIPAL] = await self._principal(scope)
+        except (Problem, ForeshockError) as exc:
+            if scope["type"] == "websocket":  # closed before it is accepted: the client sees 403
+                return await send({"type": "websocket.close", "code": 1008})
+            return await problem_response(Request(scope), problem_of(exc))(scope, receive, hardened(send))
         short = self.short.get(scope["path"]) if scope.get("method") == "POST" else None
         if short is None:
             with within(NOTHING), acting(SYSTEM):  # until an endpoint's permission says more
@@ -137,12 +136,12 @@ class Api(FastAPI):
                 found = await asyncio.to_thread(verifier.identify, key)
             except AccessError:
                 if limits is not None and key is not None:
-                    limits.failed(address_of(scope))
+                    await limits.failed(address_of(scope))
                 raise
         if cookie is not None:
             check_csrf(scope, cookie)
-        if limits is not None:
-            limits.count(found)
+        if limits is not None and limits.due(found):
+            await limits.settle(found)
         return found
 
     def _noting(self, scope: Scope, send: Send) -> Send:
@@ -159,17 +158,20 @@ class Api(FastAPI):
 
         return note
 
-    def _watched(self, scope: Scope, send: Send) -> Send:
-        """Refuse an address that failed too often to sign in; count those that fail now."""
+    async def _admitted(self, scope: Scope, send: Send) -> Send:
+        """Count a request that needs no token by its address; where it signs somebody in, its failures, too."""
         if self.limits is None:
             return send
         limits, address = self.limits(), address_of(scope)
-        limits.check_address(address)  # before the password is looked at
+        await limits.admit(address, scope["path"])
+        if scope["path"] not in SIGN_IN:
+            return send
+        await limits.check_failures(address)  # before the password is looked at
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
                 with contextlib.suppress(Problem):  # the answer has begun; the next one is refused
-                    limits.failed(address)
+                    await limits.failed(address)
             await send(message)
 
         return watch

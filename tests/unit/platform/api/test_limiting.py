@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -70,11 +71,44 @@ def test_a_large_limit_is_counted_in_parts_and_holds_within_one_of_them() -> Non
     who = everything("local", "x")
     person = type(who)("person", "1", "anna", "default", ())
     passed = 0
-    with pytest.raises(Problem, match="at most 1000 per 1 minute"):
+
+    async def ask() -> None:
+        nonlocal passed
         for _ in range(2000):
-            limits.count(person)
+            if limits.due(person):
+                await limits.settle(person)
             passed += 1
+
+    with pytest.raises(Problem, match="at most 1000 per 1 minute"):
+        asyncio.run(ask())
     assert 990 <= passed <= 1010
+
+
+def test_requests_without_a_token_are_limited_by_their_address_and_those_of_health_less(application: Any) -> None:
+    limited(application, limit_address="5 per minute")
+    found = [application.ask("GET", "/openapi.json", None) for _ in range(7)]
+    assert [answer.status for answer in found] == [200] * 5 + [429] * 2
+    assert found[-1].headers[b"ratelimit-policy"] == b'"address";q=5;w=60'
+    assert [application.ask("GET", "/healthz", None).status for _ in range(52)].count(200) == 50
+    assert application.ask("GET", "/auth/me").status == 200
+
+
+def test_an_address_that_failed_may_send_fewer_requests(application: Any) -> None:
+    limited(application, limit_address="20 per minute", limit_failures="10 per minute")
+    for n in range(4):
+        assert application.ask("GET", "/auth/me", f"wrong-{n}").status == 401
+    found = [application.ask("GET", "/openapi.json", None).status for _ in range(7)]
+    assert found == [200] * 4 + [429] * 3  # each counts for five
+    assert application.ask("GET", "/healthz", None).status == 200
+
+
+def test_a_tenant_has_a_limit_over_its_people_and_programs(application: Any) -> None:
+    limited(application, limit_tenant="4 per minute")
+    by = everything("local", "root")
+    tokens = [Tokens(application.store).make(name, ["viewer"], by=by)[1] for name in ("one", "two")]
+    found = [application.ask("GET", "/auth/me", token).status for token in tokens * 3]
+    assert found == [200] * 4 + [429] * 2
+    assert application.ask("GET", "/auth/me").status == 200  # the installation's own token
 
 
 @pytest.mark.parametrize("value", ["", "5", "five per minute", "0 per minute", "5 per fortnight", "-1 per day"])
