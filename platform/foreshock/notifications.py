@@ -110,17 +110,24 @@ def oncall() -> dict[str, str | None]:
 
 
 def _asked(act: Callable[[Any], T]) -> T:
-    from foreshock.oncall.load import load_notifications
+    from foreshock.oncall.load import load_notifications, notifications_file
     from foreshock.oncall.service import Notifications
     from foreshock.runtime.home import open_home
     from foreshock.settings import load_settings
     from foreshock.store import open_store
+    from foreshock.store.scope import current_tenant
 
     settings = load_settings()
     open_home(settings.home)
     store = open_store(settings.store)
     try:
-        return act(Notifications(store, load_notifications(settings.notifications), settings.url))
+        return act(
+            Notifications(
+                store,
+                load_notifications(notifications_file(settings.notifications, current_tenant())),
+                settings.url,
+            )
+        )
     finally:
         store.close()
 

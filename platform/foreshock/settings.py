@@ -87,7 +87,9 @@ class Settings(BaseSettings):
         timedelta(days=365), description="how long resolved incidents stay, with their timeline"
     )
     notifications: Path | None = Field(
-        None, description="notifications file: channels, people, schedules, policies; default: the log alone"
+        None,
+        description="notifications file: channels, people, schedules, policies; or a folder with TENANT.yaml for "
+        "each tenant; default: the log alone",
     )
     oidc: Path | None = Field(
         None, description="single sign-on file: provider, client, roles of groups; default: no single sign-on"

@@ -76,12 +76,13 @@ def notify_send(
 
 
 def _service() -> Notifications:
-    from foreshock.oncall.load import load_notifications
+    from foreshock.oncall.load import load_notifications, notifications_file
     from foreshock.oncall.service import Notifications
     from foreshock.settings import load_settings
+    from foreshock.store.scope import current_tenant
 
     settings = load_settings()
-    config: Any = load_notifications(settings.notifications)
+    config: Any = load_notifications(notifications_file(settings.notifications, current_tenant()))
     return Notifications(the_store(), config, settings.url)
 
 

@@ -102,10 +102,11 @@ def oncall_import(
 
 
 def _config() -> NotificationsConfig:
-    from foreshock.oncall.load import load_notifications
+    from foreshock.oncall.load import load_notifications, notifications_file
     from foreshock.settings import load_settings
+    from foreshock.store.scope import current_tenant
 
-    return load_notifications(load_settings().notifications)
+    return load_notifications(notifications_file(load_settings().notifications, current_tenant()))
 
 
 def _schedule(name: str) -> ScheduleConfig:

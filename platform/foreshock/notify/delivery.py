@@ -15,9 +15,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from foreshock.events.model import DEFAULT_TENANT
 from foreshock.logs import get_logger
 from foreshock.notify import Notifier, Sender, make_notifier, notifier_ids
-from foreshock.notify.channels.queue import PREFIX, ChannelQueue
+from foreshock.notify.channels.queue import PREFIX, ChannelQueue, channel_of_queue, queue_of_channel
 from foreshock.notify.dispatcher import Dispatcher
 from foreshock.notify.outbox import EVERY, Outbox
 from foreshock.notify.queue import NotifierQueue, Payload, Record
@@ -115,8 +116,9 @@ class Deliverer:
         configs: Mapping[str, Any],
         make: Callable[[str, Any], Any],
         live: Callable[[str, int], list[Payload]] = lambda channel, now_ms: [],
+        tenant: str = DEFAULT_TENANT,
     ) -> None:
-        """Take up the channels of the notifications file, in place of those that there were.
+        """Take up the channels of a tenant's notifications file, in place of those that there were.
 
         Parameters
         ----------
@@ -125,10 +127,10 @@ class Deliverer:
         live
             Gives, of a channel at a time in ms, what is sent again to receivers that forget.
         """
-        wanted = {PREFIX + name: config for name, config in configs.items()}
+        wanted = {queue_of_channel(name, tenant): config for name, config in configs.items()}
         with self._lock:
             for name, queue in self.queues.items():
-                if isinstance(queue, ChannelQueue) and name not in wanted:
+                if isinstance(queue, ChannelQueue) and queue.tenant == tenant and name not in wanted:
                     queue.retired = True
             for name, config in wanted.items():
                 known = self.queues.get(name)
@@ -196,8 +198,8 @@ class Deliverer:
     def _channel(
         self, name: str, config: Any, make: Callable[[str, Any], Any], live: Callable[[str, int], list[Payload]]
     ) -> ChannelQueue:
-        short = name.removeprefix(PREFIX)
-        counts = _Counts(self._count, "", short)
+        short = channel_of_queue(name)
+        counts = _Counts(self._count, "", name.removeprefix(PREFIX))
         for result in RESULTS:
             counts.count(result, 0)
         sender = Sender(config, lambda config: make(short, config))

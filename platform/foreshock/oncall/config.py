@@ -23,6 +23,8 @@ __all__ = ["DEFAULT", "NotificationsConfig", "Person", "PolicyConfig", "Route", 
 
 DEFAULT = "default"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+ChannelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,47}$")]
+"""Shorter: the outbox names a queue by tenant and channel."""
 Severity = Literal["info", "warning", "critical"]
 TARGETS = ("channel", "person", "schedule")
 
@@ -107,7 +109,7 @@ class Route(Model):
 class NotificationsConfig(Model):
     """One notifications file."""
 
-    channels: dict[Name, ChannelConfig] = Field(min_length=1, max_length=500, description="name to channel")
+    channels: dict[ChannelName, ChannelConfig] = Field(min_length=1, max_length=500, description="name to channel")
     people: dict[Name, Person] = Field(default_factory=dict, max_length=5000, description="name to person")
     schedules: dict[Name, ScheduleConfig] = Field(
         default_factory=dict, max_length=500, description="name to on-call schedule"

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from foreshock.logs import get_logger
 from foreshock.oncall.config import NotificationsConfig, default_config
+from foreshock.store.scope import DEFAULT_TENANT
 from foreshock_models.errors import ConfigError
 from foreshock_pipelines.jobfile.document import parse_yaml
 from foreshock_pipelines.jobfile.text import read_text
 from foreshock_pipelines.jobfile.validation_errors import lines_of
 from foreshock_pipelines.jobfile.variables import expand, mentions_secrets
 
-__all__ = ["LiveConfig", "load_notifications"]
+__all__ = ["LiveConfig", "load_notifications", "notifications_file"]
 
 SECRETS_AFTER = 60.0
 log = get_logger("notify")
@@ -42,6 +43,17 @@ def load_notifications(path: Path | None, env: Mapping[str, str] | None = None) 
     except ValidationError as exc:
         raise ConfigError(lines_of(exc, str(path), NotificationsConfig)) from None
     return found.absolute(path.parent)
+
+
+def notifications_file(path: Path | None, tenant: str) -> Path | None:
+    """Return the notifications file of a tenant: ``TENANT.yaml`` in a folder; a single file is the first tenant's.
+
+    A tenant without a file has its incidents in the log: nobody of another tenant is told.
+    """
+    if path is None or not path.is_dir():
+        return path if tenant == DEFAULT_TENANT else None
+    found = path / f"{tenant}.yaml"
+    return found if found.is_file() else None
 
 
 class LiveConfig:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from foreshock.clock import iso
 from foreshock.events.model import DEFAULT_TENANT
 from foreshock.logs import get_logger
-from foreshock.notify.channels.queue import PREFIX
+from foreshock.notify.channels.queue import queue_of_channel
 from foreshock.notify.outbox import Outbox
 from foreshock.oncall.config import NotificationsConfig
 from foreshock.oncall.schedule import Shift, shifts
@@ -72,7 +72,9 @@ class Notices:
             }  # fmt: skip
             for channel in person.channels:
                 whole = f"{key}/{channel}"[-160:]
-                self.outbox.post(c, whole, PREFIX + channel, {**payload, "key": whole}, now_ms)
+                self.outbox.post(
+                    c, whole, queue_of_channel(channel, self.tenant), {**payload, "key": whole}, now_ms
+                )
 
     def _gap(self, name: str, shift: Shift, end: str, now_ms: int) -> None:
         with self.store.begin() as c:

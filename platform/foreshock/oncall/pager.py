@@ -19,7 +19,7 @@ from foreshock.events.model import DEFAULT_TENANT, Event
 from foreshock.events.repository import EventRepository
 from foreshock.incidents.model import PLATFORM, Incident
 from foreshock.incidents.repository import IncidentRepository
-from foreshock.notify.channels.queue import PREFIX
+from foreshock.notify.channels.queue import PREFIX, channel_of_queue, queue_of_channel
 from foreshock.notify.outbox import Outbox
 from foreshock.oncall.config import NotificationsConfig, Person
 from foreshock.oncall.links import AckLinks
@@ -92,7 +92,9 @@ class Pager:
         """Messages about the live incidents that a channel knows of, for receivers that forget them."""
         found = {incident.id: incident for incident in self.incidents.list(state="live", limit=500).incidents}
         o = shared.outbox.c
-        sent = sa.select(o.key).where(o.notifier == PREFIX + channel, o.sent_ms.is_not(None), o.error.is_(None))
+        sent = sa.select(o.key).where(
+            o.notifier == queue_of_channel(channel, self.tenant), o.sent_ms.is_not(None), o.error.is_(None)
+        )
         with self.store.begin() as c:
             known = {key.partition("/")[0] for key in c.execute(sent).scalars()}
         return [
@@ -168,7 +170,7 @@ class Pager:
         known = (o.key.startswith(f"{incident.id}/"), o.error.is_(None))
         reached = sa.or_(o.sent_ms.is_not(None), o.claimed_ms.is_not(None))
         names = c.execute(sa.select(o.notifier).where(*known, reached).distinct()).scalars()
-        channels = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+        channels = [channel_of_queue(name) for name in names if name.startswith(PREFIX)]
         wanted = [name for name in channels if only is None or name in only]
         for channel in wanted:
             self._post(c, incident, event, key, _Told(channel, "", now_ms), note, now_ms)
@@ -279,7 +281,7 @@ class Pager:
             "id": incident.id, "event": event, "key": whole, "tenant": self.tenant, "posted": iso(now_ms),
             "incident": incident.as_json(self.url), "links": links, "note": note, "person": told.who or None,
         }  # fmt: skip
-        self.outbox.post(c, whole, PREFIX + told.channel, payload, told.due_ms)
+        self.outbox.post(c, whole, queue_of_channel(told.channel, self.tenant), payload, told.due_ms)
 
 
 def _awake(person: Person, severity: str, at_ms: int) -> int:

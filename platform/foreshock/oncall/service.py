@@ -10,7 +10,7 @@ from typing import Any
 
 from foreshock.clock import iso
 from foreshock.incidents.repository import IncidentRepository
-from foreshock.notify.channels.queue import PREFIX
+from foreshock.notify.channels.queue import queue_of_channel
 from foreshock.notify.outbox import Outbox
 from foreshock.notify.sender import Sender
 from foreshock.notify.templates import Rendered
@@ -47,7 +47,7 @@ class Notifications:
             The receiver did not take it; says why.
         """
         self._known(channel)
-        made = channel_of(self.config, channel, self.store)
+        made = channel_of(self.config, channel, self.store, self.tenant)
         failure = Sender(self.config.channels[channel], lambda config: made).send([self._example(now_ms)])
         if failure is not None:
             raise NotifyError(failure.reason)
@@ -66,7 +66,7 @@ class Notifications:
                 "event": event,
             }
             payload["links"] = {**payload["links"], "incident": f"{self.url}/incidents/{found.id}"}
-        return channel_of(self.config, channel, self.store).rendered(payload)
+        return channel_of(self.config, channel, self.store, self.tenant).rendered(payload)
 
     def send(
         self,
@@ -112,7 +112,9 @@ class Notifications:
         with self.store.begin() as c:
             for channel in dict.fromkeys(wanted):
                 key = f"{name}/{channel}"
-                Outbox(self.store).post(c, key, PREFIX + channel, {**payload, "key": key}, now_ms)
+                Outbox(self.store).post(
+                    c, key, queue_of_channel(channel, self.tenant), {**payload, "key": key}, now_ms
+                )
         return name
 
     def _known(self, channel: str) -> None:

@@ -18,9 +18,9 @@ from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.feedback.training_data import tolerances
 from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.evidence import CauseRanker
-from foreshock.incidents.gathering import Gatherer
 from foreshock.logs import Condition, describe_error, get_logger, note_restart, set_up_logging
 from foreshock.oncall.desk import Desk
+from foreshock.oncall.load import notifications_file
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
@@ -57,11 +57,10 @@ class AlertActor:
         self.engine = AlertPipeline(self.store, url)
         self.deliverer = alert_deliverer(self.store, jobs, url=url)
         self.jobs = {job.name: job for job in jobs}
-        own = functools.partial(self._jobs_of, DEFAULT_TENANT)
         self.graphs = CallGraphs(self.store, lambda: dict(self.jobs))
-        self.ranker = CauseRanker(self.store, lambda: dict(self.jobs), self.graphs)
-        self.desk = Desk(self.store, self.deliverer, own, file=notifications, url=url, graphs=self.graphs)
-        self.gatherers: dict[str, Gatherer] = {}
+        self.notifications, self.url = notifications, url
+        self.rankers: dict[str, CauseRanker] = {}
+        self.desks: dict[str, Desk] = {}
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
@@ -124,17 +123,30 @@ class AlertActor:
 
     def _rank(self) -> None:
         self.graphs.run(_now_ms())
-        self.ranker.run(_now_ms())
+        for tenant in self._tenants():
+            if tenant not in self.rankers:
+                jobs = functools.partial(self._jobs_of, tenant)
+                self.rankers[tenant] = CauseRanker(self.store, jobs, self.graphs, tenant)
+            with within(Scope(tenant)):
+                self.rankers[tenant].run(_now_ms())
 
     def _tell(self) -> None:
-        with within(Scope(DEFAULT_TENANT)):
-            self.desk.run(_now_ms())
-        for tenant in {job.tenant for job in list(self.jobs.values())} - {DEFAULT_TENANT}:
-            if tenant not in self.gatherers:
-                jobs = functools.partial(self._jobs_of, tenant)
-                self.gatherers[tenant] = Gatherer(self.store, jobs, tenant=tenant, graphs=self.graphs)
-            with within(Scope(tenant)):
-                self.gatherers[tenant].run(_now_ms())
+        for tenant in self._tenants():
+            self._desk(tenant).run(_now_ms())
+
+    def _desk(self, tenant: str) -> Desk:
+        """The desk of a tenant, with its own notifications file; a new file is looked for until there is one."""
+        file = notifications_file(self.notifications, tenant)
+        desk = self.desks.get(tenant)
+        if desk is None or (file is not None and desk.live.path is None):
+            jobs = functools.partial(self._jobs_of, tenant)
+            desk = self.desks[tenant] = Desk(
+                self.store, self.deliverer, jobs, file=file, url=self.url, graphs=self.graphs, tenant=tenant
+            )
+        return desk
+
+    def _tenants(self) -> set[str]:
+        return {DEFAULT_TENANT, *(job.tenant for job in list(self.jobs.values()))}
 
     def _jobs_of(self, tenant: str) -> dict[str, Job]:
         return {name: job for name, job in list(self.jobs.items()) if job.tenant == tenant}

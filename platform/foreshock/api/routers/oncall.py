@@ -23,10 +23,10 @@ from foreshock.identity.model import Principal
 from foreshock.oncall.calendar import to_ical
 from foreshock.oncall.config import NotificationsConfig
 from foreshock.oncall.links import AckLinks
-from foreshock.oncall.load import load_notifications
+from foreshock.oncall.load import load_notifications, notifications_file
 from foreshock.oncall.schedule import ScheduleConfig, shifts
 from foreshock.oncall.service import Notifications, duty
-from foreshock.store.scope import unscoped
+from foreshock.store.scope import current_tenant, unscoped
 from foreshock_models.errors import NotifyError, StateError, StoreError, allowed
 
 __all__ = ["add_oncall"]
@@ -198,7 +198,8 @@ def _page(body: str, status: int = 200) -> HTMLResponse:
 
 
 def _config(here: Any) -> NotificationsConfig:
-    return load_notifications(here.settings.notifications)
+    """The notifications file of the caller's tenant."""
+    return load_notifications(notifications_file(here.settings.notifications, current_tenant()))
 
 
 def _schedule(here: Any, name: str) -> ScheduleConfig:

@@ -17,10 +17,10 @@ from foreshock.notify.queue import Counts, NotifierQueue, Payload, Record
 from foreshock.notify.sender import Failure, Sender
 from foreshock.store.store import Store
 
-__all__ = ["PREFIX", "ChannelQueue"]
+__all__ = ["PREFIX", "ChannelQueue", "channel_of_queue", "queue_of_channel"]
 
 PREFIX = "channel/"
-"""Stands before the name of a channel in the outbox."""
+"""Stands before the name of a channel in the outbox, and before that of its tenant unless it is the first one."""
 LEASE_MS = 5_000
 """After so long, and three times the limit of a request, a process with a message in its hand counts as dead."""
 TURN_SECONDS = 5.0
@@ -109,8 +109,13 @@ class ChannelQueue(NotifierQueue):
         events.append(c, "notification", str(payload["id"])[:64], data, now_ms)
 
     @property
+    def tenant(self) -> str:
+        tenant, slash, _ = self.name.removeprefix(PREFIX).partition("/")
+        return tenant if slash else DEFAULT_TENANT
+
+    @property
     def _short(self) -> str:
-        return self.name.removeprefix(PREFIX)
+        return channel_of_queue(self.name)
 
     def _stands_in(self) -> bool:
         """True if another channel gets what waits for this one."""
@@ -132,10 +137,24 @@ class ChannelQueue(NotifierQueue):
             payload = {**item.payload, "passed_on": [*passed, self._short]}
             with self.store.begin() as c:
                 key = f"{item.key}>{self.config.fallback}"[-160:]
-                self.outbox.post(c, key, PREFIX + self.config.fallback, payload, now_ms)
+                self.outbox.post(c, key, queue_of_channel(self.config.fallback, self.tenant), payload, now_ms)
                 self.outbox.settle(c, item.seq, now_ms, why)
                 self._note(c, item, "undelivered", f"to {self.name}, {why}", now_ms)
             log.warning("handed to another channel", channel=self.name, to=self.config.fallback, key=item.key)
+
+
+def queue_of_channel(channel: str, tenant: str = DEFAULT_TENANT) -> str:
+    """Name the queue of a channel in the outbox: channels of two tenants with one name are two queues.
+
+    >>> queue_of_channel("chat"), queue_of_channel("chat", "acme")
+    ('channel/chat', 'channel/acme/chat')
+    """
+    return f"{PREFIX}{channel}" if tenant == DEFAULT_TENANT else f"{PREFIX}{tenant}/{channel}"
+
+
+def channel_of_queue(queue: str) -> str:
+    """Return the name of a channel from that of its queue."""
+    return queue.rpartition("/")[2]
 
 
 def _digest(items: Sequence[Delivery]) -> dict[str, Any]:

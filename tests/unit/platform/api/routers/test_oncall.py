@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from tests.servers.principals import asked_by
 from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.oncall import add_oncall
 from foreshock.api.routes import _json
+from foreshock.identity.model import everything
 from foreshock.oncall.links import AckLinks
 from foreshock.store.scope import NOTHING, within
 from foreshock.store.tables import outbox
@@ -118,3 +120,25 @@ def test_a_link_shows_a_page_whose_button_acknowledges_once(house: Any, ask: Ask
     assert ask("GET", "/ack?token=guess").headers["content-type"] == "application/problem+json"
     page = ask("GET", "/ack?token=guess", headers={"Accept": "text/html"})
     assert page.status_code == 410 and "Not acknowledged" in page.text
+
+
+def test_people_of_a_tenant_see_and_use_the_schedules_and_channels_of_their_own_alone(
+    house: Any, tmp_path: Path
+) -> None:
+    app = FastAPI()
+    settings = SimpleNamespace(notifications=tmp_path / "all.yaml")
+    settings.notifications.write_text(CONFIG)
+    here = SimpleNamespace(store=house.store, url="http://foreshock", max_body=10_000, settings=settings)
+    add_oncall(app, lambda: here, _json)
+
+    someone = replace(everything("anna", "password"), tenant="acme")
+
+    async def asked(method: str, path: str, **more: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(asked_by(app, someone), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://foreshock") as client:
+            return await client.request(method, path, **more)
+
+    assert asyncio.run(asked("GET", "/oncall")).json() == []
+    assert asyncio.run(asked("GET", "/oncall/primary")).status_code != 200
+    sent = asyncio.run(asked("POST", "/notifications", json={"title": "x", "recipients": ["anna"]}))
+    assert sent.status_code != 202
