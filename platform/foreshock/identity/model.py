@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from foreshock.audit.acting import Actor
-from foreshock.identity.permissions import INSTALLATION, OF_ONE_TENANT, PERMISSIONS, ROLES
+from foreshock.identity.permissions import INSTALLATION, PERMISSIONS, ROLES
 from foreshock.store.team_tables import DEFAULT_TENANT
 from foreshock_models.errors import ConfigError
 
@@ -146,7 +146,7 @@ def granted(grants: Iterable[RoleGrant], tenant: str) -> tuple[Grant, ...]:
 def within(permissions: frozenset[str], tenant: str, jobs: str) -> frozenset[str]:
     """Leave out what concerns more than a tenant, or than some jobs, may reach."""
     if tenant != DEFAULT_TENANT:
-        permissions = permissions - OF_ONE_TENANT
+        permissions = permissions - INSTALLATION
     if jobs != ALL_JOBS:  # people and tokens are of no job: whoever makes them could give themselves all jobs
         permissions = permissions - INSTALLATION - {"users:write", "tokens:write", "audit:read"}
     return permissions

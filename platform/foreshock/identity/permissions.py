@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from foreshock_models.errors import ConfigError, allowed
 
-__all__ = ["INSTALLATION", "OF_ONE_TENANT", "PERMISSIONS", "ROLES", "Permission", "check_role", "check_scopes"]
+__all__ = ["INSTALLATION", "PERMISSIONS", "ROLES", "Permission", "check_role", "check_scopes"]
 
 Permission = Literal[
     "alerts:act",
@@ -53,8 +53,6 @@ PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))
 INSTALLATION = frozenset({"config:write", "keys:rotate", "metrics:read", "tenants:read", "tenants:write"})
 """Of the installation as a whole: given in the tenant `default` alone, for all jobs."""
 
-OF_ONE_TENANT = INSTALLATION | {"notifications:read", "notifications:write", "oncall:read", "oncall:write"}
-"""Nor these: there is one notifications file, which is the default tenant's."""
 
 _VIEWER = frozenset(
     {p for p in PERMISSIONS if p.endswith(":read")} - {"audit:read", "config:read", "tokens:read", "users:read"}
