@@ -27,11 +27,11 @@ __all__ = [
 OPEN_PATHS = frozenset(
     {
         "/healthz", "/readyz", "/docs", "/openapi.json", "/auth/login", "/auth/refresh", "/ack",
-        "/ws/notifications", "/auth/oidc/login", "/auth/oidc/callback",
+        "/slack/actions", "/ws/notifications", "/auth/oidc/login", "/auth/oidc/callback",
     }
 )  # fmt: skip
 """Answer without a token: probes and browsers have none, who signs in has none yet, a link that acknowledges is a
-credential itself, and a WebSocket says who it is in its first message."""
+credential itself, Slack signs its requests, and a WebSocket says who it is in its first message."""
 PRINCIPAL = "foreshock.principal"
 """Key of a request's scope: its `Principal`."""
 CLIENT = b"x-foreshock-client"

@@ -31,6 +31,7 @@ from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
 from foreshock.api.routers.oncall import add_oncall
 from foreshock.api.routers.single_sign_on import add_single_sign_on
+from foreshock.api.routers.slack import add_slack
 from foreshock.api.schemas import ARROW, ArrowQuery, ExplainRequest, ScoreRequest, TrainRequest, body_schema
 from foreshock.identity.model import Principal
 from foreshock.identity.verification import Verifier
@@ -65,6 +66,7 @@ def api() -> FastAPI:
     add_alerts(app, _backend, _json)
     add_incidents(app, _backend, _json)
     add_oncall(app, _backend, _json)
+    add_slack(app, _backend)
     add_feed(app, _backend)
     add_predictions(app, _backend)
     add_jobs(app, _backend)

@@ -38,6 +38,9 @@ class Person(Model):
     working: list[Hours] = Field(
         default_factory=list, max_length=20, description="hours outside of which messages wait; default: none"
     )
+    slack: str | None = Field(
+        None, pattern="^[UW][A-Z0-9]{2,30}$", description="member id in Slack, for whom presses a button there"
+    )
     breaks: Severity | None = Field("critical", description="from this severity on, nothing waits; null: all waits")
 
     @field_validator("timezone")

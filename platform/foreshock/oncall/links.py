@@ -1,6 +1,7 @@
 """Links that acknowledge an incident: each is valid once, for one incident, for a time.
 
-The token is random and is stored as its SHA-256 alone. Opening the link shows a page; only its button acknowledges,
+The token is random, of 192 bits, and is stored as its SHA-256 alone: unlike a signature it can be used up and taken
+back, and no key has to be kept or rotated. Opening the link shows a page; only its button acknowledges,
 so that a program that previews links does not.
 """
 
@@ -63,8 +64,16 @@ class AckLinks:
         with within(Scope(link.tenant)):
             return link, IncidentRepository(self.store, link.tenant).get(link.incident)
 
-    def use(self, token: str, now_ms: int) -> Incident:
-        """Acknowledge; the link is used up, whoever else tries it at the same time."""
+    def use(
+        self, token: str, now_ms: int, *, who: str | None = None, why: str = "by the link of a message"
+    ) -> Incident:
+        """Acknowledge; the link is used up, whoever else tries it at the same time.
+
+        Parameters
+        ----------
+        who
+            Uses it; default: whoever the message was for.
+        """
         tenant = self.look(token, now_ms)[0].tenant
         with within(Scope(tenant)), self.store.begin() as c:
             link = self._valid(c, token, now_ms)
@@ -73,8 +82,7 @@ class AckLinks:
             if c.execute(sa.update(t.ack_links).where(*unused).values(used_ms=now_ms)).rowcount != 1:
                 raise StateError("this link has been used already")
             people = IncidentService(self.store, link.tenant)
-            why = "by the link of a message"
-            return people.acknowledge_in(c, link.incident, who=link.who, why=why, now_ms=now_ms)
+            return people.acknowledge_in(c, link.incident, who=who or link.who, why=why, now_ms=now_ms)
 
     def _valid(self, c: Connection, token: str, now_ms: int) -> Link:
         a = t.ack_links.c

@@ -101,6 +101,10 @@ class SlackChannel(_Channel):
     token: SecretStr | None = Field(None, description="of the bot: xoxb-...")
     token_file: Path | None = Field(None, description="file with the token, read each time")
     channel: str | None = Field(None, max_length=255, description="id of the channel that the bot writes to")
+    signing_secret: SecretStr | None = Field(
+        None, description="of the Slack app: its button acknowledges at once, by POST /slack/actions"
+    )
+    signing_secret_file: Path | None = Field(None, description="file with the signing secret, read each time")
     api: str = Field("https://slack.com/api", max_length=2048, description="base address of Slack's API")
 
     @model_validator(mode="after")
@@ -110,6 +114,7 @@ class SlackChannel(_Channel):
             raise ValueError("give either the url of an incoming webhook, or token and channel of a bot")
         if bot and self.channel is None:
             raise ValueError("a bot needs a channel: the id of the one that it writes to")
+        _one(self, "signing_secret", required=False)
         return _one(self, "token", required=bot)
 
 

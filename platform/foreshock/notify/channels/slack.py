@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
 from foreshock.notify.channels.base import SHORT_EVENTS, Channel
 from foreshock.notify.channels.config import SlackChannel, secret_of
 from foreshock.notify.posting import JsonPoster, encoded
+from foreshock.notify.slack_requests import ACKNOWLEDGE
 from foreshock.notify.templates import COLOURS
 from foreshock_models.errors import NotificationRefused, NotifyError
 
@@ -48,7 +50,7 @@ class Slack(Channel):
         text = self.rendered(payload)
         links = payload.get("links", {})
         buttons = [
-            {"type": "button", "text": {"type": "plain_text", "text": word}, "url": links[name]}
+            self._button(name, word, links[name])
             for name, word in (("incident", "Open"), ("ack", "Acknowledge"), ("silence", "Silence"))
             if links.get(name)
         ]
@@ -59,6 +61,14 @@ class Slack(Channel):
             blocks.append({"type": "actions", "elements": buttons})
         severity = (payload.get("incident") or {}).get("severity", "info")
         return {"text": text.title, "attachments": [{"color": COLOURS[severity], "blocks": blocks}]}
+
+    def _button(self, name: str, word: str, url: str) -> dict[str, Any]:
+        """A button that opens a link; where Slack may tell of it, the one that acknowledges does so at once."""
+        button: dict[str, Any] = {"type": "button", "text": {"type": "plain_text", "text": word}}
+        token = parse_qs(urlsplit(url).query).get("token")
+        if name == "ack" and token and secret_of(self.config, "signing_secret") is not None:
+            return {**button, "action_id": ACKNOWLEDGE, "value": token[0], "style": "primary"}
+        return {**button, "action_id": f"foreshock_{name}", "url": url}
 
     def _call(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a method of the Web API, which answers 200 whatever came of it."""
