@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from foreshock_pipelines.registry.registry import CHALLENGER, CHAMPION, Model, Registry
+from foreshock_pipelines.registry.aliases import CHALLENGER, CHAMPION
+from foreshock_pipelines.registry.model import Model
+from foreshock_pipelines.registry.registry import Registry
 
 __all__ = ["CHALLENGER", "CHAMPION", "Model", "Registry"]
