@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from foreshock_pipelines.jobfile.alerts import AlertConfig
 from foreshock_pipelines.jobfile.durations import Amount, Duration, Pause, format_duration, parse_duration
 from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
 from foreshock_pipelines.jobfile.http_config import Authorization, BasicAuth, HttpConfig, TlsConfig
-from foreshock_pipelines.jobfile.job import AlertConfig, Job, NotifierConfig, Query, Schedule
+from foreshock_pipelines.jobfile.job import Job
 from foreshock_pipelines.jobfile.load import load_files, load_job, load_jobs, parse_job
+from foreshock_pipelines.jobfile.notify import NotifierConfig
+from foreshock_pipelines.jobfile.query import Query
+from foreshock_pipelines.jobfile.schedule import Schedule
 from foreshock_pipelines.jobfile.source import SourceConfig
 from foreshock_pipelines.jobfile.topology import TopologyConfig
 from foreshock_pipelines.jobfile.write import WriteConfig

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
-from foreshock_models.errors import ConfigError
-from foreshock_pipelines.jobfile.base import shown
-from foreshock_pipelines.jobfile.durations import LARGEST
+from pydantic import Field
 
-__all__ = ["Detectors", "check_detectors", "normal_form"]
+from foreshock_models.errors import ConfigError
+from foreshock_pipelines.jobfile.base import Model, shown
+from foreshock_pipelines.jobfile.durations import LARGEST, Duration, parse_duration
+
+__all__ = ["AutoDetectors", "Detectors", "check_detectors", "normal_form"]
 
 Detectors = dict[str, dict[str, Any]]
 MOST = 1_000_000
 """Of a parameter that counts something: trees, rows, epochs."""
 FROM_ZERO = {"random_state", "noise", "beta", "ridge"}
+
+
+class AutoDetectors(Model):
+    """``detectors: auto``, or ``{auto: {time: 20m}}``: pick detectors and their settings by a search."""
+
+    time: Duration = Field(parse_duration("10m"), description="how long the first training searches")
+    trials: int = Field(8, ge=1, le=10_000, description="settings to try for each detector")
 
 
 def normal_form(value: Any) -> Any:

@@ -1,198 +1,35 @@
-"""A job: which metrics, how often, which detectors, what alert policy."""
+"""A job file as a whole; its sections are the modules beside this one."""
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from foreshock_models.calibration.budget import Budget
 from foreshock_models.errors import ConfigError, allowed
+from foreshock_pipelines.jobfile.alerts import AlertConfig
 from foreshock_pipelines.jobfile.base import Model, shown
-from foreshock_pipelines.jobfile.cron import parse_schedule, parse_timezone
-from foreshock_pipelines.jobfile.detectors import Detectors, normal_form
-from foreshock_pipelines.jobfile.durations import (
-    LARGEST,
-    Amount,
-    Duration,
-    Timeout,
-    format_duration,
-    parse_duration,
-)
-from foreshock_pipelines.jobfile.forecast import EventConfig, Exhaustion, ForecastConfig
-from foreshock_pipelines.jobfile.http_config import HttpConfig
+from foreshock_pipelines.jobfile.detectors import AutoDetectors, Detectors, normal_form
+from foreshock_pipelines.jobfile.durations import Duration, format_duration, parse_duration
+from foreshock_pipelines.jobfile.forecast import EventConfig, ForecastConfig
+from foreshock_pipelines.jobfile.notify import NotifierConfig
+from foreshock_pipelines.jobfile.query import Query, normal_query
+from foreshock_pipelines.jobfile.schedule import Schedule
 from foreshock_pipelines.jobfile.source import SourceConfig
 from foreshock_pipelines.jobfile.topology import TopologyConfig
-from foreshock_pipelines.jobfile.urls import check_url, shown_url
 from foreshock_pipelines.jobfile.write import WriteConfig
 
-__all__ = ["AlertConfig", "Job", "NotifierConfig", "Query", "Schedule"]
+__all__ = ["Job"]
 
 NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 FEATURE = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 RESERVED = {"timestamp"}
-MAX_QUERY = 65_536
 MAX_STEPS = 50_000_000
 """Of a history: a year and a half in steps of a second."""
 LEAST_ALERTS, MOST_ALERTS = 0.001 / 365, 1000 * 24
 """False alerts a day that a budget may ask for."""
-NEED_URL = {"webhook": "http://host:port/path", "alertmanager": "http://localhost:9093"}
-"""Types of `notify` that speak HTTP, with an example."""
-
-
-class Query(Model):
-    """One feature: its PromQL, and what counts as a deviation of it."""
-
-    query: str = Field(min_length=1, max_length=MAX_QUERY, description="PromQL; gives one series per entity")
-    direction: Literal["both", "up", "down"] = Field("both", description="which deviations may alert")
-    min_deviation: Amount | None = Field(
-        None,
-        description="smaller deviations from the expected value never alert: 0.05, or 5% of the expected value",
-    )
-    valid_range: tuple[float | None, float | None] | None = Field(
-        None, description="[lowest, highest] possible value; samples outside are gaps"
-    )
-    unit: str = Field("", max_length=63, description="for axes and messages")
-    exhaustion: Exhaustion | None = None
-
-    @property
-    def exhausted_at(self) -> float | None:
-        """The limit of `exhaustion` in the unit of the feature."""
-        if self.exhaustion is None:
-            return None
-        top = self.valid_range[1] if self.valid_range else None
-        return self.exhaustion.limit.of(1.0 if top is None else top)
-
-    @field_validator("valid_range")
-    @classmethod
-    def _ordered(cls, value: tuple[float | None, float | None] | None) -> tuple[float | None, float | None] | None:
-        low, high = value or (None, None)
-        if any(end is not None and abs(end) > LARGEST for end in (low, high)):
-            raise ValueError(f"a number of valid_range is at most {LARGEST:g}")
-        if low is not None and high is not None and low >= high:
-            raise ValueError("valid_range: the first number must be below the second")
-        return value
-
-
-def _query(value: Any) -> Any:
-    return {"query": value} if isinstance(value, str) else value
-
-
-class Votes(Model):
-    """``3 of 5``: so many of the last so many rows must be anomalous."""
-
-    needed: int = Field(ge=1, le=32)
-    of: int = Field(ge=1, le=32)
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.needed > self.of:
-            raise ValueError(
-                f"{self.needed} of {self.of} can never happen; the first number must not be above the second"
-            )
-        return self
-
-    def __str__(self) -> str:
-        return f"{self.needed} of {self.of}"
-
-
-def _votes(value: Any) -> Any:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d{1,4})\s*of\s*(\d{1,4})\s*", value, re.ASCII)
-        if not match:
-            raise ValueError(f"{shown(value)} is not of the form 'N of M'; write for example '3 of 5'")
-        return {"needed": int(match[1]), "of": int(match[2])}
-    return value
-
-
-class AlertConfig(Model):
-    """When scores become an alert. It applies after scoring: changing it needs no training."""
-
-    for_: Annotated[
-        Votes,
-        BeforeValidator(_votes),
-        PlainSerializer(str, return_type=str),
-        WithJsonSchema({"type": "string", "pattern": r"^\d+ of \d+$", "examples": ["3 of 5"]}),
-    ] = Field(Votes(needed=3, of=5), alias="for", description="open when N of the last M rows score >= 1")
-    resolve_after: Duration = Field(
-        parse_duration("10m"), description="resolve after so long without an anomalous row"
-    )
-    absent_after: Duration | None = Field(
-        parse_duration("5m"), description="alert when an entity has sent nothing for so long; null never"
-    )
-    forget_after: Duration = Field(
-        parse_duration("7d"), description="an entity that is absent for so long is taken as decommissioned"
-    )
-    while_warming: bool = Field(
-        False, description="alert on entities that are new, or just back after a gap, before they are warm"
-    )
-
-
-class Schedule(Model):
-    """Cron lines (``0 3 * * *``) or intervals (``1h``); null never."""
-
-    score: Duration | None = Field(None, description="default: the job's step")
-    train: str | None = Field("0 3 * * *", description="training of a challenger")
-    tune: str | None = Field(None, description="search for better detector settings, and training with them")
-    forecast: str | None = Field(None, description="forecasts, as the section `forecast` asks")
-    train_on_drift: float | None = Field(
-        None,
-        gt=0,
-        le=1000,
-        description="train when a feature's population stability index over a day reaches this: 0.25",
-    )
-    timezone: str = Field("UTC", description="for cron lines")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        parse_timezone(value)
-        return value
-
-    @field_validator("train", "tune", "forecast")
-    @classmethod
-    def _cron_or_interval(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_schedule(value)
-        return value
-
-
-class NotifierConfig(HttpConfig):
-    """A receiver of alerts: one `type`, with what that type needs."""
-
-    type: str = Field(description="log, webhook, alertmanager, or the name of a plugin")
-    url: Annotated[
-        str | None,
-        PlainSerializer(partial(shown_url, path=False), return_type=str, when_used="json-unless-none"),
-    ] = Field(None, max_length=2048, description="address of a webhook or of Alertmanager")
-    timeout: Timeout = Field(parse_duration("10s"), description="limit of one request")
-
-    @model_validator(mode="after")
-    def _url_of_http(self) -> Self:
-        if self.type not in NEED_URL:
-            return self
-        if self.url is None:
-            raise ValueError(f"{self.type} needs a url, as in {NEED_URL[self.type]}")
-        check_url(self.url)
-        return self
-
-
-class AutoDetectors(Model):
-    """``detectors: auto``, or ``{auto: {time: 20m}}``: pick detectors and their settings by a search."""
-
-    time: Duration = Field(parse_duration("10m"), description="how long the first training searches")
-    trials: int = Field(8, ge=1, le=10_000, description="settings to try for each detector")
 
 
 def _label(value: str) -> str:
@@ -209,7 +46,7 @@ class Job(Model):
     source: SourceConfig
     queries: dict[
         Annotated[str, Field(pattern=FEATURE)],
-        Annotated[Query, BeforeValidator(_query, json_schema_input_type=str | Query)],
+        Annotated[Query, BeforeValidator(normal_query, json_schema_input_type=str | Query)],
     ] = Field(
         min_length=1,
         max_length=1000,
