@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foreshock_models.errors import ConfigError
@@ -20,7 +20,7 @@ from foreshock_pipelines.jobfile.durations import Duration, Pause
 if TYPE_CHECKING:
     from foreshock.store.retention import Retention
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["LiveSettings", "Settings", "load_settings"]
 
 REDIS = ("redis", "rediss", "redis+unix")
 RATE = re.compile(r"(\d{1,9}) per (second|minute|hour|day)")
@@ -45,7 +45,53 @@ def _home() -> Path:
     return Path(user).absolute() / ".local" / "share" / "foreshock"
 
 
-class Settings(BaseSettings):
+class LiveSettings(BaseModel):
+    """Settings that may change while an installation runs: ``/admin/config``, ``foreshock config``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_body: int = Field(64 * 2**20, ge=1024, description="largest accepted request body, bytes")
+    keep_alerts: Duration = Field(
+        timedelta(days=90), description="how long resolved alerts stay, with their history; also silences"
+    )
+    keep_runs: Duration = Field(timedelta(days=30), description="how long runs that have ended stay")
+    keep_outbox: Duration = Field(timedelta(days=7), description="how long notifications stay after they were sent")
+    keep_incidents: Duration = Field(
+        timedelta(days=365), description="how long resolved incidents stay, with their timeline"
+    )
+    limit_failures: str = Field(
+        "20 per minute", description="wrong tokens and logins that an address may send, before it has to wait"
+    )
+    limit_address: str = Field(
+        "6000 per minute",
+        description="requests without a token from each address; ten times as many of health; fewer after failures",
+    )
+    limit_person: str = Field("1200 per minute", description="requests of each person")
+    limit_program: str | None = Field(None, description="requests of each token of a program; default: no limit")
+    limit_tenant: str | None = Field(
+        None, description="requests of the people and programs of each tenant; default: no limit"
+    )
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged"
+    )
+
+    @field_validator("limit_failures", "limit_address", "limit_person", "limit_program", "limit_tenant")
+    @classmethod
+    def _rate(cls, value: str | None) -> str | None:
+        found = None if value is None else RATE.fullmatch(value)
+        if value is not None and (found is None or int(found[1]) == 0):
+            raise ValueError("write a number and a unit, as in 600 per minute; units: second, minute, hour, day")
+        return value
+
+    @property
+    def retention(self) -> Retention:
+        """How long the store keeps what is over."""
+        from foreshock.store.retention import Retention
+
+        return Retention(self.keep_alerts, self.keep_runs, self.keep_outbox, self.keep_incidents)
+
+
+class Settings(BaseSettings, LiveSettings):
     """Read from the environment, at start."""
 
     model_config = SettingsConfigDict(env_prefix="FORESHOCK_", frozen=True, extra="ignore", populate_by_name=True)
@@ -77,15 +123,6 @@ class Settings(BaseSettings):
     )
     ray_address: str | None = Field(None, description="Ray cluster; default: start one here")
     max_replicas: int = Field(1, ge=1, le=1000, description="of each part of the HTTP API, added as requests wait")
-    max_body: int = Field(64 * 2**20, ge=1024, description="largest accepted request body, bytes")
-    keep_alerts: Duration = Field(
-        timedelta(days=90), description="how long resolved alerts stay, with their history; also silences"
-    )
-    keep_runs: Duration = Field(timedelta(days=30), description="how long runs that have ended stay")
-    keep_outbox: Duration = Field(timedelta(days=7), description="how long notifications stay after they were sent")
-    keep_incidents: Duration = Field(
-        timedelta(days=365), description="how long resolved incidents stay, with their timeline"
-    )
     notifications: Path | None = Field(
         None,
         description="notifications file: channels, people, schedules, policies; or a folder with TENANT.yaml for "
@@ -97,18 +134,6 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "", description="origins of other sites whose pages may use the API, with commas between; default: none"
     )
-    limit_failures: str = Field(
-        "20 per minute", description="wrong tokens and logins that an address may send, before it has to wait"
-    )
-    limit_address: str = Field(
-        "6000 per minute",
-        description="requests without a token from each address; ten times as many of health; fewer after failures",
-    )
-    limit_person: str = Field("1200 per minute", description="requests of each person")
-    limit_program: str | None = Field(None, description="requests of each token of a program; default: no limit")
-    limit_tenant: str | None = Field(
-        None, description="requests of the people and programs of each tenant; default: no limit"
-    )
     redis_url: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("FORESHOCK_REDIS_URL", "REDIS_URL"),
@@ -118,9 +143,6 @@ class Settings(BaseSettings):
         None,
         validation_alias=AliasChoices("FORESHOCK_REDIS_PASSWORD", "REDIS_PASSWORD"),
         description="password of that Redis, if its URL has none",
-    )
-    log_level: str = Field(
-        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged"
     )
     log_json: bool = Field(False, description="one JSON object a line, instead of text")
 
@@ -156,14 +178,6 @@ class Settings(BaseSettings):
             raise ValueError("write redis://HOST:PORT/NUMBER, rediss:// for TLS, or redis+unix:///path")
         return value if text else None
 
-    @field_validator("limit_failures", "limit_address", "limit_person", "limit_program", "limit_tenant")
-    @classmethod
-    def _rate(cls, value: str | None) -> str | None:
-        found = None if value is None else RATE.fullmatch(value)
-        if value is not None and (found is None or int(found[1]) == 0):
-            raise ValueError("write a number and a unit, as in 600 per minute; units: second, minute, hour, day")
-        return value
-
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: str) -> str:
@@ -190,11 +204,10 @@ class Settings(BaseSettings):
         return url.render_as_string(hide_password=False)
 
     @cached_property
-    def retention(self) -> Retention:
-        """How long the store keeps what is over."""
-        from foreshock.store.retention import Retention
-
-        return Retention(self.keep_alerts, self.keep_runs, self.keep_outbox, self.keep_incidents)
+    def pinned(self) -> dict[str, Any]:
+        """Live settings that the environment or a command fixes, as JSON values."""
+        fixed = self.model_fields_set & set(LiveSettings.model_fields)
+        return self.model_dump(mode="json", include=fixed)
 
     @cached_property
     def registry(self) -> str:

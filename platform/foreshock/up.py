@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.api.app import serve_application
+from foreshock.configuration import Configuration, LiveSource
 from foreshock.identity.oidc import load_oidc
 from foreshock.identity.people import People
 from foreshock.identity.tenants import Tenants
@@ -50,7 +51,7 @@ def bring_up(
     if scoring:  # first: after an outage alerts are waited for more than answers
         plan = Plan(
             jobs, settings.store, settings.registry, settings.url, files or {}, replay, settings.log_level,
-            settings.retention, own_cluster, settings.notifications,
+            settings.retention, own_cluster, settings.notifications, LiveSource.of(settings),
         )  # fmt: skip
         control_loop = start_control_loop(plan)
     token, new = serve_application(settings, jobs, files, behind_proxy=own_cluster)
@@ -75,6 +76,7 @@ def first_administrator(settings: Settings, jobs: Mapping[str, Job]) -> str | No
     try:
         for tenant in {job.tenant for job in jobs.values()}:
             Tenants(store).check(tenant)
+        Configuration(store).pin(settings.pinned)
         return People(store).first_administrator()
     finally:
         store.close()

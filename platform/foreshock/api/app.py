@@ -19,10 +19,11 @@ from foreshock.api.fast_path.batching import Batcher
 from foreshock.api.request_body import BodyMemory
 from foreshock.api.routes import api
 from foreshock.api.scorer import Scorer
+from foreshock.configuration.watch import LiveSource
 from foreshock.identity.model import Jobs, Principal
 from foreshock.identity.tokens import token_digest
 from foreshock.logs import get_logger
-from foreshock.settings import Settings
+from foreshock.settings import LiveSettings, Settings
 from foreshock.store.scope import DEFAULT_TENANT
 from foreshock_models.errors import ForeshockError, InstallationError, RegistryError, allowed
 from foreshock_pipelines.jobfile import Job
@@ -84,6 +85,12 @@ class Ingress:
         self.runs = RunRepository(self.store)
         self.identity = Identity(self.store, settings, digest)
         self.verifier = self.identity.verifier
+        self.live = LiveSource.of(settings).watch("api", self.change, self.store)
+
+    def change(self, live: LiveSettings) -> None:
+        """Take up settings that were changed."""
+        self.identity.limits.change(live)
+        self.max_body, self.body_memory.most = live.max_body, BODIES * live.max_body
 
     def jobs_for(self, principal: Principal, permission: str) -> Jobs | None:
         """Return the jobs that somebody has a permission for; None: all that there are."""
@@ -251,11 +258,12 @@ def serve_application(
     explainer: Any = serve.deployment(max_ongoing_requests=16, **waiting, **_replicas(most, 2))(Explainer)
     with _start_errors():
         serve.start(http_options={"host": LOOPBACK if behind_proxy else settings.host, "port": settings.port})
+        live = LiveSource.of(settings)
         safe = settings.model_copy(update={"api_token": None})
         serve.run(
             ingress.bind(
-                scorer.bind(settings.registry, settings.log_level),
-                explainer.bind(settings.registry, settings.log_level),
+                scorer.bind(settings.registry, settings.log_level, live),
+                explainer.bind(settings.registry, settings.log_level, live),
                 token_digest(token), safe, dict(jobs), dict(files or {}),
             ),
             name=APPLICATION, route_prefix="/",

@@ -17,7 +17,7 @@ from limits import RateLimitItem, parse
 from foreshock.api.counters import Counters
 from foreshock.api.errors import Problem
 from foreshock.identity.model import Principal
-from foreshock.settings import Settings
+from foreshock.settings import LiveSettings, Settings
 
 __all__ = ["Limits"]
 
@@ -42,7 +42,13 @@ class Limits:
 
     def __init__(self, settings: Settings) -> None:
         self._counters = Counters(settings)
-        self._failures = parse(settings.limit_failures)
+        self.change(settings)
+        self._uncounted: dict[tuple[str, str], int] = defaultdict(int)
+        self._until: dict[tuple[str, str], float] = {}
+
+    def change(self, settings: LiveSettings) -> None:
+        """Count against other limits from now on; who waits already, waits to the end."""
+        self._failures: RateLimitItem = parse(settings.limit_failures)
         self._address = parse(settings.limit_address)
         self._health = parse(f"{self._address.amount * HEALTH} per {self._address.get_expiry()} second")
         named = {
@@ -56,8 +62,6 @@ class Limits:
             kind: [(name, items[name], of[name]) for name in (kind, "tenant") if name in items]
             for kind in ("person", "token")
         }
-        self._uncounted: dict[tuple[str, str], int] = defaultdict(int)
-        self._until: dict[tuple[str, str], float] = {}
 
     # -- addresses ------------------------------------------------------------------------------------------------
     async def admit(self, address: str, path: str) -> None:

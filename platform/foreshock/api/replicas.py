@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foreshock.configuration.watch import LiveSource
 from foreshock.identity.model import Jobs
 from foreshock.logs import Condition, describe_error, get_logger, set_up_logging
 from foreshock.runtime.loopback import stay_on_loopback
@@ -61,8 +62,10 @@ class Served:
 class ServedModels:
     """Base of scorers and explainers. A request keeps the model that it began with; the next gets the new one."""
 
-    def __init__(self, registry: str, log_level: str = "INFO") -> None:
+    def __init__(self, registry: str, log_level: str = "INFO", live: LiveSource | None = None) -> None:
         set_up_logging(log_level)
+        if live is not None:
+            live.watch(type(self).__name__.lower())
         stay_on_loopback()
         self.log = get_logger("serving")
         self.registry = Registry(registry)

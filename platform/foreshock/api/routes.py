@@ -25,6 +25,7 @@ from foreshock.api.request_body import content_type, receive_body
 from foreshock.api.routers.admin import add_admin
 from foreshock.api.routers.alerts import add_alerts
 from foreshock.api.routers.auth import add_auth
+from foreshock.api.routers.config import add_config
 from foreshock.api.routers.feed import add_feed
 from foreshock.api.routers.forecasts import add_predictions
 from foreshock.api.routers.incidents import add_incidents
@@ -41,7 +42,7 @@ __all__ = ["api"]
 
 B = TypeVar("B", bound=BaseModel)
 PROBLEM = {"description": "what was wrong, and what was allowed", "content": {"application/problem+json": {}}}
-STATUSES = (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 503)
+STATUSES = (400, 401, 403, 404, 408, 409, 410, 412, 413, 415, 422, 428, 429, 503)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: PROBLEM for status in STATUSES}
 SMALL_BODY = 2**20
 """Largest body that holds no windows, bytes."""
@@ -73,6 +74,7 @@ def api() -> FastAPI:
     add_auth(app, _backend, _json)
     add_single_sign_on(app, _backend)
     add_admin(app, _backend, _json)
+    add_config(app, _backend, _json)
     # Serve goes through them from the first on, to see which one a request is for
     app.router.routes.sort(key=lambda route: getattr(route, "path", None) != SCORE)
     return app

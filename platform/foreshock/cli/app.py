@@ -116,6 +116,7 @@ def _load_commands() -> None:
         incidents,
         jobs,
         keys,
+        live_config,
         models,
         notify,
         oncall,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foreshock_pipelines.jobfile import Job
     from foreshock_pipelines.jobs.probe import Answer
 
-group = typer.Typer(help="Check job files; print their JSON Schema.", no_args_is_help=True)
+group = typer.Typer(help="Check job files; show and change live settings.", no_args_is_help=True)
 app.add_typer(group, name="config")
 
 

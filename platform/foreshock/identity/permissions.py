@@ -50,19 +50,21 @@ Permission = Literal[
 ]
 PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))
 
-INSTALLATION = frozenset({"config:write", "keys:rotate", "metrics:read", "tenants:read", "tenants:write"})
+INSTALLATION = frozenset(
+    {"config:read", "config:write", "keys:rotate", "metrics:read", "tenants:read", "tenants:write"}
+)
 """Of the installation as a whole: given in the tenant `default` alone, for all jobs."""
 
 
 _VIEWER = frozenset(
-    {p for p in PERMISSIONS if p.endswith(":read")} - {"audit:read", "config:read", "tokens:read", "users:read"}
+    {p for p in PERMISSIONS if p.endswith(":read")} - {"audit:read", "tokens:read", "users:read"}
     - INSTALLATION | {"scores:create", "explanations:create", "metrics:read"}
 )  # fmt: skip
 _OPERATOR = _VIEWER | {
     "alerts:act", "entities:forget", "feedback:give", "incidents:act", "oncall:write", "runs:cancel",
     "silences:write",
 }  # fmt: skip
-_EDITOR = _OPERATOR | {"config:read", "models:promote", "models:train", "notifications:write", "slos:write"}
+_EDITOR = _OPERATOR | {"models:promote", "models:train", "notifications:write", "slos:write"}
 
 ROLES: dict[str, frozenset[str]] = {
     "viewer": _VIEWER,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from foreshock.configuration.watch import LiveSource
     from foreshock.store.retention import Retention
     from foreshock_pipelines.jobfile import Job
 
@@ -42,6 +43,7 @@ def alert_actor(
     log_level: str = "INFO",
     keep: Retention | None = None,
     notifications: Path | None = None,
+    live: LiveSource | None = None,
 ) -> Any:
     """The running alert actor, or a new one."""
 
@@ -50,10 +52,12 @@ def alert_actor(
 
         return AlertActor
 
-    return _found_or_made(ALERTS, keeper, store_url, url, list(jobs), log_level, keep, notifications)
+    return _found_or_made(ALERTS, keeper, store_url, url, list(jobs), log_level, keep, notifications, live)
 
 
-def score_worker(job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> Any:
+def score_worker(
+    job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO", live: LiveSource | None = None
+) -> Any:
     """The running worker of a job, or a new one."""
 
     def worker() -> type:
@@ -61,7 +65,7 @@ def score_worker(job: Job, registry: str, store_url: str, alerts: Any, log_level
 
         return ScoreWorker
 
-    return _found_or_made(worker_name(job.name), worker, job, registry, store_url, alerts, log_level)
+    return _found_or_made(worker_name(job.name), worker, job, registry, store_url, alerts, log_level, live)
 
 
 def find_actor(name: str, namespace: str = NAMESPACE) -> Any | None:

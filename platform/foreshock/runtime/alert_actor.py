@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.configuration.watch import LiveSource
 from foreshock.feedback.training_data import tolerances
 from foreshock.incidents.call_graphs import CallGraphs
 from foreshock.incidents.evidence import CauseRanker
@@ -25,6 +26,7 @@ from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
 from foreshock.scoring.write_queue import Block
+from foreshock.settings import LiveSettings
 from foreshock.store.retention import Retention
 from foreshock.store.scope import DEFAULT_TENANT, Scope, within
 from foreshock.store.store import open_patiently, store_condition
@@ -49,6 +51,7 @@ class AlertActor:
         log_level: str = "INFO",
         keep: Retention | None = None,
         notifications: Path | None = None,
+        live: LiveSource | None = None,
     ) -> None:
         set_up_logging(log_level)
         self.log = get_logger("alerts")
@@ -64,6 +67,8 @@ class AlertActor:
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
+        if live is not None:
+            live.watch("alerts", self.change, self.store)
         self._stop = threading.Event()
         for name, action in (
             ("delivery", self._deliver),
@@ -106,6 +111,10 @@ class AlertActor:
         if self.jobs.get(job.name) != job:
             self.deliverer.watch(job)
             self.jobs[job.name] = job
+
+    def change(self, live: LiveSettings) -> None:
+        """Take up settings that were changed."""
+        self.maintenance.keep_for(live.retention)
 
     def latest_scores(self) -> dict[str, Latest]:
         """Job to the last score of each entity."""

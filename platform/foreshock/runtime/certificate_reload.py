@@ -40,7 +40,7 @@ class CertificateReload:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        self.file, self.socket, self.state = folder / FILE, folder / SOCKET, folder / STATE_FILE
+        self.folder, self.file, self.state = folder, folder / FILE, folder / STATE_FILE
         self.certificate = read_certificate(settings)
         self.counts = {"ok": 0, "failed": 0}
         self.wrong = Condition(
@@ -115,10 +115,13 @@ class CertificateReload:
     def _command(self, text: str) -> str:
         """The proxy's answer; empty if it does not give one."""
         parts = []
+        path = next(self.folder.rglob(SOCKET), None)  # Ray keeps it in a folder of its node
+        if path is None:
+            return ""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(PATIENCE)
-                connection.connect(str(self.socket))
+                connection.connect(str(path))
                 connection.sendall(text.encode())
                 while part := connection.recv(2**16):
                     parts.append(part)

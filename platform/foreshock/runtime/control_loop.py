@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.clock import Clock, ReplayClock, SystemClock
+from foreshock.configuration.watch import LiveSource
 from foreshock.logs import Condition, describe_error, get_logger, note_restart, set_up_logging
 from foreshock.runs.drift import DriftWatch, measure_on_ray
 from foreshock.runs.execution import launch
@@ -30,6 +31,7 @@ from foreshock.runtime.actors import (
 from foreshock.runtime.job_files import JobFiles
 from foreshock.runtime.metrics import ControlLoopMetrics
 from foreshock.scoring.report import PassReport
+from foreshock.settings import LiveSettings
 from foreshock.store.retention import Retention
 from foreshock.store.scope import Scope, within
 from foreshock.store.store import open_patiently, store_condition
@@ -78,6 +80,7 @@ class Plan:
     keep: Retention = field(default_factory=Retention)
     own_cluster: bool = False
     notifications: Path | None = None
+    live: LiveSource | None = None
 
 
 class ControlLoop:
@@ -99,7 +102,13 @@ class ControlLoop:
             self.measured.watch(name)
         self.files = JobFiles(plan.files, self.registry, self.measured.reloaded)
         self.alerts = alert_actor(
-            plan.store_url, plan.url, list(self.jobs.values()), plan.log_level, plan.keep, plan.notifications
+            plan.store_url,
+            plan.url,
+            list(self.jobs.values()),
+            plan.log_level,
+            plan.keep,
+            plan.notifications,
+            plan.live,
         )
         self.scheduler = Scheduler(
             RunRepository(self.store),
@@ -114,6 +123,8 @@ class ControlLoop:
         self.problems: dict[str, str] = {}
         self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
         self._tidied = time.monotonic()
+        if plan.live is not None:
+            plan.live.watch("control loop", self.change, self.store)
         self._thread = threading.Thread(target=self._loop, name="control_loop", daemon=True)
         self._thread.start()
 
@@ -147,6 +158,9 @@ class ControlLoop:
             return None
         self._launch(run)
         return run.id
+
+    def change(self, live: LiveSettings) -> None:
+        """Take up settings that were changed."""
 
     def job(self, name: str) -> Job | None:
         """A job as it is in force."""
@@ -235,7 +249,12 @@ class ControlLoop:
             return
         if job.name not in self.workers:
             self.workers[job.name] = score_worker(
-                job, self.plan.registry, self.plan.store_url, self.alerts, self.plan.log_level
+                job,
+                self.plan.registry,
+                self.plan.store_url,
+                self.alerts,
+                self.plan.log_level,
+                self.plan.live,
             )
         start = round(self.plan.replay.start.timestamp() * 1000) if self.plan.replay else None
         worker = self.workers[job.name]
@@ -285,10 +304,10 @@ def start_control_loop(plan: Plan) -> Any:
     for name in [CONTROL_LOOP, ALERTS, *map(worker_name, plan.jobs)]:
         end_actor(name)
     jobs = list(plan.jobs.values())
-    alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep, plan.notifications)
+    alerts = alert_actor(plan.store_url, plan.url, jobs, plan.log_level, plan.keep, plan.notifications, plan.live)
     for job in jobs:
         if Registry(plan.registry).champion(job.name) is not None:
-            score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level)
+            score_worker(job, plan.registry, plan.store_url, alerts, plan.log_level, plan.live)
     remote = ray.remote(ControlLoop)
     return remote.options(
         name=CONTROL_LOOP, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_concurrency=4, num_cpus=0

@@ -49,6 +49,10 @@ class Maintenance:
                 self._remind([name for name, job in jobs.items() if job.tenant == tenant], now_ms)
         self._delete_expired(now_ms)
 
+    def keep_for(self, keep: Retention) -> None:
+        """Keep things for another time from now on; what is too old by it is deleted at the next call of `run`."""
+        self.keep, self._tidied = keep, 0
+
     def _remind(self, jobs: list[str], now_ms: int) -> None:
         publisher = self.engine.publisher
         for silence in publisher.unexpired_silences(now_ms).silences:

