@@ -250,7 +250,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Settings of an installation come from the environment. Jobs have files of their own.",
+        "Settings of an installation come from the environment. Jobs have files of their own. Live ones can be "
+        "changed while it runs: `foreshock config`.",
         "",
         "| variable | default | meaning |",
         "| --- | --- | --- |",
@@ -264,6 +265,8 @@ def settings_page() -> str:
 
 def setting_rows(settings: Any, prefix: str) -> list[str]:
     """Variable, default and meaning of each setting."""
+    from foreshock.settings import LiveSettings
+
     rows = []
     for name, field in settings.model_fields.items():
         default = field.get_default(call_default_factory=False)
@@ -272,7 +275,8 @@ def setting_rows(settings: Any, prefix: str) -> list[str]:
         else:
             shown = f"`{format_duration(default) if isinstance(default, timedelta) else default}`"
         alias = getattr(field.validation_alias, "choices", [f"{prefix}{name.upper()}"])[-1]
-        rows.append(f"| `{alias}` | {shown} | {cell(field.description or '')} |")
+        live = ". Live." if prefix == "FORESHOCK_" and name in LiveSettings.model_fields else ""
+        rows.append(f"| `{alias}` | {shown} | {cell(field.description or '')}{live} |")
     return rows
 
 

@@ -90,7 +90,7 @@ def diff(
     after: Annotated[int | None, typer.Argument(min=0, help="The other; default: that in force.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What differs between two versions, defaults filled in."""
+    """Differences between two versions, defaults filled in."""
     configuration = _configuration()
     found = configuration.diff(before, configuration.current().number if after is None else after)
     if as_json:

@@ -57,7 +57,7 @@ class VersionRepository:
         c.execute(sa.update(table).where(table.c.number == number).values(problem=problem))
 
     def pins(self, c: Connection) -> dict[str, Any] | None:
-        """What the environment of the installation fixed when it started last; None: it never did."""
+        """Settings that the environment of the installation fixed at its last start; None: there was none."""
         found: dict[str, Any] | None = c.execute(sa.select(t.config_pins.c.settings)).scalar_one_or_none()
         return found
 

@@ -49,7 +49,7 @@ class Configuration:
         return self.noted() or {}
 
     def noted(self) -> dict[str, Any] | None:
-        """What the environment of the installation fixed at its last start; None: there was none."""
+        """Settings that the environment of the installation fixed at its last start; None: there was none."""
         with self.store.read() as c:
             return self.repository.pins(c)
 

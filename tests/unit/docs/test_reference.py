@@ -89,6 +89,7 @@ def test_the_pages_name_what_they_document(hooks: ModuleType) -> None:
     assert "`JWT_SECRET_KEY`" in pages["reference/settings.md"]
     assert "`VAULT_ADDR`" in pages["reference/settings.md"]
     assert "| `VAULT_KEEP` | `1d` |" in pages["reference/settings.md"]
+    assert "lowest level that is logged. Live. |" in pages["reference/settings.md"]
     assert "`ENCRYPTION_KEY`" in pages["reference/settings.md"]
     assert "## foreshock train" in pages["reference/cli.md"]
     assert "`false_alerts`" in pages["reference/job-file.md"]

@@ -92,7 +92,7 @@ def _reading(app: FastAPI, backend: Callable[[], Any]) -> None:
         before: Annotated[int, Query(alias="from", ge=0, le=NEWEST, description="the one version")],
         after: Annotated[int, Query(alias="to", ge=0, le=NEWEST, description="the other version")],
     ) -> dict[str, Any]:
-        """What differs between two versions, defaults filled in."""
+        """Differences between two versions, defaults filled in."""
         return {"from": before, "to": after, "changes": _configuration(backend()).diff(before, after)}
 
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "configuration"
-down_revision = "calls"
+down_revision = "single_sign_on"
 branch_labels = None
 depends_on = None
 
