@@ -21,6 +21,7 @@ import psutil
 import pytest
 from tests.fixtures.certificates import Authority
 from tests.servers import servers
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -81,11 +82,12 @@ def test_the_api_is_served_over_tls_1_3_alone(https: Installation) -> None:
         httpx.get(f"http://127.0.0.1:{https.port}/healthz", timeout=5)
 
 
-def test_events_come_through_a_websocket_over_tls(https: Installation) -> None:
+def test_a_websocket_over_tls_is_answered(https: Installation) -> None:
     context = ssl.create_default_context(cafile=str(https.authority.file))
     with connect(f"wss://127.0.0.1:{https.port}/ws/notifications", ssl=context) as client:
-        client.send(json.dumps({"token": https.token, "since": 0}))
-        assert "type" in json.loads(client.recv(30))
+        client.send(json.dumps({"token": https.token, "types": ["weather"]}))
+        with pytest.raises(ConnectionClosedError, match="no type 'weather'; allowed: "):
+            client.recv(10)
 
 
 def test_metrics_say_when_the_certificate_ends(https: Installation) -> None:
