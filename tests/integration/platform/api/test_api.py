@@ -20,6 +20,7 @@ import pytest
 
 from foreshock.api.app import FEW_ROWS
 from foreshock.api.routes import api as application
+from foreshock.identity.permissions import ROLES
 from foreshock.settings import Settings, load_settings
 from foreshock_pipelines.registry import Registry
 
@@ -540,3 +541,36 @@ def test_an_operation_holds_against_random_requests(name: str, schema: Any) -> N
             assert response.headers["content-type"][0] == "application/problem+json"
 
     never_a_server_error()
+
+
+@pytest.fixture(scope="module")
+def tokens(api: httpx.Client) -> dict[str, str]:
+    """A token of a program for each role."""
+    made = {
+        role: api.post("/admin/tokens", json={"name": role, "scopes": [role]}).raise_for_status() for role in ROLES
+    }
+    return {role: answer.json()["token"] for role, answer in made.items()}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_gives_no_role_what_it_must_not_have(name: str, schema: Any, tokens: dict[str, str]) -> None:
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    method, path = name.split(" ")
+    operation = schema[path][method].definition.raw
+    documented, needs = {int(status) for status in operation["responses"]}, operation.get("x-permission")
+
+    @settings(
+        max_examples=2, deadline=None, phases=[Phase.generate], database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case=schema[path][method].as_strategy())
+    def held_to_its_rights(case: Any) -> None:
+        for role, token in tokens.items():
+            response = case.call(headers={"Authorization": f"Bearer {token}"}, allow_redirects=False)
+            said = (role, case.path, response.status_code, response.text)
+            assert response.status_code in documented and response.status_code < 500, said
+            if needs is not None and needs not in ROLES[role]:
+                assert response.status_code >= 400, said
+
+    held_to_its_rights()
