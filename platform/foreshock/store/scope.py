@@ -26,7 +26,9 @@ DEFAULT_TENANT = "default"
 OPTION = "foreshock_scope"
 """Execution option of a connection: its `Scope`; without one, it is of the installation, and sees all tenants."""
 SETTING = "foreshock.tenant"
-"""Setting of PostgreSQL that its policies compare with; ``*`` for all tenants."""
+"""Setting of PostgreSQL that its policies compare with: a tenant, or one of the two below."""
+ALL, SOMEBODY = "*", "-"
+"""All tenants; and whoever asks, until it is known who: the tables of identity and audit alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def narrow(engine: Engine) -> None:
 
 def _tell(connection: Connection) -> None:
     scope = connection.get_execution_options().get(OPTION)
-    tenant = "*" if scope is None else scope.tenant
+    tenant = ALL if scope is None else SOMEBODY if scope == NOTHING else scope.tenant
     connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (SETTING, tenant))
 
 
