@@ -54,7 +54,7 @@ def value(column: Any, mark: str) -> Any:
     return ("open" if column.name == "state" else mark)[: kind.length or 99]
 
 
-INSTALLATION = {"attempts", "erasures", "sign_in_states", "signing_keys"}
+INSTALLATION = {"attempts", "config_pins", "config_versions", "erasures", "sign_in_states", "signing_keys"}
 """Tables whose rows are no tenant's, whatever their column says."""
 WALLED = [table for table in t.metadata.sorted_tables if "tenant" in table.c and table.name not in INSTALLATION]
 IDENTITY = {table.name for table in WALLED if table.info.get("unscoped")}
