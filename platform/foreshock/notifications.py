@@ -110,7 +110,7 @@ def oncall() -> dict[str, str | None]:
 
 
 def _asked(act: Callable[[Any], T]) -> T:
-    from foreshock.oncall.load import load_notifications, notifications_file
+    from foreshock.oncall.config_file import load_notifications, notifications_file
     from foreshock.oncall.service import Notifications
     from foreshock.runtime.home import open_home
     from foreshock.settings import load_settings

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from tests.bench.rootcause import Case, cases, read
 
-from foreshock.incidents.correlation import Correlator, Signal
+from foreshock.incidents.correlation import AlertFacts, Correlator
 from foreshock.incidents.replay import agreement, correlated
 from foreshock.incidents.topology import Topology
 
@@ -34,16 +34,16 @@ QUIET_PER_FAULT = 0.25
 class Scene:
     """Alerts with the fault that each belongs to."""
 
-    signals: list[Signal] = field(default_factory=list)
+    signals: list[AlertFacts] = field(default_factory=list)
     truth: dict[str, str] = field(default_factory=dict)
     calls: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, signal: Signal, fault: str) -> None:
+    def add(self, signal: AlertFacts, fault: str) -> None:
         self.signals.append(signal)
         self.truth[signal.id] = fault
 
 
-def alerts_of(case: Case, start_ms: int, step_ms: int, system: str) -> list[Signal]:
+def alerts_of(case: Case, start_ms: int, step_ms: int, system: str) -> list[AlertFacts]:
     """One alert for each node that departs, at the first row of it."""
     before = np.arange(len(case.values)) < case.onset
     middle = np.nanmedian(case.values[before], axis=0)
@@ -65,7 +65,7 @@ def alerts_of(case: Case, start_ms: int, step_ms: int, system: str) -> list[Sign
         shares = {kind: size / total for kind, size in sorted(causes.items(), key=lambda kv: -kv[1])[:5]}
         at_ms = start_ms + (case.onset + row) * step_ms
         labels = {"service": node}
-        made.append(Signal(f"{case.name}/{node}", at_ms, f"{system}/{node}", system, labels, shares, step_ms))
+        made.append(AlertFacts(f"{case.name}/{node}", at_ms, f"{system}/{node}", system, labels, shares, step_ms))
     return made
 
 
@@ -101,7 +101,7 @@ def scene(data: Path, group: str, *, apart: float | None = None, seed: int = 0) 
         system = str(rng.choice(sorted(ends)))
         node = str(rng.choice(sorted(set(nodes[system]))))
         causes = {str(rng.choice(kinds)): 1.0}
-        signal = Signal(
+        signal = AlertFacts(
             f"quiet-{i}", int(rng.uniform(first, ends[system])), f"{system}/{node}", system,
             {"service": node}, causes, step,
         )  # fmt: skip
@@ -131,7 +131,9 @@ def demo_scene(seed: int) -> Scene:
                 truth = next((i for i in planted if _is_of(str(host), at, i)), None)
                 name = f"{host}/{at_ms}"
                 fault = f"{truth.entity}/{truth.start}" if truth is not None else name
-                made.add(Signal(name, at_ms, str(host), "demo", {"instance": str(host)}, shares.to_dict()), fault)
+                made.add(
+                    AlertFacts(name, at_ms, str(host), "demo", {"instance": str(host)}, shares.to_dict()), fault
+                )
             last = at
     recent = max(s.at_ms for s in made.signals) - 12 * 3_600_000
     kept = [s for s in made.signals if s.at_ms >= recent]
@@ -188,7 +190,7 @@ def speed(count: int = 10_000) -> float:
     topology = Topology({f"s{i}": [f"s{i // 3}", f"s{(i * 7) % 1000}"] for i in range(1, 1000)})
     correlator = Correlator(topology)
     signals = [
-        Signal(str(i), i * 1000, f"s{i % 1000}", "shop", {"service": f"s{i % 1000}"}, {f"f{i % 20}": 0.7})
+        AlertFacts(str(i), i * 1000, f"s{i % 1000}", "shop", {"service": f"s{i % 1000}"}, {f"f{i % 20}": 0.7})
         for i in range(count)
     ]
     began = time.perf_counter()

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.multiclass import OneVsRestClassifier
 
-from foreshock.incidents.classification import IncidentClassifier
+from foreshock.incidents.classifier import IncidentClassifier
 from foreshock.incidents.embedding import Embedder, installed_embedder
 
 FOLDS = 5

@@ -187,16 +187,16 @@ def work(folder: Path) -> None:
     """Escalate and deliver until killed."""
     import os
 
-    from foreshock.notify.delivery import Deliverer
-    from foreshock.oncall.desk import Desk
+    from foreshock.notify.deliverer import Deliverer
+    from foreshock.oncall.pipeline import IncidentPipeline
 
     store = open_store(f"sqlite:///{folder}/store.db")
     deliverer = Deliverer(store, [])
-    desk = Desk(store, deliverer, dict, file=folder / "n.yaml", url="http://f")
+    pipeline = IncidentPipeline(store, deliverer, dict, file=folder / "n.yaml", url="http://f")
     (folder / f"ready-{os.getpid()}").touch()
     while True:
         now_ms = round((time.time() + float((folder / "clock").read_text())) * 1000)
-        desk.run(now_ms)
+        pipeline.run(now_ms)
         deliverer.run(now_ms, wait=0)
         time.sleep(0.05)
 

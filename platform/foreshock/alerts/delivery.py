@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from foreshock.alerts.repeat import alerts_to_repeat
 from foreshock.alerts.repository import AlertRepository
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.store.store import Store
 from foreshock_pipelines.jobfile import Job
 

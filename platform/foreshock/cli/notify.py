@@ -76,7 +76,7 @@ def notify_send(
 
 
 def _service() -> Notifications:
-    from foreshock.oncall.load import load_notifications, notifications_file
+    from foreshock.oncall.config_file import load_notifications, notifications_file
     from foreshock.oncall.service import Notifications
     from foreshock.settings import load_settings
     from foreshock.store.scope import current_tenant

@@ -102,7 +102,7 @@ def oncall_import(
 
 
 def _config() -> NotificationsConfig:
-    from foreshock.oncall.load import load_notifications, notifications_file
+    from foreshock.oncall.config_file import load_notifications, notifications_file
     from foreshock.settings import load_settings
     from foreshock.store.scope import current_tenant
 

@@ -16,7 +16,7 @@ from itertools import islice
 
 from foreshock.incidents.topology import Topology
 
-__all__ = ["Correlator", "Group", "Placement", "Policy", "Signal"]
+__all__ = ["ActiveIncident", "AlertFacts", "CorrelationWindow", "Correlator", "Placement"]
 
 BY_HOPS = (1.0, 0.9, 0.75, 0.6)
 """Evidence of a related node, by calls in between."""
@@ -35,7 +35,7 @@ Rare = tuple[float, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CorrelationWindow:
     """Limits in time.
 
     Attributes
@@ -55,7 +55,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class AlertFacts:
     """One alert, as far as correlation looks at it; `causes` are features with their shares."""
 
     id: str
@@ -78,7 +78,7 @@ class Placement:
 
 
 @dataclass(slots=True)
-class Group:
+class ActiveIncident:
     """An active incident, summed up: work per alert does not grow with its size."""
 
     id: str
@@ -92,7 +92,7 @@ class Group:
     step_ms: int = 0
     apart: bool = False
 
-    def add(self, signal: Signal) -> None:
+    def add(self, signal: AlertFacts) -> None:
         self.first_ms = min(self.first_ms, signal.at_ms)
         self.last_ms = max(self.last_ms, signal.at_ms)
         self.size += 1
@@ -103,7 +103,7 @@ class Group:
         for feature, share in signal.causes.items():
             self.causes[feature] = self.causes.get(feature, 0.0) + share
 
-    def take(self, other: Group) -> None:
+    def take(self, other: ActiveIncident) -> None:
         """Become one with another."""
         self.first_ms, self.last_ms = min(self.first_ms, other.first_ms), max(self.last_ms, other.last_ms)
         self.size += other.size
@@ -125,22 +125,22 @@ class Correlator:
         Who calls whom.
     """
 
-    def __init__(self, topology: Topology | None = None, policy: Policy | None = None) -> None:
+    def __init__(self, topology: Topology | None = None, policy: CorrelationWindow | None = None) -> None:
         self.topology = topology or Topology()
-        self.policy = policy or Policy()
-        self.groups: dict[str, Group] = {}
+        self.policy = policy or CorrelationWindow()
+        self.groups: dict[str, ActiveIncident] = {}
         self._by_node: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_job: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_label: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._carriers: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._known: set[str] = set()
 
-    def place(self, signal: Signal, name: str) -> Placement:
+    def place(self, signal: AlertFacts, name: str) -> Placement:
         """Find the incident of an alert, or open one called `name`."""
         self._learn(signal)
         found = sorted(self._matches(signal), key=lambda match: (-match[0], match[1].first_ms, match[1].id))
         if not found:
-            group = self.groups[name] = Group(name, signal.at_ms, signal.at_ms)
+            group = self.groups[name] = ActiveIncident(name, signal.at_ms, signal.at_ms)
             self._add(group, signal)
             return Placement(name, True, "the first alert")
         _, best, why = found[0]
@@ -157,11 +157,11 @@ class Correlator:
         self._add(best, signal)
         return Placement(best.id, False, why, tuple(absorbed))
 
-    def restore(self, name: str, signals: Iterable[Signal], *, apart: bool = False) -> None:
+    def restore(self, name: str, signals: Iterable[AlertFacts], *, apart: bool = False) -> None:
         """Take up an incident with its alerts, as the store has it; `apart`: it becomes one with no other."""
         for signal in signals:
             self._learn(signal)
-            group = self.groups.setdefault(name, Group(name, signal.at_ms, signal.at_ms, apart=apart))
+            group = self.groups.setdefault(name, ActiveIncident(name, signal.at_ms, signal.at_ms, apart=apart))
             self._add(group, signal)
 
     def close(self, name: str) -> None:
@@ -177,7 +177,7 @@ class Correlator:
                 self._forget(group)
 
     # -- evidence --------------------------------------------------------------------------------------
-    def _matches(self, signal: Signal) -> list[tuple[float, Group, str]]:
+    def _matches(self, signal: AlertFacts) -> list[tuple[float, ActiveIncident, str]]:
         rare = sorted(((self._rarity(pair), pair) for pair in signal.labels.items()), reverse=True)
         found = []
         for name in self._candidates(signal, rare):
@@ -193,7 +193,7 @@ class Correlator:
                 found.append((strength, group, "joined: " + ", ".join([*reasons, _later(signal, group)])))
         return found
 
-    def _evidence(self, signal: Signal, group: Group, rare: Sequence[Rare]) -> tuple[float, list[str]]:
+    def _evidence(self, signal: AlertFacts, group: ActiveIncident, rare: Sequence[Rare]) -> tuple[float, list[str]]:
         place, reason = self._place_evidence(signal, group)
         reasons = [reason] if reason else []
         rarity, pair = next(((r, p) for r, p in rare if r and 2 * group.labels[p] >= group.size), (0.0, ("", "")))
@@ -207,7 +207,7 @@ class Correlator:
             reasons.append(f"same job {signal.job}")
         return place + LABELS * rarity + job + CAUSES * alike, reasons
 
-    def _place_evidence(self, signal: Signal, group: Group) -> tuple[float, str]:
+    def _place_evidence(self, signal: AlertFacts, group: ActiveIncident) -> tuple[float, str]:
         related = self.topology.related(signal.node)  # the nearest first
         if signal.node in group.nodes:
             nearest = signal.node
@@ -229,7 +229,7 @@ class Correlator:
         return 0.0 if carriers < 2 or len(self._known) < 3 else 1.0 - carriers / len(self._known)
 
     # -- indexes ---------------------------------------------------------------------------------------
-    def _candidates(self, signal: Signal, rare: Sequence[Rare]) -> list[str]:
+    def _candidates(self, signal: AlertFacts, rare: Sequence[Rare]) -> list[str]:
         """Active incidents that may match, the latest ones of each index."""
         if len(self.groups) <= 2 * CANDIDATES:
             return list(self.groups)
@@ -244,17 +244,17 @@ class Correlator:
             found.update(dict.fromkeys(islice(names, CANDIDATES)))
         return list(found)
 
-    def _learn(self, signal: Signal) -> None:
+    def _learn(self, signal: AlertFacts) -> None:
         self._known.add(signal.node)
         for pair in signal.labels.items():
             self._carriers[pair].add(signal.node)
 
-    def _add(self, group: Group, signal: Signal) -> None:
+    def _add(self, group: ActiveIncident, signal: AlertFacts) -> None:
         group.add(signal)
         self._index(group, [signal.node], [signal.job], signal.labels.items())
 
     def _index(
-        self, group: Group, nodes: Iterable[str], jobs: Iterable[str], labels: Iterable[tuple[str, str]]
+        self, group: ActiveIncident, nodes: Iterable[str], jobs: Iterable[str], labels: Iterable[tuple[str, str]]
     ) -> None:
         for index, keys in ((self._by_node, nodes), (self._by_job, jobs)):
             for key in keys:
@@ -264,7 +264,7 @@ class Correlator:
             self._by_label[pair].pop(group.id, None)
             self._by_label[pair][group.id] = None
 
-    def _forget(self, group: Group) -> None:
+    def _forget(self, group: ActiveIncident) -> None:
         del self.groups[group.id]
         for node in group.nodes:
             self._by_node[node].pop(group.id, None)
@@ -281,7 +281,7 @@ def _cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     return inner / math.sqrt(sum(v * v for v in one.values()) * sum(v * v for v in other.values()))
 
 
-def _later(signal: Signal, group: Group) -> str:
+def _later(signal: AlertFacts, group: ActiveIncident) -> str:
     seconds = round((signal.at_ms - group.last_ms) / 1000)
     if seconds < 0:
         return "at the same time" if signal.at_ms >= group.first_ms else f"{-seconds} s before"
@@ -290,6 +290,6 @@ def _later(signal: Signal, group: Group) -> str:
     return f"{seconds} s later" if seconds < 120 else f"{round(seconds / 60)} min later"
 
 
-def in_order(signals: Sequence[Signal]) -> list[Signal]:
+def in_order(signals: Sequence[AlertFacts]) -> list[AlertFacts]:
     """Alerts by time, then id: what comes in one batch is placed in this order."""
     return sorted(signals, key=lambda signal: (signal.at_ms, signal.id))

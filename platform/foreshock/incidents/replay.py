@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import comb
 from typing import Any
 
-from foreshock.incidents.correlation import Correlator, Signal, in_order
+from foreshock.incidents.correlation import AlertFacts, Correlator, in_order
 from foreshock.incidents.topology import Topology
 from foreshock_pipelines.backtesting.outcome import ReplayedAlert
 from foreshock_pipelines.datasets.entity_key import entity_labels
@@ -102,7 +102,7 @@ def replay_incidents(job: Job, alerts: Sequence[ReplayedAlert], known: KnownInci
     return Replay(incidents, saved, agreement(truth, {name: group for name, (group, _) in placed.items()}))
 
 
-def correlated(signals: Sequence[Signal], topology: Topology) -> dict[str, tuple[str, str]]:
+def correlated(signals: Sequence[AlertFacts], topology: Topology) -> dict[str, tuple[str, str]]:
     """Give each alert its incident, and the reason, in the order of time."""
     correlator = Correlator(topology)
     parents: dict[str, str] = {}
@@ -158,12 +158,12 @@ def pairwise(groups: Iterable[Any]) -> int:
     return sum(comb(n, 2) for n in Counter(groups).values())
 
 
-def _signal(job: Job, number: int, alert: ReplayedAlert) -> Signal:
+def _signal(job: Job, number: int, alert: ReplayedAlert) -> AlertFacts:
     labels = exported_labels(entity_labels(alert.entity, job.entity))
     causes = {cause.feature: float(cause.share or 0.0) for cause in alert.causes}
     at_ms = round(alert.opened.timestamp() * 1000)
     step_ms = round(job.step_seconds * 1000)
-    return Signal(str(number), at_ms, _node(job, alert), job.name, labels, causes, step_ms)
+    return AlertFacts(str(number), at_ms, _node(job, alert), job.name, labels, causes, step_ms)
 
 
 def _node(job: Job, alert: ReplayedAlert) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from foreshock.alerts.model import Alert
 from foreshock.alerts.payload import alert_payload
 from foreshock.alerts.repository import AlertRepository
-from foreshock.incidents.classifying import like
+from foreshock.incidents.class_assignment import like
 from foreshock.incidents.embedding import installed_embedder
 from foreshock.incidents.postmortem import postmortem
 from foreshock.incidents.repository import IncidentRepository

@@ -1,4 +1,8 @@
-"""Channels of notifications. A notifier sends; its queue retries, and keeps order and ids."""
+"""Delivery of notifications, from the outbox to receivers.
+
+outbox -> deliverer (which queues there are) -> worker pool (threads) -> queue (order and retries of one receiver)
+-> sender (calls one notifier, backs off) -> notifier of a job file, or channel of the notifications file.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from foreshock.logs import get_logger
-from foreshock.notify.words import WORDS
+from foreshock.notify.translations import TRANSLATIONS
 
 __all__ = ["ESCAPES", "Rendered", "Templates", "context_of"]
 
@@ -110,7 +110,7 @@ class Templates:
 def context_of(payload: Mapping[str, Any], language: str = "en") -> dict[str, Any]:
     """Names that a template may use, from the payload of a message."""
     incident = payload.get("incident") or {}
-    words = WORDS[language]
+    words = TRANSLATIONS[language]
     severity = incident.get("severity", "info")
     links = {"incident": "", "ack": "", "silence": "", **payload.get("links", {})}
     causes = incident.get("root_causes", [])[:3]

@@ -27,7 +27,7 @@ KEPT_MS = 90 * 86_400_000
 
 
 class Notices:
-    """Tells of shifts and gaps; see `Pager`."""
+    """Tells of shifts and gaps; see `Escalation`."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from foreshock.notify.outbox import Outbox
 from foreshock.notify.sender import Sender
 from foreshock.notify.templates import Rendered
 from foreshock.oncall.config import NotificationsConfig
-from foreshock.oncall.desk import channel_of
+from foreshock.oncall.pipeline import channel_of
 from foreshock.oncall.schedule import gaps, on_call, shifts
 from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store

@@ -18,10 +18,10 @@ from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.configuration.watch import LiveSource
 from foreshock.feedback.training_data import tolerances
 from foreshock.incidents.call_graphs import CallGraphs
-from foreshock.incidents.evidence import CauseRanker
+from foreshock.incidents.causes_by_metrics import CauseRanker
 from foreshock.logs import Condition, describe_error, get_logger, note_restart, set_up_logging
-from foreshock.oncall.desk import Desk
-from foreshock.oncall.load import notifications_file
+from foreshock.oncall.config_file import notifications_file
+from foreshock.oncall.pipeline import IncidentPipeline
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.scoring.checkpoint import Checkpoint, CheckpointRepository
 from foreshock.scoring.latest import Latest
@@ -63,7 +63,7 @@ class AlertActor:
         self.graphs = CallGraphs(self.store, lambda: dict(self.jobs))
         self.notifications, self.url = notifications, url
         self.rankers: dict[str, CauseRanker] = {}
-        self.desks: dict[str, Desk] = {}
+        self.pipelines: dict[str, IncidentPipeline] = {}
         self.maintenance = Maintenance(self.engine, keep or Retention())
         self.passed: dict[str, int] = {}
         self.latest: dict[str, Latest] = {}
@@ -141,18 +141,18 @@ class AlertActor:
 
     def _tell(self) -> None:
         for tenant in self._tenants():
-            self._desk(tenant).run(_now_ms())
+            self._pipeline(tenant).run(_now_ms())
 
-    def _desk(self, tenant: str) -> Desk:
-        """The desk of a tenant, with its own notifications file; a new file is looked for until there is one."""
+    def _pipeline(self, tenant: str) -> IncidentPipeline:
+        """The pipeline of a tenant, with its notifications file; one that is written later is taken up."""
         file = notifications_file(self.notifications, tenant)
-        desk = self.desks.get(tenant)
-        if desk is None or (file is not None and desk.live.path is None):
+        pipeline = self.pipelines.get(tenant)
+        if pipeline is None or (file is not None and pipeline.live.path is None):
             jobs = functools.partial(self._jobs_of, tenant)
-            desk = self.desks[tenant] = Desk(
+            pipeline = self.pipelines[tenant] = IncidentPipeline(
                 self.store, self.deliverer, jobs, file=file, url=self.url, graphs=self.graphs, tenant=tenant
             )
-        return desk
+        return pipeline
 
     def _tenants(self) -> set[str]:
         return {DEFAULT_TENANT, *(job.tenant for job in list(self.jobs.values()))}

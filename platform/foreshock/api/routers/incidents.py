@@ -79,7 +79,6 @@ def add_incidents(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson)
     _read(app, backend)
     _create(app, backend, read_json)
     _act(app, backend, read_json)
-    _join(app, backend, read_json)
 
 
 def _read(app: FastAPI, backend: Callable[[], Any]) -> None:
@@ -138,82 +137,38 @@ def _create(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> No
         return await run_in_threadpool(act)
 
 
+ACTS: tuple[tuple[str, str, type[Body], str], ...] = (
+    ("ack", "acknowledge", Act, "Say that somebody takes care of it: escalation stops. 409 if it is not live."),
+    ("resolve", "resolve", Act, "End it; alerts that come later are another incident. 409 if it is not live."),
+    ("reopen", "reopen", Act, "Take it up again; people are told again. 409 if it is not resolved."),
+    ("assign", "assign", Assignment, "Say who handles it. 409 if it is not live."),
+    ("comment", "comment", Comment, "Add a comment to its timeline."),
+    ("rename", "rename", Rename, "Give it a title that alerts do not change any more."),
+    ("class", "classify", Classification, "Say of what class it is; later incidents are classified by it, too."),
+    ("merge", "merge", Merge, "Make it a part of another one; gives the other one. 409 if one is not live."),
+    (
+        "split", "split", Split,
+        "Move alerts into an incident of their own; gives the new one. 409 if they are not in it.",
+    ),
+)  # fmt: skip
+"""Path, use case, body and description of each act on one incident."""
+
+
 def _act(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
-    async def do(
-        request: Request, caller: Principal, model: type[Body], use_case: str, incident: str
-    ) -> dict[str, Any]:
-        here = backend()
-        body = await read_json(request, model, here.max_body)
-        return await run_in_threadpool(_done, here, use_case, incident, _said(caller, body))
+    def add(path: str, use_case: str, model: type[Body], description: str) -> None:
+        @app.post(
+            f"/incidents/{{incident}}/{path}", tags=["incidents"], name=path, description=description,
+            openapi_extra=body_schema(model),
+        )  # fmt: skip
+        async def act(
+            request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
+        ) -> dict[str, Any]:
+            here = backend()
+            body = await read_json(request, model, here.max_body)
+            return await run_in_threadpool(_done, here, use_case, incident, _said(caller, body))
 
-    @app.post("/incidents/{incident}/ack", tags=["incidents"], openapi_extra=body_schema(Act))
-    async def ack(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Say that somebody takes care of it: escalation stops. 409 if it is not live."""
-        return await do(request, caller, Act, "acknowledge", incident)
-
-    @app.post("/incidents/{incident}/resolve", tags=["incidents"], openapi_extra=body_schema(Act))
-    async def resolve(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """End it; alerts that come later are another incident. 409 if it is not live."""
-        return await do(request, caller, Act, "resolve", incident)
-
-    @app.post("/incidents/{incident}/reopen", tags=["incidents"], openapi_extra=body_schema(Act))
-    async def reopen(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Take it up again; people are told again. 409 if it is not resolved."""
-        return await do(request, caller, Act, "reopen", incident)
-
-    @app.post("/incidents/{incident}/assign", tags=["incidents"], openapi_extra=body_schema(Assignment))
-    async def assign(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Say who handles it. 409 if it is not live."""
-        return await do(request, caller, Assignment, "assign", incident)
-
-    @app.post("/incidents/{incident}/comment", tags=["incidents"], openapi_extra=body_schema(Comment))
-    async def comment(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Add a comment to its timeline."""
-        return await do(request, caller, Comment, "comment", incident)
-
-    @app.post("/incidents/{incident}/rename", tags=["incidents"], openapi_extra=body_schema(Rename))
-    async def rename(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Give it a title that alerts do not change any more."""
-        return await do(request, caller, Rename, "rename", incident)
-
-    @app.post("/incidents/{incident}/class", tags=["incidents"], openapi_extra=body_schema(Classification))
-    async def classify(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Say of what class it is; later incidents are classified by it, too."""
-        return await do(request, caller, Classification, "classify", incident)
-
-
-def _join(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) -> None:
-    @app.post("/incidents/{incident}/merge", tags=["incidents"], openapi_extra=body_schema(Merge))
-    async def merge(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Make it a part of another one; gives the other one. 409 if one of them is not live."""
-        here = backend()
-        body: Merge = await read_json(request, Merge, here.max_body)
-        return await run_in_threadpool(_done, here, "merge", incident, _said(caller, body))
-
-    @app.post("/incidents/{incident}/split", tags=["incidents"], openapi_extra=body_schema(Split))
-    async def split(
-        request: Request, caller: Annotated[Principal, allow("incidents:act")], incident: IncidentId
-    ) -> dict[str, Any]:
-        """Move alerts into an incident of their own; gives the new one. 409 if they are not in it."""
-        here = backend()
-        body: Split = await read_json(request, Split, here.max_body)
-        return await run_in_threadpool(_done, here, "split", incident, _said(caller, body))
+    for each in ACTS:
+        add(*each)
 
 
 def _done(here: Any, use_case: str, incident: str, given: dict[str, Any]) -> dict[str, Any]:

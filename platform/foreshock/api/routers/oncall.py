@@ -20,10 +20,10 @@ from foreshock.api.request_body import receive_body
 from foreshock.api.routers.alerts import NO_NUL, ReadJson
 from foreshock.api.schemas import Body, body_schema
 from foreshock.identity.model import Principal
+from foreshock.oncall.ack_links import AckLinks
 from foreshock.oncall.calendar import to_ical
 from foreshock.oncall.config import NotificationsConfig
-from foreshock.oncall.links import AckLinks
-from foreshock.oncall.load import load_notifications, notifications_file
+from foreshock.oncall.config_file import load_notifications, notifications_file
 from foreshock.oncall.schedule import ScheduleConfig, shifts
 from foreshock.oncall.service import Notifications, duty
 from foreshock.store.scope import current_tenant, unscoped

@@ -14,9 +14,9 @@ from foreshock.api.errors import Problem
 from foreshock.api.request_body import receive_body
 from foreshock.notify.channels.config import SlackChannel, secret_of
 from foreshock.notify.slack_requests import Press, pressed, verify_slack
+from foreshock.oncall.ack_links import AckLinks
 from foreshock.oncall.config import NotificationsConfig
-from foreshock.oncall.links import AckLinks
-from foreshock.oncall.load import load_notifications, notifications_file
+from foreshock.oncall.config_file import load_notifications, notifications_file
 from foreshock.store.scope import DEFAULT_TENANT, unscoped
 from foreshock_models.errors import AccessError, StateError
 

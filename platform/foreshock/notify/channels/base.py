@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from foreshock.notify.channels.config import _Channel
 from foreshock.notify.templates import Rendered, Templates
 
-__all__ = ["Channel", "Memory", "NoMemory", "idempotency_key"]
+__all__ = ["Channel", "Memory", "NoMemory", "Picture", "idempotency_key"]
 
 SHORT_EVENTS = {"acknowledged", "resolved", "joined", "commented"}
 """Events that change what was told before."""
+
+
+Picture = Callable[[str], bytes | None]
 
 
 class Memory(Protocol):
@@ -38,10 +42,13 @@ class Channel:
     ----------
     escape : how text of others is made harmless; see `foreshock.notify.templates.ESCAPES`
     kind : the built-in template
+    picture : draws the timeline of an incident, as PNG; None: there is none
     """
 
     escape = "plain"
     kind = "text"
+
+    picture: Picture = staticmethod(lambda incident: None)
 
     def __init__(self, name: str, config: _Channel, templates: Templates, memory: Memory) -> None:
         self.name = name

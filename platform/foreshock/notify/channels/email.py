@@ -20,6 +20,9 @@ __all__ = ["Email"]
 log = get_logger("notify")
 BEGINS = ("paged", "message")
 """Events that begin a thread; all others answer its first message."""
+PICTURED = ("paged", "escalated", "reopened", "resolved")
+"""Events whose message has the timeline of the incident in it."""
+PICTURE = "timeline@foreshock"
 
 
 class Email(Channel):
@@ -67,8 +70,30 @@ class Email(Channel):
         made["X-Foreshock-Incident"] = payload["id"]
         made.set_content(plain.body)
         if "messages" not in payload:
-            made.add_alternative(html.body, subtype="html")
+            self._add_html(made, html.body, payload)
         return made
+
+    def _add_html(self, mail: EmailMessage, body: str, payload: dict[str, Any]) -> None:
+        """Add the formatted text, with the timeline of the incident in it."""
+        drawn = self._drawn(payload) if payload["event"] in PICTURED else None
+        if drawn is not None:
+            image = f'<p><img src="cid:{PICTURE}" alt="" width="750" style="max-width:100%"></p>'
+            at = body.rfind("</body>")
+            body = f"{body[:at]}{image}{body[at:]}" if at >= 0 else body + image
+        mail.add_alternative(body, subtype="html")
+        if drawn is not None:
+            part: Any = mail.get_payload()[-1]  # type: ignore[index]
+            part.add_related(
+                drawn, "image", "png", cid=f"<{PICTURE}>", filename="timeline.png", disposition="inline"
+            )
+
+    def _drawn(self, payload: dict[str, Any]) -> bytes | None:
+        """The picture; a message never waits for one that cannot be drawn, whatever the reason."""
+        try:
+            return self.picture(payload["id"])
+        except Exception as exc:  # the boundary: to be told matters more than to see it
+            log.warning("picture not drawn", channel=self.name, incident=payload["id"], error=type(exc).__name__)
+            return None
 
     def _connect(self, seconds: float) -> smtplib.SMTP:
         config = self.config

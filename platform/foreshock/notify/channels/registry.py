@@ -7,7 +7,7 @@ from typing import Any
 
 from foreshock.notify.channels.alertmanager import AlertmanagerIncidents
 from foreshock.notify.channels.apprise import Apprise
-from foreshock.notify.channels.base import Channel, Memory, NoMemory
+from foreshock.notify.channels.base import Channel, Memory, NoMemory, Picture
 from foreshock.notify.channels.config import _Channel
 from foreshock.notify.channels.email import Email
 from foreshock.notify.channels.log import LogLines
@@ -33,10 +33,17 @@ CHANNELS: dict[str, Callable[..., Channel]] = {
 
 
 def make_channel(
-    name: str, config: _Channel, templates: Templates | None = None, memory: Memory | None = None
+    name: str,
+    config: _Channel,
+    templates: Templates | None = None,
+    memory: Memory | None = None,
+    picture: Picture | None = None,
 ) -> Channel:
-    """Make the channel of a config."""
-    return CHANNELS[config.type](name, config, templates or Templates(), memory or NoMemory())
+    """Make the channel of a config; `picture` draws the timeline of an incident."""
+    made = CHANNELS[config.type](name, config, templates or Templates(), memory or NoMemory())
+    if picture is not None:
+        made.picture = picture
+    return made
 
 
 def rules_of(config: Any) -> Sequence[Rule]:

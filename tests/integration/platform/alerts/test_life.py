@@ -14,7 +14,7 @@ from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import acknowledge, resolve
 from foreshock.entities.service import forget
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.notify.outbox import Outbox
 from foreshock.scoring.checkpoint import CheckpointRepository
 from foreshock.scoring.cursors import CursorRepository

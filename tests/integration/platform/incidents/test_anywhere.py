@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from foreshock.incidents.gathering import Gatherer
+from foreshock.incidents.builder import IncidentBuilder
 
 
 def test_a_cascade_becomes_an_incident_that_people_handle(house_anywhere: Any) -> None:
@@ -28,7 +28,9 @@ def test_gatherers_at_the_same_time_take_in_each_event_once(house_anywhere: Any)
     house = house_anywhere
     for i in range(30):
         house.alert(f"a{i}", i / 60, "db", feature=f"f{i}")
-    threads = [threading.Thread(target=Gatherer(house.store, lambda: house.jobs).run, args=(5,)) for _ in range(4)]
+    threads = [
+        threading.Thread(target=IncidentBuilder(house.store, lambda: house.jobs).run, args=(5,)) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -23,7 +23,7 @@ from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import resolve
 from foreshock.notify import alertmanager
 from foreshock.notify.alertmanager import VALID_FOR, Alertmanager, as_alertmanager
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.silences.index import SilenceIndex
 from foreshock.silences.parsing import parse_silence
 from foreshock.silences.repository import SilenceRepository

@@ -10,7 +10,7 @@ import numpy as np
 from foreshock.alerts.delivery import alert_deliverer
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.notify.outbox import Outbox
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.scoring.scored_rows import ScoredRows

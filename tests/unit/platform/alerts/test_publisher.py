@@ -10,7 +10,7 @@ import pytest
 
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence
 from foreshock.silences.repository import SilenceRepository

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from foreshock.cli.app import _load_commands, app
 from foreshock.oncall.config import NotificationsConfig
-from foreshock.oncall.load import LiveConfig, load_notifications
+from foreshock.oncall.config_file import LiveConfig, load_notifications
 from foreshock_models.errors import ConfigError
 
 CONFIG = """

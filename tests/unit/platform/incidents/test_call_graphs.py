@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from foreshock.incidents.builder import IncidentBuilder
 from foreshock.incidents.call_graphs import CallGraphs
-from foreshock.incidents.gathering import Gatherer
 from foreshock_models.errors import ConfigError, SourceUnavailable
 from foreshock_pipelines.jobfile import Job, parse_job
 
@@ -91,7 +91,7 @@ def test_a_call_that_is_no_longer_counted_is_forgotten_after_a_while(
 
 
 def test_alerts_join_along_counted_calls(house: Any, graphs: CallGraphs, metric: Metric) -> None:
-    house.gatherer = Gatherer(house.store, lambda: house.jobs, graphs=graphs)
+    house.builder = IncidentBuilder(house.store, lambda: house.jobs, graphs=graphs)
     metric.calls = {("web", "api"), ("api", "db"), ("mail", "queue")}
     graphs.run(NOW)
     house.alert("db")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.incidents.correlation import Correlator, Placement, Policy, Signal, in_order
+from foreshock.incidents.correlation import AlertFacts, CorrelationWindow, Correlator, Placement, in_order
 from foreshock.incidents.topology import Topology
 
 MINUTE = 60_000
@@ -18,12 +18,12 @@ SHOP = Topology({"web": ["api"], "api": ["db", "cache"], "mail": ["queue"]})
 def signal(
     name: str, minute: float = 0, node: str = "", job: str = "shop", labels: Mapping[str, str] | None = None,
     causes: Mapping[str, float] | None = None, step_ms: int = MINUTE,
-) -> Signal:  # fmt: skip
+) -> AlertFacts:  # fmt: skip
     given_causes = {name: 1.0} if causes is None else causes
-    return Signal(name, round(minute * MINUTE), node or name, job, labels or {}, given_causes, step_ms)
+    return AlertFacts(name, round(minute * MINUTE), node or name, job, labels or {}, given_causes, step_ms)
 
 
-def place(correlator: Correlator, *signals: Signal) -> list[Placement]:
+def place(correlator: Correlator, *signals: AlertFacts) -> list[Placement]:
     return [correlator.place(each, f"I-{each.id}") for each in signals]
 
 
@@ -69,7 +69,7 @@ def test_a_label_that_few_have_joins_alerts_and_one_that_all_have_does_not() -> 
 
 
 def test_the_window_extends_while_alerts_come_up_to_a_cap() -> None:
-    correlator = Correlator(policy=Policy(longest=20 * MINUTE))
+    correlator = Correlator(policy=CorrelationWindow(longest=20 * MINUTE))
     placed = place(correlator, *(signal(f"n{i}", 3 * i, node="db", causes={"latency": 1.0}) for i in range(12)))
     assert {p.group for p in placed[:7]} == {"I-n0"}
     assert placed[7].group == "I-n7"
@@ -117,7 +117,7 @@ def test_every_alert_is_in_one_incident_and_none_lasts_longer_than_the_cap(
 ) -> None:
     correlator = Correlator(Topology({"a": ["b"], "b": ["c"], "e": ["f"]}))
     parents: dict[str, str] = {}
-    placed: dict[str, Signal] = {}
+    placed: dict[str, AlertFacts] = {}
     groups: dict[str, str] = {}
     for i, (node, minute, job) in enumerate(rows):
         each = signal(f"n{i}", minute, node, job)
@@ -130,7 +130,7 @@ def test_every_alert_is_in_one_incident_and_none_lasts_longer_than_the_cap(
             group = parents[group]
         assert group in correlator.groups
         members.setdefault(group, []).append(placed[name].at_ms)
-    assert all(max(times) - min(times) <= Policy().longest for times in members.values())
+    assert all(max(times) - min(times) <= CorrelationWindow().longest for times in members.values())
     assert sum(group.size for group in correlator.groups.values()) == len(rows)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from foreshock.oncall.links import AckLinks
-from foreshock.oncall.memory import Threads
+from foreshock.oncall.ack_links import AckLinks
+from foreshock.oncall.message_threads import MessageThreads
 from foreshock.store import oncall_tables as o
 from foreshock.store import tables as t
 from foreshock.store.retention import Retention, delete_expired
@@ -41,7 +41,7 @@ def two(house: Any) -> tuple[str, str]:
         incident = house.incidents.list().incidents[0].id
         with house.store.begin() as c:
             AckLinks(house.store).make(c, "default", incident, "anna", 1000)
-        Threads(house.store).remember("chat", incident, {"ts": "1"})
+        MessageThreads(house.store).remember("chat", incident, {"ts": "1"})
         made.append(incident)
     house.people.resolve(made[0], who="anna", why="made room", now_ms=2000)
     return made[0], made[1]

@@ -10,7 +10,7 @@ import pytest
 
 from foreshock.notify.limits import Rule, wait_ms
 from foreshock.notify.templates import ESCAPES, Templates
-from foreshock.notify.words import WORDS
+from foreshock.notify.translations import TRANSLATIONS
 
 EVENTS = ("paged", "escalated", "acknowledged", "resolved", "reopened", "joined", "digest", "shift", "message")
 
@@ -34,7 +34,7 @@ def write(tmp_path: Path, text: str, name: str = "slack.j2") -> None:
 GOOD = "{% block title %}{{ level }}: {{ title }}{% endblock %}{% block body %}{{ details }}{% endblock %}"
 
 
-@pytest.mark.parametrize("language", sorted(WORDS))
+@pytest.mark.parametrize("language", sorted(TRANSLATIONS))
 @pytest.mark.parametrize("kind", ["text", "email", "sms"])
 @pytest.mark.parametrize("event", EVENTS)
 def test_built_in_templates_render_every_event_in_every_language(language: str, kind: str, event: str) -> None:
@@ -44,7 +44,7 @@ def test_built_in_templates_render_every_event_in_every_language(language: str, 
 
 
 def test_every_language_has_the_same_words() -> None:
-    assert {frozenset(words) for words in WORDS.values()} == {frozenset(WORDS["en"])}
+    assert {frozenset(words) for words in TRANSLATIONS.values()} == {frozenset(TRANSLATIONS["en"])}
 
 
 def test_a_template_of_ones_own_is_used_and_that_of_the_language_first(

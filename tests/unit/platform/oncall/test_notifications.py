@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import foreshock
 from foreshock.notify.channels.registry import make_channel
 from foreshock.notify.templates import Templates
-from foreshock.oncall.load import load_notifications
+from foreshock.oncall.config_file import load_notifications
 from foreshock.store.tables import outbox
 from foreshock_models.errors import ConfigError
 

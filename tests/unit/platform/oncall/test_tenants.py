@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.incidents.service import IncidentService
-from foreshock.notify.delivery import Deliverer
-from foreshock.oncall.desk import Desk
-from foreshock.oncall.load import notifications_file
+from foreshock.notify.deliverer import Deliverer
+from foreshock.oncall.config_file import notifications_file
+from foreshock.oncall.pipeline import IncidentPipeline
 from foreshock.store.scope import Scope, within
 from foreshock.store.tables import outbox
 
@@ -32,28 +32,30 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def desks(house: Any, folder: Path, *tenants: str) -> tuple[Deliverer, list[Desk]]:
+def pipelines(house: Any, folder: Path, *tenants: str) -> tuple[Deliverer, list[IncidentPipeline]]:
     deliverer = Deliverer(house.store, [])
     made = [
-        Desk(house.store, deliverer, dict, file=notifications_file(folder, each), url="http://f", tenant=each)
+        IncidentPipeline(
+            house.store, deliverer, dict, file=notifications_file(folder, each), url="http://f", tenant=each
+        )
         for each in tenants
     ]
     return deliverer, made
 
 
-def happens(house: Any, tenant: str, *each: Desk) -> list[str]:
+def happens(house: Any, tenant: str, *each: IncidentPipeline) -> list[str]:
     """An incident of a tenant; gives the queues of the messages about it."""
     with within(Scope(tenant)):
         IncidentService(house.store, tenant).create("db is down", who="anna", now_ms=1000)
-    for desk in each:
-        desk.run(1000)
-        desk.run(60_000)
+    for pipeline in each:
+        pipeline.run(1000)
+        pipeline.run(60_000)
     with house.store.begin() as c:
         return list(c.execute(sa.select(outbox.c.notifier)).scalars())
 
 
 def test_an_incident_is_told_by_the_channels_of_its_own_tenant(house: Any, folder: Path) -> None:
-    deliverer, made = desks(house, folder, "default", "acme")
+    deliverer, made = pipelines(house, folder, "default", "acme")
     assert happens(house, "acme", *made) == ["channel/acme/chat"]
     urls = {name: queue.sender.config.url for name, queue in deliverer.queues.items()}
     assert urls == {
@@ -62,7 +64,7 @@ def test_an_incident_is_told_by_the_channels_of_its_own_tenant(house: Any, folde
 
 
 def test_a_tenant_without_a_file_tells_nobody_of_another(house: Any, folder: Path) -> None:
-    _, made = desks(house, folder, "default", "globex")
+    _, made = pipelines(house, folder, "default", "globex")
     assert happens(house, "globex", *made) == ["channel/globex/log"]
     (incident,) = IncidentRepository(house.store, "globex").list().incidents
     assert incident.live
@@ -70,7 +72,7 @@ def test_a_tenant_without_a_file_tells_nobody_of_another(house: Any, folder: Pat
 
 
 def test_a_changed_file_of_one_tenant_leaves_the_channels_of_others(house: Any, folder: Path) -> None:
-    deliverer, made = desks(house, folder, "default", "acme")
+    deliverer, made = pipelines(house, folder, "default", "acme")
     (folder / "acme.yaml").write_text(CONFIG.format(name="other").replace("chat", "talk"))
     made[1].run(1000)
     live = {name for name, queue in deliverer.queues.items() if not queue.retired}

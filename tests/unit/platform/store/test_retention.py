@@ -9,7 +9,7 @@ from typing import Any
 from foreshock.alerts.pipeline import AlertPipeline
 from foreshock.alerts.repository import AlertRepository
 from foreshock.alerts.service import resolve
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.runtime.maintenance import Maintenance
 from foreshock.silences.matchers import parse_matcher
 from foreshock.silences.model import Silence

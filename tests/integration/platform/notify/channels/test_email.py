@@ -66,7 +66,7 @@ def send(box: Box, tmp_path: Path) -> Iterator[Callable[..., None]]:
     controller.start()
     port = controller.port
 
-    def do(event: str = "paged", **more: Any) -> None:
+    def do(event: str = "paged", picture: Any = None, **more: Any) -> None:
         options = {
             "type": "email", "host": "127.0.0.1", "port": port, "ca_file": tmp_path / "server.pem",
             "from": "foreshock@example.com", "to": ["anna@example.com"], "username": "fs", "password": "pass",
@@ -77,7 +77,7 @@ def send(box: Box, tmp_path: Path) -> Iterator[Callable[..., None]]:
             "entities": ["db"], "jobs": ["shop"], "since": "10:00", "root_causes": [], "resolved": None,
         }  # fmt: skip
         payload = {"id": "i1", "event": event, "key": f"i1/{event}", "incident": incident, "links": LINKS}
-        make_channel("mail", EmailChannel.model_validate(options)).send(payload)
+        make_channel("mail", EmailChannel.model_validate(options), picture=picture).send(payload)
 
     yield do
     controller.stop()
@@ -137,3 +137,28 @@ def test_an_address_that_is_refused_does_not_make_the_others_get_it_again_and_ag
 ) -> None:
     send(to=["anna@example.com", "no@example.com"])
     assert len(box.mails) == 1
+
+
+PNG = b"\x89PNG drawn"
+
+
+def test_the_timeline_is_a_picture_within_the_formatted_text(box: Box, send: Callable[..., None]) -> None:
+    send(picture=lambda incident: PNG + incident.encode())
+    (mail,) = box.mails
+    html = mail.get_body(("related", "html"))
+    assert html is not None
+    (image,) = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    assert image.get_content() == PNG + b"i1"
+    cid = image["Content-ID"].strip("<>")
+    (text,) = [part.get_content() for part in mail.walk() if part.get_content_type() == "text/html"]
+    assert f"cid:{cid}" in text
+    assert mail.get_body(("plain",)) is not None
+
+
+def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(box: Box, send: Callable[..., None]) -> None:
+    def broken(incident: str) -> bytes:
+        raise RuntimeError("no font")
+
+    send(picture=broken)
+    send("acknowledged", picture=lambda incident: PNG)
+    assert [sum(p.get_content_type() == "image/png" for p in mail.walk()) for mail in box.mails] == [0, 0]

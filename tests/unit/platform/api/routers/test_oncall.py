@@ -20,7 +20,7 @@ from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.oncall import add_oncall
 from foreshock.api.routes import _json
 from foreshock.identity.model import everything
-from foreshock.oncall.links import AckLinks
+from foreshock.oncall.ack_links import AckLinks
 from foreshock.store.scope import NOTHING, within
 from foreshock.store.tables import outbox
 from foreshock_models.errors import ForeshockError

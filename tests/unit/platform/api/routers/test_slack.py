@@ -21,9 +21,9 @@ from foreshock.api.errors import Problem, problem_of, problem_response
 from foreshock.api.routers.slack import add_slack
 from foreshock.notify.channels.slack import Slack
 from foreshock.notify.slack_requests import ACKNOWLEDGE, slack_signature
-from foreshock.oncall.desk import channel_of
-from foreshock.oncall.links import AckLinks
-from foreshock.oncall.load import load_notifications
+from foreshock.oncall.ack_links import AckLinks
+from foreshock.oncall.config_file import load_notifications
+from foreshock.oncall.pipeline import channel_of
 from foreshock.store.scope import NOTHING, within
 from foreshock_models.errors import ForeshockError
 

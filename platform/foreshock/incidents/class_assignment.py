@@ -9,14 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from foreshock.events.model import DEFAULT_TENANT
-from foreshock.incidents.classification import IncidentClassifier
+from foreshock.incidents.classifier import IncidentClassifier
 from foreshock.incidents.embedding import Embedder, installed_embedder
 from foreshock.incidents.model import PLATFORM, Incident
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.store import tables as t
 from foreshock.store.store import Store
 
-__all__ = ["Classifying", "like", "text_of"]
+__all__ = ["ClassAssignment", "like", "text_of"]
 
 EVERY_MS = 30_000
 LEARNT, LEARNT_EMBEDDED = 5000, 1000
@@ -33,7 +33,7 @@ def text_of(incident: Incident, comments: str = "") -> str:
 
 
 @dataclass
-class Classifying:
+class ClassAssignment:
     """Gives live incidents a class, unless a person has.
 
     Parameters

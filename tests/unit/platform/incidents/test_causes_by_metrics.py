@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foreshock.incidents.evidence import CauseRanker
+from foreshock.incidents.causes_by_metrics import CauseRanker
 from foreshock_pipelines.datasets.demo import demo_calls, demo_fleet
 from foreshock_pipelines.jobfile import Job, load_job
 

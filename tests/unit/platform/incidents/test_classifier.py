@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.incidents.classification import DEFAULT_CLASSES, IncidentClassifier
-from foreshock.incidents.classifying import Classifying, like
+from foreshock.incidents.class_assignment import ClassAssignment, like
+from foreshock.incidents.classifier import DEFAULT_CLASSES, IncidentClassifier
 from foreshock.incidents.embedding import Embedder, installed_embedder
 from foreshock.incidents.view import whole
 
@@ -82,7 +82,7 @@ def test_probabilities_are_calibrated_on_texts_that_were_held_out(embedder: Embe
 def test_live_incidents_get_a_class_until_a_person_says_otherwise(house: Any, embedder: Embedder | None) -> None:
     house.alert("db", summary="disk full: quota exhausted, out of space, capacity limit")
     house.gather()
-    classifying = Classifying(house.store, lambda: DEFAULT_CLASSES, embedder=lambda: embedder)
+    classifying = ClassAssignment(house.store, lambda: DEFAULT_CLASSES, embedder=lambda: embedder)
     assert classifying.run(10) == 1
     incident = house.incidents.list().incidents[0]
     assert (incident.kind, incident.kind_by) == ("capacity", "foreshock")

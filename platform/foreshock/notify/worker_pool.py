@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from foreshock.logs import get_logger
 from foreshock.notify.queue import NotifierQueue
 
-__all__ = ["Dispatcher"]
+__all__ = ["WorkerPool"]
 
 log = get_logger("delivery")
 THREADS = 16
@@ -27,7 +27,7 @@ class _Turn:
     hangs: bool = False
 
 
-class Dispatcher:
+class WorkerPool:
     """Gives turns to queues, never two at a time to one notifier.
 
     Parameters

@@ -19,16 +19,16 @@ from foreshock.alerts.repository import AlertRepository
 from foreshock.events.model import DEFAULT_TENANT, Event
 from foreshock.events.repository import EventRepository
 from foreshock.incidents.call_graphs import CallGraphs
-from foreshock.incidents.correlation import Correlator, Policy, Signal
+from foreshock.incidents.causes_by_alerts import ranked
+from foreshock.incidents.correlation import AlertFacts, CorrelationWindow, Correlator
 from foreshock.incidents.model import PLATFORM, Incident, Member, worst
-from foreshock.incidents.ranking import ranked
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.incidents.topology import Topology
 from foreshock.store.store import Store
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.prometheus.labels import exported_labels
 
-__all__ = ["CONSUMER", "Gatherer"]
+__all__ = ["CONSUMER", "IncidentBuilder"]
 
 CONSUMER = "incidents"
 BATCH = 500
@@ -50,7 +50,7 @@ class _Changed:
     ended: bool = False
 
 
-class Gatherer:
+class IncidentBuilder:
     """Makes incidents of the alerts of a tenant.
 
     Parameters
@@ -69,7 +69,7 @@ class Gatherer:
         jobs: Callable[[], Mapping[str, Job]],
         *,
         tenant: str = DEFAULT_TENANT,
-        policy: Policy | None = None,
+        policy: CorrelationWindow | None = None,
         least: int = 1,
         graphs: CallGraphs | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Gatherer:
         self.incidents = IncidentRepository(store, tenant)
         self.least = least
         self._jobs = jobs
-        self._policy = policy or Policy()
+        self._policy = policy or CorrelationWindow()
         self._call_graphs = graphs or CallGraphs(store, jobs)
         self._graphs: dict[str, dict[str, list[str]]] = {}
         self._correlator = Correlator(policy=self._policy)
@@ -195,14 +195,14 @@ class Gatherer:
     def _alerts(self, c: Connection, ids: Iterable[str]) -> dict[str, Alert]:
         return AlertRepository(self.store).some(c, ids)
 
-    def _signal(self, alert: Alert) -> Signal:
+    def _signal(self, alert: Alert) -> AlertFacts:
         job = self._jobs().get(alert.job)
         node = alert.labels.get(job.node_label, alert.entity) if job is not None else alert.entity
         causes = {cause["feature"]: float(cause["share"] or 0.0) for cause in alert.causes}
         if not causes:
             causes = {alert.feature or alert.kind: 1.0}
         step = round(job.step_seconds * 1000) if job is not None else 60_000
-        return Signal(alert.id, alert.opened_ms, node, alert.job, exported_labels(alert.labels), causes, step)
+        return AlertFacts(alert.id, alert.opened_ms, node, alert.job, exported_labels(alert.labels), causes, step)
 
     def _restore(self, c: Connection) -> None:
         """Read the active incidents from the store."""
@@ -213,7 +213,7 @@ class Gatherer:
         active = {incident.id: incident for incident in self.incidents.active(oldest, c)}
         members = self.incidents.members(list(active), c)
         alerts = self._alerts(c, {member.alert for member in members})
-        by_incident: dict[str, list[Signal]] = {}
+        by_incident: dict[str, list[AlertFacts]] = {}
         for member in members:
             if member.alert in alerts:
                 by_incident.setdefault(member.incident, []).append(self._signal(alerts[member.alert]))

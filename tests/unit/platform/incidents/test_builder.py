@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from foreshock.incidents.gathering import Gatherer
+from foreshock.incidents.builder import IncidentBuilder
 
 
 def only(house: Any) -> Any:
@@ -87,7 +87,7 @@ def test_an_incident_whose_alerts_are_all_silenced_ends(house: Any) -> None:
 
 
 def test_people_are_told_of_an_incident_once_it_has_the_size_that_was_asked_for(house: Any) -> None:
-    house.gatherer = Gatherer(house.store, lambda: house.jobs, least=3)
+    house.builder = IncidentBuilder(house.store, lambda: house.jobs, least=3)
     house.alert("db")
     house.alert("api", 1)
     house.gather()
@@ -99,7 +99,7 @@ def test_people_are_told_of_an_incident_once_it_has_the_size_that_was_asked_for(
 
 
 def test_a_critical_incident_is_told_whatever_its_size(house: Any) -> None:
-    house.gatherer = Gatherer(house.store, lambda: house.jobs, least=3)
+    house.builder = IncidentBuilder(house.store, lambda: house.jobs, least=3)
     house.alert("db", severity="critical")
     house.gather()
     assert "paged" in house.told(only(house).id)
@@ -149,22 +149,22 @@ def test_a_gatherer_that_dies_in_the_middle_loses_and_doubles_nothing(house: Any
                 raise Dies
             join(self, c, member)
 
-    house.gatherer.incidents = Repository(house.store)
+    house.builder.incidents = Repository(house.store)
     for _ in range(3):
         try:
             house.gather()
         except Dies:
-            house.gatherer = Gatherer(house.store, lambda: house.jobs)
+            house.builder = IncidentBuilder(house.store, lambda: house.jobs)
     assert house.groups() == [["db", "api", "web"], ["queue", "mail"]]
     for incident in house.incidents.list().incidents:
         assert house.told(incident.id).count("opened") == 1
 
 
 def test_two_gatherers_side_by_side_make_the_same_incidents_as_one(house: Any) -> None:
-    other = Gatherer(house.store, lambda: house.jobs)
+    other = IncidentBuilder(house.store, lambda: house.jobs)
     for minute, name in enumerate(["db", "queue", "api", "mail", "web"]):
         house.alert(name, minute)
-        (house.gatherer if minute % 2 else other).run(5)
+        (house.builder if minute % 2 else other).run(5)
     assert house.groups() == [["db", "api", "web"], ["queue", "mail"]]
 
 

@@ -6,9 +6,8 @@ key once, whoever writes it. Time is that of whoever calls; a clock that is set 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,36 +20,25 @@ from foreshock.incidents.model import PLATFORM, Incident
 from foreshock.incidents.repository import IncidentRepository
 from foreshock.notify.channels.queue import PREFIX, channel_of_queue, queue_of_channel
 from foreshock.notify.outbox import Outbox
-from foreshock.oncall.config import NotificationsConfig, Person
-from foreshock.oncall.links import AckLinks
+from foreshock.oncall.ack_links import AckLinks
+from foreshock.oncall.config import NotificationsConfig
+from foreshock.oncall.recipients import Recipient, recipients
 from foreshock.oncall.routing import ways
-from foreshock.oncall.schedule import next_shift, on_call
 from foreshock.store import oncall_tables as t
 from foreshock.store import tables as shared
 from foreshock.store.store import Store
 
-__all__ = ["CONSUMER", "Pager"]
+__all__ = ["CONSUMER", "Escalation"]
 
 CONSUMER = "oncall"
 BATCH = 200
-AHEAD = timedelta(days=7)
-"""So far ahead a shift is looked for when nobody is on call."""
 SET_BACK_MS = 60_000
 UPDATES_MS = 300_000
 """Channels that change their messages are told of more alerts once in this time."""
 ENDS = {"acknowledged": "acknowledged", "resolved": "over", "merged": "over"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Somebody who is to be told: a channel, when, and the name in the link that acknowledges."""
-
-    channel: str
-    who: str
-    due_ms: int
-
-
-class Pager:
+class Escalation:
     """Escalates the incidents of a tenant.
 
     Parameters
@@ -173,7 +161,7 @@ class Pager:
         channels = [channel_of_queue(name) for name in names if name.startswith(PREFIX)]
         wanted = [name for name in channels if only is None or name in only]
         for channel in wanted:
-            self._post(c, incident, event, key, _Told(channel, "", now_ms), note, now_ms)
+            self._post(c, incident, event, key, Recipient(channel, "", now_ms), note, now_ms)
         return len(wanted)
 
     # -- steps -----------------------------------------------------------------------------------------
@@ -199,7 +187,7 @@ class Pager:
             c.execute(sa.update(t.pages).where(*where).values(state="over"))
             return 0
         step = steps[page["step"]]
-        told = self._whom(step.to, incident, now_ms)
+        told = recipients(self._config(), step.to, incident, now_ms)
         first = page["step"] == 0 and page["round"] == 0
         key = f"{page['began']}/{policy}/{page['round']}.{page['step']}"
         for each in told:
@@ -229,46 +217,8 @@ class Pager:
         found = self._config().policies.get(policy)
         return found.steps if found is not None else []
 
-    def _whom(self, targets: Iterable[str], incident: Incident, now_ms: int) -> list[_Told]:
-        """Return who is told in a step, each channel once; messages of quiet hours, and of gaps, come later."""
-        config = self._config()
-        found: dict[str, _Told] = {}
-        for target in targets:
-            kind, _, name = target.partition(":")
-            if kind == "channel":
-                told = [_Told(name, "", self._digested(name, incident, now_ms))]
-            elif kind == "person":
-                told = self._of_person(name, incident, now_ms)
-            else:
-                schedule, at = config.schedules[name], datetime.fromtimestamp(now_ms / 1000, UTC)
-                person = on_call(schedule, at)
-                begins_ms = now_ms
-                if person is None:  # it waits for whoever comes next
-                    shift = next_shift(schedule, at, AHEAD)
-                    if shift is None or shift.person is None:
-                        continue
-                    person, begins_ms = shift.person, round(shift.start.timestamp() * 1000)
-                told = self._of_person(person, incident, begins_ms)
-            for each in told:
-                known = found.get(each.channel)
-                if known is None or each.due_ms < known.due_ms:
-                    found[each.channel] = each
-        return list(found.values())
-
-    def _of_person(self, name: str, incident: Incident, at_ms: int) -> list[_Told]:
-        person = self._config().people[name]
-        due_ms = max(at_ms, _awake(person, incident.severity, at_ms))
-        return [_Told(each, name, self._digested(each, incident, due_ms)) for each in person.channels]
-
-    def _digested(self, channel: str, incident: Incident, due_ms: int) -> int:
-        digest = self._config().channels[channel].digest
-        if digest is None or incident.severity == "critical":
-            return due_ms
-        every = round(digest.total_seconds() * 1000)
-        return -(-due_ms // every) * every
-
     def _post(
-        self, c: Connection, incident: Incident, event: str, key: str, told: _Told, note: str, now_ms: int
+        self, c: Connection, incident: Incident, event: str, key: str, told: Recipient, note: str, now_ms: int
     ) -> None:
         whole = f"{incident.id}/{key}/{told.channel}"
         known = sa.select(shared.outbox.c.seq).where(shared.outbox.c.key == whole)
@@ -282,25 +232,3 @@ class Pager:
             "incident": incident.as_json(self.url), "links": links, "note": note, "person": told.who or None,
         }  # fmt: skip
         self.outbox.post(c, whole, queue_of_channel(told.channel, self.tenant), payload, told.due_ms)
-
-
-def _awake(person: Person, severity: str, at_ms: int) -> int:
-    """When a person may be told, at the earliest, ms since the epoch."""
-    order = ("info", "warning", "critical")
-    if person.breaks is not None and order.index(severity) >= order.index(person.breaks):
-        return at_ms
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    for _ in range(100):  # one stretch may end in another one
-        quiet = [over for hours in person.quiet if (over := hours.over_at(person.zone, at)) is not None]
-        if quiet:
-            at = max(quiet)
-            continue
-        if person.working and not any(hours.holds(person.zone, at) for hours in person.working):
-            spans = [s for hours in person.working for s in hours.spans(person.zone, at, at + AHEAD)]
-            later = [first for first, _ in spans if first > at]
-            if not later:
-                return at_ms
-            at = min(later)
-            continue
-        break
-    return round(at.timestamp() * 1000)

@@ -96,7 +96,7 @@ def _at(
 
 @dataclass
 class CauseRanker:
-    """Ranks the causes of live incidents again, from metrics; see `Gatherer`."""
+    """Ranks the causes of live incidents again, from metrics; see `IncidentBuilder`."""
 
     store: Store
     jobs: Callable[[], Mapping[str, Job]]

@@ -1,4 +1,4 @@
-"""The desk: incidents, escalation and channels of a running installation, put together."""
+"""The pipeline of a tenant: alerts -> incidents -> classes -> escalation -> notices; the deliverer sends."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from foreshock.incidents.builder import IncidentBuilder
 from foreshock.incidents.call_graphs import CallGraphs
-from foreshock.incidents.classification import DEFAULT_CLASSES
-from foreshock.incidents.classifying import Classifying
-from foreshock.incidents.gathering import Gatherer
+from foreshock.incidents.class_assignment import ClassAssignment
+from foreshock.incidents.classifier import DEFAULT_CLASSES
+from foreshock.incidents.picture import TimelinePictures
 from foreshock.notify.channels.base import Channel
 from foreshock.notify.channels.registry import make_channel
-from foreshock.notify.delivery import Deliverer
+from foreshock.notify.deliverer import Deliverer
 from foreshock.notify.templates import Templates
 from foreshock.oncall.config import NotificationsConfig
-from foreshock.oncall.load import LiveConfig
-from foreshock.oncall.memory import Threads
+from foreshock.oncall.config_file import LiveConfig
+from foreshock.oncall.escalation import Escalation
+from foreshock.oncall.message_threads import MessageThreads
 from foreshock.oncall.notices import Notices
-from foreshock.oncall.pager import Pager
 from foreshock.store.scope import DEFAULT_TENANT, Scope, within
 from foreshock.store.store import Store
 from foreshock_pipelines.jobfile import Job
 
-__all__ = ["Desk", "channel_of"]
+__all__ = ["IncidentPipeline", "channel_of"]
 
 
 def channel_of(config: NotificationsConfig, name: str, store: Store, tenant: str = DEFAULT_TENANT) -> Channel:
     """Make a channel of the notifications file."""
-    return make_channel(name, config.channels[name], Templates(config.templates), Threads(store, tenant))
+    threads, pictures = MessageThreads(store, tenant), TimelinePictures(store, tenant)
+    return make_channel(name, config.channels[name], Templates(config.templates), threads, pictures.draw)
 
 
-class Desk:
+class IncidentPipeline:
     """Makes incidents of the alerts of a tenant, and messages of incidents; the deliverer sends them.
 
     Parameters
@@ -59,9 +61,11 @@ class Desk:
         self.live = LiveConfig(file)
         self.store = store
         self.deliverer = deliverer
-        self.gatherer = Gatherer(store, jobs, tenant=tenant, least=self.live.config.least_alerts, graphs=graphs)
-        self.classifying = Classifying(store, lambda: self.live.config.classes or DEFAULT_CLASSES, tenant)
-        self.pager = Pager(store, lambda: self.live.config, url=url, tenant=tenant)
+        self.builder = IncidentBuilder(
+            store, jobs, tenant=tenant, least=self.live.config.least_alerts, graphs=graphs
+        )
+        self.class_assignment = ClassAssignment(store, lambda: self.live.config.classes or DEFAULT_CLASSES, tenant)
+        self.escalation = Escalation(store, lambda: self.live.config, url=url, tenant=tenant)
         self.notices = Notices(store, lambda: self.live.config, url=url, tenant=tenant)
         self._watch()
 
@@ -70,17 +74,18 @@ class Desk:
         if self.live.refresh():
             self._watch()
         with within(Scope(self.tenant)):
-            self.gatherer.run(now_ms)
-            self.classifying.run(now_ms)
-            self.pager.run(now_ms)
+            self.builder.run(now_ms)
+            self.class_assignment.run(now_ms)
+            self.escalation.run(now_ms)
             self.notices.run(now_ms)
 
     def _watch(self) -> None:
         config = self.live.config
-        self.gatherer.least = config.least_alerts
-        templates, threads = Templates(config.templates), Threads(self.store, self.tenant)
+        self.builder.least = config.least_alerts
+        templates, threads = Templates(config.templates), MessageThreads(self.store, self.tenant)
+        pictures = TimelinePictures(self.store, self.tenant)
 
         def make(name: str, channel: Any) -> Channel:
-            return make_channel(name, channel, templates, threads)
+            return make_channel(name, channel, templates, threads, pictures.draw)
 
-        self.deliverer.watch_channels(config.channels, make, self.pager.live, self.tenant)
+        self.deliverer.watch_channels(config.channels, make, self.escalation.live, self.tenant)

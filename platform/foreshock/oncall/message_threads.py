@@ -12,11 +12,11 @@ from foreshock.events.model import DEFAULT_TENANT
 from foreshock.store import oncall_tables as t
 from foreshock.store.store import Store
 
-__all__ = ["Threads"]
+__all__ = ["MessageThreads"]
 
 
 @dataclass(frozen=True, slots=True)
-class Threads:
+class MessageThreads:
     """Memory of channels; see `foreshock.notify.channels.base.Memory`."""
 
     store: Store

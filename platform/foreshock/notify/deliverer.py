@@ -19,9 +19,9 @@ from foreshock.events.model import DEFAULT_TENANT
 from foreshock.logs import get_logger
 from foreshock.notify import Notifier, Sender, make_notifier, notifier_ids
 from foreshock.notify.channels.queue import PREFIX, ChannelQueue, channel_of_queue, queue_of_channel
-from foreshock.notify.dispatcher import Dispatcher
 from foreshock.notify.outbox import EVERY, Outbox
 from foreshock.notify.queue import NotifierQueue, Payload, Record
+from foreshock.notify.worker_pool import WorkerPool
 from foreshock.store.store import Store
 from foreshock_models.errors import ForeshockError
 from foreshock_pipelines.jobfile import Job, NotifierConfig
@@ -80,7 +80,7 @@ class Deliverer:
         self.outbox = Outbox(store)
         self._live, self._record = live, record
         self.make = make
-        self.dispatcher = Dispatcher(deadline)
+        self.pool = WorkerPool(deadline)
         self.queues: dict[str, NotifierQueue] = {}
         self.receivers: dict[str, list[str]] = {}
         self.counted = CollectorRegistry()
@@ -159,7 +159,7 @@ class Deliverer:
             for name in [name for name, queue in self.queues.items() if queue.retired and name not in waiting]:
                 del self.queues[name]
             queues = list(self.queues.values())
-        self.dispatcher.run([q for q in queues if q.has_work(now_ms, q.name in waiting)], now_ms, wait)
+        self.pool.run([q for q in queues if q.has_work(now_ms, q.name in waiting)], now_ms, wait)
         self._measure(queues)
         return sum(queue.take_delivered() for queue in queues)
 
@@ -212,7 +212,7 @@ class Deliverer:
     def _measure(self, queues: Iterable[NotifierQueue]) -> None:
         failing: Tally[tuple[str, str]] = Tally()
         for queue in queues:
-            bad = queue.sender.failures > 0 or self.dispatcher.hangs(queue)
+            bad = queue.sender.failures > 0 or self.pool.hangs(queue)
             labels = (queue.name.partition("/")[0], queue.sender.config.type)
             failing[("", queue.name.removeprefix(PREFIX)) if isinstance(queue, ChannelQueue) else labels] += bad
         for labels in self._measured - set(failing):

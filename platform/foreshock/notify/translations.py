@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["WORDS"]
+__all__ = ["TRANSLATIONS"]
 
-WORDS: Mapping[str, Mapping[str, str]] = {
+TRANSLATIONS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "info": "info", "warning": "warning", "critical": "critical", "test": "TEST",
         "test_note": "This is a test: nothing has happened.", "level": "Severity", "service": "Where",
