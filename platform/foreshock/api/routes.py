@@ -30,6 +30,7 @@ from foreshock.api.routers.feed import add_feed
 from foreshock.api.routers.forecasts import add_predictions
 from foreshock.api.routers.incidents import add_incidents
 from foreshock.api.routers.jobs import add_jobs
+from foreshock.api.routers.models import add_models
 from foreshock.api.routers.oncall import add_oncall
 from foreshock.api.routers.single_sign_on import add_single_sign_on
 from foreshock.api.routers.slack import add_slack
@@ -71,6 +72,7 @@ def api() -> FastAPI:
     add_feed(app, _backend)
     add_predictions(app, _backend)
     add_jobs(app, _backend)
+    add_models(app, _backend, _json)
     add_auth(app, _backend, _json)
     add_single_sign_on(app, _backend)
     add_admin(app, _backend, _json)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table
 from foreshock.cli.formats import moment
-from foreshock.cli.options import AsJson, the_registry, the_version
+from foreshock.cli.options import AsJson, the_registry, the_store, the_version
+
+if TYPE_CHECKING:
+    from foreshock.runs.champions import Champions
+    from foreshock_pipelines.registry import Registry
 
 models = typer.Typer(help="Versions of models: list, show, promote, roll back.", no_args_is_help=True)
 app.add_typer(models, name="models")
@@ -53,11 +57,17 @@ def promote(
 ) -> None:
     """Make a version the champion; what runs takes it up by itself."""
     registry = the_registry()
-    model = registry.promote(job, the_version(registry, job, which))
+    model = _champions(registry).promote(job, the_version(registry, job, which))
     say(f"{job}: {model.version} is the champion now; back with: foreshock models rollback {job}")
 
 
 @models.command()
 def rollback(job: JobName) -> None:
     """Make the champion before this one the champion again."""
-    say(f"{job}: {the_registry().rollback(job).version} is the champion again")
+    say(f"{job}: {_champions(the_registry()).rollback(job).version} is the champion again")
+
+
+def _champions(registry: Registry) -> Champions:
+    from foreshock.runs.champions import Champions
+
+    return Champions(registry, the_store())
