@@ -31,6 +31,11 @@ VAULT = (
     "HashiCorp Vault or OpenBao, for `${vault:path#key}` in job files and the notifications file, and for "
     "`ENCRYPTION_KEY`."
 )
+CHANNEL_DEFAULTS = {
+    "SLACK_WEBHOOK_URL": "webhook of Slack channels in the notifications file that name no `url` and no `token`",
+    "EMAIL_SMTP_SERVER": "SMTP server of e-mail channels in the notifications file that name no `host`",
+    "EMAIL_SMTP_PORT": "port of that server, unless the channel names one",
+}
 KINDS = {"counter", "gauge", "summary", "histogram"}
 
 
@@ -257,6 +262,7 @@ def settings_page() -> str:
         "| --- | --- | --- |",
     ]
     lines += setting_rows(Settings, "FORESHOCK_")
+    lines += [f"| `{name}` | | {text} |" for name, text in CHANNEL_DEFAULTS.items()]
     lines += [f"| `ENCRYPTION_KEY` | | {ENCRYPTION_KEY} |", f"| `JWT_SECRET_KEY` | | {JWT_SECRET_KEY} |"]
     lines += ["", "## Vault", "", VAULT, ""]
     lines += ["| variable | default | meaning |", "| --- | --- | --- |", *setting_rows(VaultSettings, "VAULT_")]
@@ -274,7 +280,7 @@ def setting_rows(settings: Any, prefix: str) -> list[str]:
             shown = ""
         else:
             shown = f"`{format_duration(default) if isinstance(default, timedelta) else default}`"
-        alias = getattr(field.validation_alias, "choices", [f"{prefix}{name.upper()}"])[-1]
+        alias = "` or `".join(getattr(field.validation_alias, "choices", [f"{prefix}{name.upper()}"]))
         live = ". Live." if prefix == "FORESHOCK_" and name in LiveSettings.model_fields else ""
         rows.append(f"| `{alias}` | {shown} | {cell(field.description or '')}{live} |")
     return rows

@@ -48,8 +48,20 @@ def _home() -> Path:
 class LiveSettings(BaseModel):
     """Settings that may change while an installation runs: ``/admin/config``, ``foreshock config``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    anomaly_detection: bool = Field(
+        True,
+        validation_alias=AliasChoices("FORESHOCK_ANOMALY_DETECTION", "ENABLE_ANOMALY_DETECTION"),
+        description="score the jobs and raise alerts; without it, models are trained and served all the same",
+    )
+    retrain_interval_hours: float | None = Field(
+        None,
+        validation_alias=AliasChoices("FORESHOCK_RETRAIN_INTERVAL_HOURS", "RETRAIN_INTERVAL_HOURS"),
+        gt=0,
+        le=8760,
+        description="train jobs so often whose files have no `schedule: {train: ...}`; default: daily at 3:00",
+    )
     max_body: int = Field(64 * 2**20, ge=1024, description="largest accepted request body, bytes")
     keep_alerts: Duration = Field(
         timedelta(days=90), description="how long resolved alerts stay, with their history; also silences"
@@ -97,8 +109,23 @@ class Settings(BaseSettings, LiveSettings):
     model_config = SettingsConfigDict(env_prefix="FORESHOCK_", frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(default_factory=_home, description="folder of everything that is kept")
-    store_url: str | None = Field(None, description="SQLAlchemy URL of the store; default SQLite under home")
-    registry_uri: str | None = Field(None, description="folder or filesystem URI of models; default under home")
+    store_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FORESHOCK_STORE_URL", "DATABASE_URL"),
+        description="SQLAlchemy URL of the store; default SQLite under home",
+    )
+    store_pool_size: int | None = Field(
+        None,
+        validation_alias=AliasChoices("FORESHOCK_STORE_POOL_SIZE", "DATABASE_POOL_SIZE"),
+        ge=1,
+        le=1000,
+        description="connections that each process keeps to PostgreSQL, and as many more for a while; default: 5",
+    )
+    registry_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FORESHOCK_REGISTRY_URI", "AI_MODELS_PATH"),
+        description="folder or filesystem URI of models; default under home",
+    )
     api_token: SecretStr | None = Field(
         None, description="bearer token of the HTTP API; default: made on first start"
     )
@@ -197,7 +224,10 @@ class Settings(BaseSettings, LiveSettings):
     def store(self) -> str:
         """SQLAlchemy URL of the store."""
         if self.store_url:
-            return self.store_url
+            if self.store_pool_size is None or not self.store_url.startswith("postgres"):
+                return self.store_url
+            sign = "&" if "?" in self.store_url else "?"
+            return f"{self.store_url}{sign}pool_size={self.store_pool_size}"
         from sqlalchemy.engine import URL
 
         url = URL.create("sqlite", database=str(self.home / "foreshock.db"))  # quotes what has a meaning in URLs

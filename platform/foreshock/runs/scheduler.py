@@ -11,6 +11,7 @@ from foreshock.runs.model import KINDS, Run, Runs
 from foreshock.store.scope import Scope, within
 from foreshock_pipelines.jobfile import Job
 from foreshock_pipelines.jobfile.cron import next_due, parse_schedule
+from foreshock_pipelines.jobfile.durations import format_duration
 
 __all__ = ["SILENT_AFTER", "Scheduler"]
 
@@ -46,6 +47,8 @@ class Scheduler:
         self.launch = launch
         self.clock = clock
         self.needs_training = needs_training
+        self.retrain_every: timedelta | None = None
+        """Of jobs whose file says nothing of it; None: as the default of `Schedule`."""
 
     def tick(self, jobs: Iterable[Job]) -> list[Run]:
         """Start what is due now; gives the runs that were started."""
@@ -66,6 +69,8 @@ class Scheduler:
     def _due(self, job: Job, kind: str, now: datetime) -> datetime | None:
         """The latest time not after `now` that is not served yet, or None."""
         text = getattr(job.schedule, kind)
+        if kind == "train" and self.retrain_every is not None and "train" not in job.schedule.model_fields_set:
+            text = format_duration(self.retrain_every)
         last = self.runs.last_due(job.name, kind, now=now)
         if kind == "train" and self.needs_training(job) and not self._failed_lately(job, now):
             return now

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from foreshock.clock import Clock, ReplayClock, SystemClock
+from foreshock.configuration.model import in_force
 from foreshock.configuration.watch import LiveSource
 from foreshock.logs import Condition, describe_error, get_logger, note_restart, set_up_logging
 from foreshock.runs.drift import DriftWatch, measure_on_ray
@@ -116,6 +117,7 @@ class ControlLoop:
             self.clock,
             lambda job: self.registry.champion(job.name) is None,
         )
+        self.detecting = True
         self.workers: dict[str, Any] = {}
         self.passes: dict[str, tuple[Any, float]] = {}
         self.due: dict[str, float] = {}
@@ -124,6 +126,7 @@ class ControlLoop:
         self.drift = DriftWatch(measure_on_ray(plan.registry), self._last_training)
         self._tidied = time.monotonic()
         if plan.live is not None:
+            self.change(in_force({}, plan.live.pinned))
             plan.live.watch("control loop", self.change, self.store)
         self._thread = threading.Thread(target=self._loop, name="control_loop", daemon=True)
         self._thread.start()
@@ -161,6 +164,9 @@ class ControlLoop:
 
     def change(self, live: LiveSettings) -> None:
         """Take up settings that were changed."""
+        self.detecting = live.anomaly_detection
+        hours = live.retrain_interval_hours
+        self.scheduler.retrain_every = None if hours is None else timedelta(hours=hours)
 
     def job(self, name: str) -> Job | None:
         """A job as it is in force."""
@@ -246,6 +252,8 @@ class ControlLoop:
             del self.passes[job.name]
             self._collect(job.name, done[0])
         if now.timestamp() < self.due.get(job.name, 0.0) or self.registry.champion(job.name) is None:
+            return
+        if not self.detecting:
             return
         if job.name not in self.workers:
             self.workers[job.name] = score_worker(

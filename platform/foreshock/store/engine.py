@@ -23,6 +23,8 @@ __all__ = ["READING", "make_engine", "make_file", "reason"]
 READING = "foreshock_reading"
 """Execution option of a connection that writes nothing, and so waits for no writer."""
 
+POOL_SIZE = "pool_size"
+"""Option in the URL: connections that a process keeps."""
 POSTGRES = {
     "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
@@ -100,7 +102,13 @@ def _path(url: URL) -> Path | None:
 
 def _postgresql(url: URL) -> Engine:
     options = {name: value for name, value in POSTGRES.items() if name not in url.query}
-    return sa.create_engine(url, pool_pre_ping=True, connect_args=options)
+    size = url.query.get(POOL_SIZE, "5")
+    if not (isinstance(size, str) and size.isdecimal() and 1 <= int(size) <= 1000):
+        raise StoreError(f"FORESHOCK_STORE_URL: pool_size={size!r} cannot be used; allowed: 1 to 1000")
+    url = url.difference_update_query([POOL_SIZE])
+    return sa.create_engine(
+        url, pool_pre_ping=True, pool_size=int(size), max_overflow=max(10, int(size)), connect_args=options
+    )
 
 
 def _sqlite(url: URL) -> Engine:

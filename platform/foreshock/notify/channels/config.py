@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -27,6 +29,14 @@ class Limits(Model):
     @property
     def rule(self) -> Rule:
         return Rule(self.most, round(self.within.total_seconds() * 1000))
+
+
+def _with_environment(value: Any, names: Mapping[str, str]) -> Any:
+    """Fill in keys that are missing from variables of the environment that are set."""
+    if not isinstance(value, dict):
+        return value
+    found = {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+    return {**found, **value}
 
 
 class _Channel(NotifierConfig):
@@ -84,6 +94,12 @@ class EmailChannel(_Channel):
     password: SecretStr | None = Field(None, description="for authentication")
     password_file: Path | None = Field(None, description="file with the password, read each time")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, value: Any) -> Any:
+        """The server that the environment names, unless the file does."""
+        return _with_environment(value, {"host": "EMAIL_SMTP_SERVER", "port": "EMAIL_SMTP_PORT"})
+
     @model_validator(mode="after")
     def _credentials(self) -> Self:
         for address in (self.sender, *self.to):
@@ -106,6 +122,14 @@ class SlackChannel(_Channel):
     )
     signing_secret_file: Path | None = Field(None, description="file with the signing secret, read each time")
     api: str = Field("https://slack.com/api", max_length=2048, description="base address of Slack's API")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, value: Any) -> Any:
+        """The webhook that the environment names, unless the file names another way."""
+        if isinstance(value, dict) and {"url", "token", "token_file"} & set(value):
+            return value
+        return _with_environment(value, {"url": "SLACK_WEBHOOK_URL"})
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

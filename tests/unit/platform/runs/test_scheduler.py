@@ -122,3 +122,15 @@ def test_a_run_that_has_ended_is_never_changed(nightly: Platform) -> None:
     nightly.finish(run, "cancelled")
     nightly.runs.update(run.id, state="succeeded")
     assert nightly.runs.get(run.id).state == "cancelled"
+
+
+def test_the_interval_of_the_installation_is_that_of_jobs_that_name_none() -> None:
+    platform = Platform()
+    platform.job = Job.model_validate({**platform.job.model_dump(by_alias=True, exclude={"schedule"})})
+    platform.scheduler.retrain_every = timedelta(hours=6)
+    assert platform.after(minutes=0) == []
+    (run,) = platform.after(hours=6)
+    assert run.kind == "train"
+    silent = Platform(train=None)
+    silent.scheduler.retrain_every = timedelta(hours=6)
+    assert silent.after(hours=100) == []
