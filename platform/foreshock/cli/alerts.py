@@ -9,7 +9,7 @@ import typer
 from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table, tell
-from foreshock.cli.formats import moment, number, share
+from foreshock.cli.formats import count, moment, number, share
 from foreshock.cli.options import AsJson, By, Limit, OptionalJob, Why, the_registry, the_store
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def alerts_silence(
 
 
 def _count(entities: int, alerts: int) -> str:
-    entity = "1 entity" if entities == 1 else f"{entities} entities"
+    entity = count(entities, "entity")
     return f"it matches {entity} and {alerts} live alert{'' if alerts == 1 else 's'} at present"
 
 

@@ -11,7 +11,7 @@ import typer
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table
 from foreshock.cli.files import make_room, writing
-from foreshock.cli.formats import moment, share
+from foreshock.cli.formats import count, moment, share
 from foreshock.cli.jobs import named, times
 from foreshock.cli.options import AsJson, ConfigPath, positive_duration, settings_for_ray
 from foreshock.cli.progress import stage_line
@@ -101,7 +101,7 @@ def _show(report: BacktestReport, incidents: Mapping[str, Replay]) -> None:
         for row, p in zip(rows, report.policies, strict=True):
             agreed = incidents[p.name].agreement
             row.append("–" if agreed is None else f"{agreed.f1:.3f}")
-    show_table(headers, rows, title=f"{report.job}: {span}, {report.entities} entities")
+    show_table(headers, rows, title=f"{report.job}: {span}, {count(report.entities, 'entity')}")
     for p in report.policies:
         _show_incidents(p.name, incidents[p.name])
         alerts = [

@@ -9,6 +9,7 @@ import typer
 
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json
+from foreshock.cli.formats import count
 
 if TYPE_CHECKING:
     from foreshock_pipelines.jobfile import Job
@@ -63,12 +64,12 @@ def validate(
 def _print_lines(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]]) -> None:
     for file, job in found:
         say(
-            f"{file}: ok - job {job.name}: {len(job.queries)} features per {', '.join(job.entity)}, "
+            f"{file}: ok - job {job.name}: {count(len(job.queries), 'feature')} per {', '.join(job.entity)}, "
             f"detectors {', '.join(job.detector_params)}, {job.budget} false alerts"
         )
         for one in answers[file]:
             if not one.problem:
-                say(f"{file}: {one.key}: {one.entities} entities at present")
+                say(f"{file}: {one.key}: {count(one.entities, 'entity')} at present")
 
 
 def _print_json(found: list[tuple[Path, Job]], answers: dict[Path, list[Answer]] | None) -> None:

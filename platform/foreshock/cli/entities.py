@@ -9,7 +9,7 @@ import typer
 
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table
-from foreshock.cli.formats import moment
+from foreshock.cli.formats import count, moment
 from foreshock.cli.options import AsJson, By, OptionalJob, Why, the_store
 
 group = typer.Typer(help="Entities of jobs: list, forget.", no_args_is_help=True)
@@ -48,4 +48,4 @@ def entities_forget(
 
     now, url = round(time.time() * 1000), load_settings().url
     done = forget(the_store(), job, entity, who=by, why=why, now_ms=now, url=url)
-    say(f"forgotten: {', '.join(entity)}; {len(done)} alerts resolved")
+    say(f"forgotten: {', '.join(entity)}; {count(len(done), 'alert')} resolved")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json
-from foreshock.cli.formats import number, span
+from foreshock.cli.formats import count, number, span
 from foreshock.cli.jobs import End, Start, times
 from foreshock.cli.options import AsJson, ConfigPath
 from foreshock.cli.progress import stage_line
@@ -44,8 +44,8 @@ def estimate(config: ConfigPath, start: Start = None, end: End = "now", as_json:
     each = found.rows // max(1, found.entities)
     verdict = "it fits" if found.fits else ("it does not fit", "red")
     say(
-        f"{found.job}: {found.entities:,} entities x {found.features} features x {each:,} rows: "
-        f"{found.samples:,} samples to read"
+        f"{found.job}: {count(found.entities, 'entity')} x {count(found.features, 'feature')} "
+        f"x {count(each, 'row')}: {found.samples:,} samples to read"
     )
     say(f"memory: about {found.memory / 1e9:.1f} GB; {found.available / 1e9:.1f} GB are free: ", verdict)
     say(

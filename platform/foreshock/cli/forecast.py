@@ -14,7 +14,7 @@ import typer
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table, tell_partial
 from foreshock.cli.files import make_room, writing
-from foreshock.cli.formats import number, share
+from foreshock.cli.formats import count, number, share
 from foreshock.cli.options import AsJson, ConfigPath, positive_duration, settings_for_ray
 from foreshock.cli.progress import stage_line, steps_bar
 
@@ -70,7 +70,7 @@ def forecast(
     for line in [*result.get("alerts", []), *([result["written"]] if "written" in result else [])]:
         say(line)
     if output is not None:
-        say(f"{output}: {len(report.frame)} rows", whole=True)
+        say(f"{output}: {count(len(report.frame), 'row')}", whole=True)
 
 
 @app.command()

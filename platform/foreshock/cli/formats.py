@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-__all__ = ["moment", "number", "share", "span"]
+__all__ = ["count", "moment", "number", "share", "span"]
 
 
 def moment(at: int | str | datetime | None) -> str:
@@ -33,3 +33,14 @@ def span(seconds: float) -> str:
         if seconds < most:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds / 86_400:.0f} days"
+
+
+def count(number: int, noun: str) -> str:
+    """So many things: ``1 entity``, ``2,000 rows``.
+
+    >>> count(1, "entity"), count(3, "entity"), count(2000, "row")
+    ('1 entity', '3 entities', '2,000 rows')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"

@@ -10,7 +10,7 @@ import typer
 
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table, stream, tell
-from foreshock.cli.formats import moment
+from foreshock.cli.formats import count, moment
 from foreshock.cli.options import AsJson, By, Limit, OptionalJob, Why, the_store
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def incidents_merge(
     """Make an incident a part of another one."""
     store = the_store()
     done = _service(store).merge(_id(store, incident), _id(store, into), who=by, why=why, now_ms=_now_ms())
-    say(f"{done.id}: {done.alerts} alerts now")
+    say(f"{done.id}: {count(done.alerts, 'alert')} now")
 
 
 @incidents.command("split")
@@ -176,7 +176,7 @@ def incidents_split(
     store = the_store()
     named = [find_id(store, "alert", each) for each in alerts]
     made = _service(store).split(_id(store, incident), named, who=by, why=why, now_ms=_now_ms())
-    say(f"{made.id}: split off with {made.alerts} alerts")
+    say(f"{made.id}: split off with {count(made.alerts, 'alert')}")
 
 
 @incidents.command("postmortem")

@@ -12,7 +12,7 @@ import typer
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table, tell, tell_partial
 from foreshock.cli.files import make_room, writing
-from foreshock.cli.formats import moment, share
+from foreshock.cli.formats import count, moment, share
 from foreshock.cli.options import AsJson, ConfigPath, settings_for_ray, the_version
 from foreshock.cli.progress import stage_line, steps_bar
 
@@ -143,7 +143,9 @@ def score(
         show_json(found)
     else:
         rows = [(moment(one["time"]), _score_of(one), one["entity"], _why(one)) for one in found]
-        show_table(("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {len(found)} alerts")
+        show_table(
+            ("opens (UTC)", "score", "entity", "causes"), rows, title=f"{job.name}: {count(len(found), 'alert')}"
+        )
     tell_partial(scored.partial)
     if not_judged is not None:
         tell(f"absences are not judged: {not_judged}")
@@ -202,12 +204,12 @@ def show_training(report: TrainReport) -> None:
     headers = ("detector", "seconds", "alerts in held-back rows", "the budget allows")
     show_table(headers, rows, title=f"{report.job} {report.version}")
     say(
-        f"{report.rows} rows of {report.entities} entities ({', '.join(report.features)}), "
+        f"{count(report.rows, 'row')} of {count(report.entities, 'entity')} ({', '.join(report.features)}), "
         f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC; "
         f"now {', '.join(report.aliases) or 'without an alias'}"
     )
     if report.skipped:
-        say(f"skipped {len(report.skipped)} entities without enough rows: {', '.join(report.skipped)}")
+        say(f"skipped {count(len(report.skipped), 'entity')} without enough rows: {', '.join(report.skipped)}")
     if report.empty_features:
         say((f"no samples at all for: {', '.join(report.empty_features)}", "yellow"))
     for line in describe([Distrusted(**stretch) for stretch in report.distrusted]):

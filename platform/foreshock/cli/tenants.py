@@ -9,7 +9,7 @@ import typer
 
 from foreshock.cli.app import app
 from foreshock.cli.console import say, show_json, show_table
-from foreshock.cli.formats import moment
+from foreshock.cli.formats import count, moment
 from foreshock.cli.options import AsJson, the_registry, the_store
 
 tenants = typer.Typer(help="Tenants: list, create, export, delete.", no_args_is_help=True)
@@ -60,7 +60,7 @@ def tenants_export(
         for line in Tenants(the_store()).export(name):
             file.write(orjson.dumps(line, default=str) + b"\n")
             rows += 1
-    say(f"{output}: {rows} rows")
+    say(f"{output}: {count(rows, 'row')}")
 
 
 @tenants.command("delete")

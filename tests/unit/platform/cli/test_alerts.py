@@ -134,7 +134,7 @@ def test_an_entity_is_listed_as_warming_and_forgotten(home: Path) -> None:
     store.close()
     (entity,) = json.loads(ok("entities", "list", "--json"))
     assert (entity["entity"], entity["state"], entity["warming"]) == ("web-1", "calm", True)
-    assert "1 alerts resolved" in ok("entities", "forget", "node", "web-1", "-m", "sold")
+    assert "1 alert resolved" in ok("entities", "forget", "node", "web-1", "-m", "sold")
     assert json.loads(ok("entities", "list", "--json")) == []
 
 

@@ -46,7 +46,7 @@ def test_an_incident_is_handled_on_the_command_line(installation: Any, tmp_path:
     done("incidents", "class", name, "capacity", "--by", "anna")
     done("incidents", "rename", name, "the disk", "--by", "anna")
     assert "nobody" in done("incidents", "assign", name, "", "--by", "anna")
-    assert "split off with 1 alerts" in done("incidents", "split", name, "web", "--by", "anna")
+    assert "split off with 1 alert" in done("incidents", "split", name, "web", "--by", "anna")
     new = next(i for i in json.loads(done("incidents", "list", "--json"))["incidents"] if i["id"] != name)
     assert "3 alerts now" in done("incidents", "merge", new["id"], name, "--by", "anna")
     done("incidents", "resolve", name, "--by", "anna", "-m", "made room")
