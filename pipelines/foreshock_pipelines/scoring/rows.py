@@ -74,11 +74,13 @@ def score_under(
         attributions = detector.explain(panel, places).attributions
         usual_now = usual_values(panel, detector, places, max(policy.of for policy in policies))
         found_at = [(rows.entities[rows.codes[row]], int(rows.timestamps[row])) for row in explained.tolist()]
-        columns = (rows.values, normal.expected, normal.lower, normal.upper)
         drove = [
-            causes_of(rows.features, values, *(column[row] for column in columns), here)  # type: ignore[call-arg]
-            for row, values, here in zip(explained.tolist(), attributions, usual_now, strict=True)
-        ]
+            causes_of(
+                rows.features, shares, rows.values[row], normal.expected[row], normal.lower[row], normal.upper[row],
+                is_usual,
+            )
+            for row, shares, is_usual in zip(explained.tolist(), attributions, usual_now, strict=True)
+        ]  # fmt: skip
         causes = Causes(dict(zip(found_at, drove, strict=True)))
     latest = last_explained(rows, explained)
     some = (latest >= 0) & (scores.score >= FOLLOWS)
