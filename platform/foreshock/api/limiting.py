@@ -47,7 +47,7 @@ class Limits:
         self._until: dict[tuple[str, str], float] = {}
 
     def change(self, settings: LiveSettings) -> None:
-        """Count against other limits from now on; who waits already, waits to the end."""
+        """Count against other limits from now on, from zero; a client that waits already waits to the end."""
         self._failures: RateLimitItem = parse(settings.limit_failures)
         self._address = parse(settings.limit_address)
         self._health = parse(f"{self._address.amount * HEALTH} per {self._address.get_expiry()} second")

@@ -51,7 +51,7 @@ class Maintenance:
 
     def keep_for(self, keep: Retention) -> None:
         """Keep things for another time from now on; what is too old by it is deleted at the next call of `run`."""
-        self.keep, self._tidied = keep, 0
+        self.keep, self._tidied = keep, -DAY_MS
 
     def _remind(self, jobs: list[str], now_ms: int) -> None:
         publisher = self.engine.publisher

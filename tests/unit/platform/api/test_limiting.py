@@ -129,3 +129,12 @@ def test_every_answer_tells_browsers_to_do_nothing_with_it(
     assert headers[b"content-security-policy"] == b"default-src 'none'; frame-ancestors 'none'"
     assert headers[b"x-frame-options"] == b"DENY"
     assert b"access-control-allow-origin" not in headers
+
+
+def test_limits_that_change_hold_from_the_next_request_on(application: Any) -> None:
+    limited(application, limit_failures="1000 per minute")
+    assert [application.ask("GET", "/auth/me", f"wrong-{n}").status for n in range(3)] == [401, 401, 401]
+    application.ingress.identity.limits.change(load_settings(limit_failures="2 per minute"))
+    assert [application.ask("GET", "/auth/me", f"wrong-{n}").status for n in range(3, 6)] == [401, 401, 429]
+    application.ingress.identity.limits.change(load_settings(limit_failures="1000 per minute"))
+    assert application.ask("GET", "/auth/me", "wrong-7").status == 401

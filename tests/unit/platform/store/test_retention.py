@@ -87,3 +87,15 @@ def test_alerts_of_a_replayed_past_are_not_old_when_they_are_made(
     resolve(engine.store, alert.id, who="anna", why="", now_ms=3 * STEP)
     Maintenance(engine, Retention(alerts=timedelta(days=1))).run({}, {}, 100 * 24 * 60 * STEP)
     assert len(AlertRepository(engine.store).list().alerts) == 1
+
+
+def test_retention_that_is_shortened_holds_at_once(engine: AlertPipeline, job: Job, scored: Rows) -> None:
+    engine.apply(job, scored({"a": [1.2, 1.3]}), 2 * STEP)
+    (alert,) = AlertRepository(engine.store).list().alerts
+    resolve(engine.store, alert.id, who="anna", why="", now_ms=3 * STEP)
+    engine.apply(job, scored({"a": [0.1]}, first=60), 60 * STEP)
+    maintenance = Maintenance(engine, Retention(alerts=timedelta(days=1)))
+    maintenance.run({}, {}, 60 * STEP)
+    maintenance.keep_for(Retention(alerts=timedelta(minutes=10)))
+    maintenance.run({}, {}, 61 * STEP)
+    assert AlertRepository(engine.store).list().alerts == []
