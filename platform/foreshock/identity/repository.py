@@ -115,10 +115,11 @@ class IdentityRepository:
         c.execute(sa.update(t.refresh_tokens).where(t.refresh_tokens.c.digest == digest).values(used_ms=now_ms))
 
     def drop_old_sessions(self, c: Connection, before_ms: int) -> int:
-        """Take away sessions that ended long ago, with their refresh tokens."""
+        """Take away sessions that ended long ago, with their refresh tokens, and failed logins; gives how many."""
         old = sa.select(t.sessions.c.id).where(t.sessions.c.expires_ms < before_ms)
         c.execute(sa.delete(t.refresh_tokens).where(t.refresh_tokens.c.session.in_(old)))
         c.execute(sa.delete(t.attempts).where(t.attempts.c.last_ms < before_ms))
+        c.execute(sa.delete(t.sign_in_states).where(t.sign_in_states.c.expires_ms < before_ms))
         return int(c.execute(sa.delete(t.sessions).where(t.sessions.c.expires_ms < before_ms)).rowcount)
 
     # -- failed logins --------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from foreshock.alerts.pipeline import AlertPipeline
+from foreshock.identity.repository import IdentityRepository
 from foreshock.logs import get_logger
 from foreshock.store.retention import Retention, delete_expired
 from foreshock.store.scope import Scope, within
@@ -18,6 +19,8 @@ EVERY_MS = 5_000
 QUIET_MS = 60_000
 """A job without a pass for so long has its silences looked after here; else its passes do, in the time of rows."""
 DAY_MS = 86_400_000
+KEEP_SESSIONS_MS = 30 * DAY_MS
+"""Sessions that ended, and failed logins, are kept for so long: a refresh token that comes again is known."""
 
 
 @dataclass
@@ -64,7 +67,10 @@ class Maintenance:
         """A batch each time until nothing old is left, then not for a day."""
         if now_ms - self._tidied < DAY_MS:
             return
-        gone = delete_expired(self.engine.store, self.keep, now_ms)
+        store = self.engine.store
+        gone = delete_expired(store, self.keep, now_ms)
+        with store.begin() as c:
+            gone += IdentityRepository(store).drop_old_sessions(c, now_ms - KEEP_SESSIONS_MS)
         if gone:
             log.info("expired rows deleted", rows=gone)
         else:

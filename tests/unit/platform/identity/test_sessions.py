@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pyotp
 import pytest
+import sqlalchemy as sa
 
 from foreshock.audit.repository import AuditRepository
 from foreshock.identity.repository import IdentityRepository
 from foreshock.identity.sessions import CodeNeeded
+from foreshock.runtime.maintenance import Maintenance
+from foreshock.store import team_tables as t
 from foreshock_models.errors import AccessError, ConfigError, StateError
 
 PASSWORD = "three green tortoises"
@@ -209,3 +213,20 @@ def test_the_first_start_makes_one_administrator_and_a_second_none(here: Any) ->
     assert password is not None
     assert here.people.first_administrator() is None
     assert here.sessions.login("admin", password).person.must_change
+
+
+def test_sessions_that_ended_long_ago_are_deleted_with_their_refresh_tokens(here: Any) -> None:
+    here.add("anna")
+    here.sessions.login("anna", PASSWORD)
+    here.clock.now += 40 * 86_400
+    here.sessions.login("anna", PASSWORD)
+    engine = SimpleNamespace(store=here.store, publisher=None)
+    maintenance = Maintenance(engine)  # type: ignore[arg-type]
+    counts = []
+    for days in (0, 21):
+        now_ms = round((here.clock.now + days * 86_400) * 1000)
+        maintenance.run({}, {}, now_ms)
+        with here.store.read() as c:
+            tables = (t.sessions, t.refresh_tokens)
+            counts.append([c.execute(sa.select(sa.func.count()).select_from(each)).scalar_one() for each in tables])
+    assert counts == [[3, 3], [1, 1]]  # two of before: the first login changed the password
