@@ -49,7 +49,8 @@ class VersionRepository:
             "settings": version.values, "cause": version.cause, "problem": version.problem,
         }  # fmt: skip
         insert = self.store.insert(t.config_versions).values(**values)
-        return bool(c.execute(insert.on_conflict_do_nothing(index_elements=["number"])).rowcount)
+        insert = insert.on_conflict_do_nothing(index_elements=["number"]).returning(t.config_versions.c.number)
+        return c.execute(insert).first() is not None
 
     def note_problem(self, c: Connection, number: int, problem: str) -> None:
         """Keep why a version could not be applied."""

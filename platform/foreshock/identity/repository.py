@@ -141,7 +141,8 @@ class IdentityRepository:
     def use_state(self, c: Connection, digest: str, expires_ms: int) -> bool:
         """Note that a state came back; False if it did so before."""
         insert = self.store.insert(t.sign_in_states).values(digest=digest, expires_ms=expires_ms)
-        return bool(c.execute(insert.on_conflict_do_nothing(index_elements=["digest"])).rowcount)
+        insert = insert.on_conflict_do_nothing(index_elements=["digest"]).returning(t.sign_in_states.c.digest)
+        return c.execute(insert).first() is not None
 
     def drop_old_states(self, c: Connection, now_ms: int) -> None:
         c.execute(sa.delete(t.sign_in_states).where(t.sign_in_states.c.expires_ms < now_ms))
