@@ -105,6 +105,7 @@ def test_an_audit_export_is_sealed_for_a_recipient_who_alone_opens_it(home: Path
 
 
 def test_a_backup_is_sealed_and_opened_and_a_damaged_one_is_not_written(home: Path) -> None:
+    run("users", "add", "anna")
     run("keys", "recipient", str(home / "key"))
     run("keys", "seal", str(home / "foreshock.db"), "--to", str(home / "key.pub"), "-o", str(home / "backup"))
     run("keys", "open", str(home / "backup"), "--key", str(home / "key"), "-o", str(home / "again.db"))
