@@ -1,10 +1,11 @@
-"""Which entities, and which single series of entities that go on sending others, have fallen silent."""
+"""Find entities, and single series of entities that go on sending others, that have fallen silent."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from foreshock.alerts.findings import Finding
@@ -68,14 +69,14 @@ def is_back(job: Job, state: State, entity: str, feature: str, now_ms: int) -> b
 
 
 def absences_in(
-    job: Job, scored: ScoredRows, walked: State, known: Iterable[str], first_ms: int
+    job: Job, scored: ScoredRows, policy_state: State, known: Iterable[str], first_ms: int
 ) -> tuple[list[Finding], str | None]:
     """Look for silence at the end of rows that were scored once, from `first_ms` on; or say why that is not judged.
 
     Parameters
     ----------
-    walked
-        Of the policy, after these rows.
+    policy_state
+        State of the policy after these rows.
     known
         Entities of the model: one that has no row at all is absent, too.
     """
@@ -87,7 +88,9 @@ def absences_in(
     if end - first_ms < limit.total_seconds() * 1000:
         return [], f"the stretch is shorter than the {format_duration(limit)} of alerts.absent_after"
     panel = scored.panel
-    state = State(panel.entities, {**walked.arrays, **record_samples(with_series(State(), panel.features), panel)})
+    state = State(
+        panel.entities, {**policy_state.arrays, **record_samples(with_series(State(), panel.features), panel)}
+    )
     seen = {entity for entity, at in Policy.last_seen(state).items() if at}
     silent = [entity for entity in dict.fromkeys([*panel.entities, *known]) if entity not in seen]
     never = [_finding(job, entity, "", first_ms, end - first_ms) for entity in silent]
@@ -108,6 +111,6 @@ def _finding(job: Job, entity: str, feature: str, seen_ms: int, quiet_ms: int) -
         entity,
         seen_ms + round(job.step_seconds * 1000),
         f"{entity} ({job.name}) has sent {what} for {round(quiet_ms / 60000)} min",
-        f"no sample since {round(quiet_ms / 1000)} s; the limit is {limit}",
+        f"no sample for {format_duration(timedelta(milliseconds=quiet_ms))}; the limit is {limit}",
         feature=feature,
     )

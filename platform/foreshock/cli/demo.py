@@ -16,7 +16,7 @@ import typer
 from foreshock.alerts.repository import AlertRepository
 from foreshock.cli.app import app
 from foreshock.cli.console import say
-from foreshock.cli.formats import number, share
+from foreshock.cli.formats import count, number, share
 from foreshock.cli.options import settings_for_ray
 from foreshock.cli.progress import stage_line
 from foreshock.scoring.checkpoint import CheckpointRepository
@@ -178,11 +178,11 @@ def _verdict(store: Store, job: Job, planted: list[Incident], hours: float, host
         f", the top attribution named the cause in {named}; "
         f"{false} false alerts (the budget allows {allowed:.1f} in {number(hours)} h on {hosts} hosts)",
     )
-    _verdict_of_incidents(store, planted, len(alerts))
+    _verdict_of_incidents(store, planted)
 
 
-def _verdict_of_incidents(store: Store, planted: list[Incident], alerts: int) -> None:
-    """Say how many incidents the alerts became, and whether a cascade is one that names where it began."""
+def _verdict_of_incidents(store: Store, planted: list[Incident]) -> None:
+    """Say how many incidents all alerts became, and whether a cascade is one that names where it began."""
     from foreshock.incidents.repository import IncidentRepository
 
     incidents = [i for i in IncidentRepository(store).list(limit=500).incidents if i.state != "merged"]
@@ -193,10 +193,10 @@ def _verdict_of_incidents(store: Store, planted: list[Incident], alerts: int) ->
         any(i.alerts > 1 and i.causes and i.causes[0]["node"] == each.entity for i in incidents)
         for each in cascades
     )
-    say(
-        f"{alerts} alerts of anomalies are {len(incidents)} incidents; of {len(cascades)} that spread to callers, "
-        f"{named} name the host where it began: foreshock incidents list"
-    )
+    spread = ""
+    if cascades:
+        spread = f"; of {len(cascades)} that spread to callers, {named} name the host where it began"
+    say(f"{count(len(incidents), 'incident')} in all{spread}: foreshock incidents list")
 
 
 def _hits(alert: Alert, incident: Incident) -> bool:
