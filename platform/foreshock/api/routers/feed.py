@@ -12,7 +12,7 @@ from fastapi import FastAPI, Header, Query, Request, WebSocket, WebSocketDisconn
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
-from foreshock.api.authorization import allow, require
+from foreshock.api.authorization import address_of, allow, require
 from foreshock.api.bodies import checked
 from foreshock.api.cookies import SESSION, cookie_of, credential_of, csrf_matches
 from foreshock.api.errors import Problem
@@ -99,6 +99,8 @@ async def _serve(socket: WebSocket, here: Any) -> None:
     try:
         hello, key, principal = await asyncio.wait_for(_greet(socket, here, offered), PATIENCE)
     except (Problem, ForeshockError) as exc:
+        if isinstance(exc, AccessError):
+            await _note_failure(socket)
         return await _close(socket, REFUSED, str(exc))
     except TimeoutError:
         return await _close(socket, REFUSED, f"no first message within {PATIENCE:g} s")
@@ -117,6 +119,13 @@ async def _serve(socket: WebSocket, here: Any) -> None:
         await _close(socket, REFUSED, watching.result())
     elif not writing.cancelled() and (why := writing.result()) is not None:
         await _close(socket, *why)
+
+
+async def _note_failure(socket: WebSocket) -> None:
+    """Count a wrong token as a failure of its address, as where it is sent in a header."""
+    if socket.app.limits is not None:
+        with contextlib.suppress(Problem):  # the next one is refused
+            await socket.app.limits().failed(address_of(socket.scope))
 
 
 async def _until_over(here: Any, key: str, client: Client) -> str:

@@ -20,6 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from foreshock.api.asgi import Api
 from foreshock.api.cookies import SESSION, csrf_token
+from foreshock.api.limiting import Limits
 from foreshock.api.routers.feed import WEBSOCKET, add_feed
 from foreshock.events.repository import EventRepository
 from foreshock.identity.access_tokens import AccessTokens
@@ -29,6 +30,7 @@ from foreshock.identity.sessions import Sessions, SignedIn
 from foreshock.identity.tokens import Tokens, token_digest
 from foreshock.identity.verification import Verifier
 from foreshock.secrets import open_keyring
+from foreshock.settings import load_settings
 
 TOKEN = "t" * 40
 Connect = Callable[..., ClientConnection]
@@ -41,10 +43,15 @@ def happens(house: Any, *subjects: str, type_: str = "incident") -> None:
 
 
 @pytest.fixture
-def url(house: Any, tmp_path: Path) -> Iterator[str]:
+def limits() -> Limits:
+    return Limits(load_settings(limit_failures="1000 per minute"))
+
+
+@pytest.fixture
+def url(house: Any, tmp_path: Path, limits: Limits) -> Iterator[str]:
     verifier = Verifier(token_digest(TOKEN), house.store, AccessTokens(house.store, lambda: open_keyring(tmp_path)))
     here = SimpleNamespace(store=house.store, verifier=verifier)
-    app = Api(lambda: verifier)
+    app = Api(lambda: verifier, lambda: limits)
     add_feed(app, lambda: here)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="websockets-sansio"))
@@ -201,3 +208,12 @@ def test_a_browser_listens_by_its_cookie_with_the_csrf_token_alone(
     client = socket(additional_headers=headers)
     client.send(json.dumps({"since": 0, "csrf": csrf_token(cookie)}))
     assert received(client)["data"]["id"] == "a"
+
+
+def test_a_wrong_token_counts_as_a_failure_of_its_address(url: str, socket: Connect, limits: Limits) -> None:
+    limits.change(load_settings(limit_failures="2 per minute"))
+    for _ in range(2):
+        client = socket()
+        client.send('{"token": "wrong"}')
+        assert closed_within(client, 10) == 1008
+    assert httpx.get(f"http://{url}/events/stream", headers={"Authorization": "Bearer wrong"}).status_code == 429
