@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults check docs format bench bench-% notebooks clean
+.PHONY: help demo test test-fast test-faults check audit docs format bench bench-% notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
@@ -41,6 +41,11 @@ check: $(READY) ## lint, types, import rules, dependencies, prose
 	$(BIN)/lint-imports
 	$(BIN)/deptry platform pipelines models
 	$(BIN)/python docs/prose.py
+
+audit: ## ask PyPI for known faults of the pinned packages; what cannot be looked up is an error
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install -q pip-audit
+	build/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 docs: $(READY) ## the documentation site, in build/site; broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -171,6 +171,14 @@ class Settings(BaseSettings, LiveSettings):
         validation_alias=AliasChoices("FORESHOCK_REDIS_PASSWORD", "REDIS_PASSWORD"),
         description="password of that Redis, if its URL has none",
     )
+    audit: str = Field(
+        "", pattern="^((sox|gdpr)(,(sox|gdpr))?)?$",
+        description="profiles of the audit log, with a comma between: `sox` (reads are audited, too; nothing is "
+        "erased for seven years), `gdpr` (pseudonyms take the place of people in time)",
+    )  # fmt: skip
+    audit_pseudonyms: Duration = Field(
+        timedelta(days=90), description="with `gdpr`: after how long pseudonyms take the place of people"
+    )
     log_json: bool = Field(False, description="one JSON object a line, instead of text")
 
     @field_validator("home", mode="before")

@@ -48,8 +48,8 @@ class Api(FastAPI):
         Gives what tells who a request is from.
     limits
         Gives what counts requests; None: nothing does.
-    refused
-        Told of the principal, method, path and address of a request that is refused for lack of a permission.
+    noted
+        Told of the principal, method, path, address and status of each request but those for scores.
     origins
         Gives the origins of other sites whose pages may read answers (CORS); None, or none of them: no site.
 
@@ -63,14 +63,14 @@ class Api(FastAPI):
         self,
         verifier: Callable[[], Verifier],
         limits: Callable[[], Limits] | None = None,
-        refused: Callable[[Principal, str, str, str], None] | None = None,
+        noted: Callable[[Principal, str, str, str, int], None] | None = None,
         origins: Callable[[], Sequence[str]] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(dependencies=[Depends(default_deny)], **more)
         self.verifier = verifier
         self.limits = limits
-        self.refused = refused
+        self.noted = noted
         self.origins = origins
         self._way_in: ASGIApp | None = None
         self.short: dict[str, tuple[Permission, Endpoint]] = {}
@@ -145,15 +145,17 @@ class Api(FastAPI):
         return found
 
     def _noting(self, scope: Scope, send: Send) -> Send:
-        """Tell of a refusal (403) before it is answered."""
-        refused, principal = self.refused, scope.get(PRINCIPAL)
-        if refused is None or not isinstance(principal, Principal) or scope["type"] != "http":
+        """Tell of a request before it is answered: of a refusal (403), and of who sees something."""
+        noted, principal = self.noted, scope.get(PRINCIPAL)
+        if noted is None or not isinstance(principal, Principal) or scope["type"] != "http":
             return send
 
         async def note(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 403:
+            if message["type"] == "http.response.start" and (message["status"] == 403 or scope["method"] == "GET"):
                 address = address_of(scope)
-                await asyncio.to_thread(refused, principal, scope["method"], scope["path"], address)
+                await asyncio.to_thread(
+                    noted, principal, scope["method"], scope["path"], address, message["status"]
+                )
             await send(message)
 
         return note

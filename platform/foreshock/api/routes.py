@@ -54,7 +54,7 @@ def api() -> FastAPI:
     app = Api(
         lambda: cast(Verifier, _backend().verifier),
         lambda: cast(Limits, _backend().identity.limits),
-        lambda *refusal: _backend().identity.note_refusal(*refusal),
+        lambda *request: _backend().identity.note(*request),
         lambda: cast(tuple[str, ...], _backend().settings.origins),
         title="Foreshock",
         summary="Scores, explanations and alerts for metric windows.",

@@ -1,7 +1,7 @@
 """Entries of the audit log, and the bytes that its leaves are of.
 
-A leaf commits to an entry by three salted hashes: of who, of the address, and of the rest. A salt and its text
-may be erased later; the leaf stays, and the log can still be verified.
+A leaf commits to an entry by four salted hashes: of who, of the address, of what else names a person, and of the
+rest. A salt and its text may be erased later; the leaf stays, and the log can still be verified.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Entry:
     outcome : ``done``, ``refused`` or ``failed``
     data : more of it, JSON values; never a secret
     who, address : None once they were erased
+    pseudonym : in place of who
     """
 
     seq: int
@@ -40,6 +41,7 @@ class Entry:
     subject: str
     outcome: str
     data: dict[str, Any]
+    pseudonym: str | None = None
 
     def rest(self) -> bytes:
         """The bytes of all but who and address."""
@@ -82,8 +84,9 @@ def commitment(label: str, with_salt: str, data: bytes) -> str:
     return hashlib.sha256(f"{label}\n{with_salt}\n".encode() + data).hexdigest()
 
 
-def leaf_of(tenant: str, seq: int, at_ms: int, who: str, address: str, rest: str) -> bytes:
-    """Leaf hash of an entry, by its three commitments."""
-    return leaf_hash(
-        canonical({"v": 1, "tenant": tenant, "seq": seq, "at": at_ms, "who": who, "address": address, "rest": rest})
-    )
+def leaf_of(
+    tenant: str, seq: int, at_ms: int, who: str, address: str, rest: str, people: str | None = None
+) -> bytes:
+    """Leaf hash of an entry, by its commitments; without that of people, of an entry of version 1."""
+    leaf = {"v": 1, "tenant": tenant, "seq": seq, "at": at_ms, "who": who, "address": address, "rest": rest}
+    return leaf_hash(canonical(leaf if people is None else {**leaf, "v": 2, "people": people}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from sqlalchemy.engine import Connection
 
 from foreshock.audit.acting import Actor, current_actor
 from foreshock.audit.merkle import append, root_of
-from foreshock.audit.model import Checkpoint, Entry, commitment, leaf_of, salt
+from foreshock.audit.model import Checkpoint, Entry, canonical, commitment, leaf_of, salt
+from foreshock.audit.personal import merged, pseudonym, set_apart
 from foreshock.store import team_tables as t
 from foreshock.store.scope import current_tenant
 from foreshock.store.store import Store
@@ -62,23 +64,26 @@ class AuditRepository:
     def add(self, c: Connection, act: str, subject: str, outcome: str, actor: Actor, data: dict[str, Any]) -> int:
         now_ms = round(time.time() * 1000)
         size, frontier = self._head(c)
+        subject, data, apart = set_apart(act, _fit("subject", subject), _bounded(data))
         entry = Entry(
             size, now_ms, _fit("who", actor.who), actor.kind, _fit("address", actor.address), _fit("act", act),
-            _fit("subject", subject), outcome, _bounded(data),
+            subject, outcome, data,
         )  # fmt: skip
-        salts = salt(), salt(), salt()
-        hashes = _commitments(entry, *salts)
+        people = canonical(apart)
+        salts = salt(), salt(), salt(), salt()
+        hashes = (*_commitments(entry, *salts[:3]), commitment("people", salts[3], people))
         leaf = leaf_of(self.tenant, size, now_ms, *hashes)
         where = {"tenant": self.tenant, "seq": size}
-        names = ("who_hash", "address_hash", "rest_hash")
+        names = ("who_hash", "address_hash", "rest_hash", "people_hash")
         c.execute(
             sa.insert(t.audit).values(
                 **where, at_ms=now_ms, leaf=leaf.hex(), **dict(zip(names, hashes, strict=True))
             )
         )
         words = {name: getattr(entry, name) for name in ("who", "kind", "address", "act", "subject", "outcome")}
-        named = dict(zip(("who_salt", "address_salt", "rest_salt"), salts, strict=True))
-        values = {**where, **words, **named, "data": orjson.dumps(entry.data).decode()}
+        named = dict(zip(("who_salt", "address_salt", "rest_salt", "people_salt"), salts, strict=True))
+        texts = {"data": orjson.dumps(entry.data).decode(), "people": people.decode()}
+        values = {**where, **words, **named, **texts}
         c.execute(sa.insert(t.audit_details).values(**values))
         frontier = append(frontier, size, leaf)
         self._keep_head(c, size + 1, frontier)
@@ -142,21 +147,39 @@ class AuditRepository:
         if act is not None:
             query = query.where(d.act == act if ":" in act else d.act.startswith(f"{act}:", autoescape=True))
         if who is not None:
-            query = query.where(d.who == who)
+            query = query.where(sa.or_(d.who == who, d.pseudonym == who))
         if before is not None:
             query = query.where(a.seq < before)
         return [entry_of(row) for row in c.execute(query).mappings()]
 
-    def erase_people(self, c: Connection, before_ms: int) -> int:
-        """Erase who and address of entries older than a time; gives how many had them."""
+    def erase_people(self, c: Connection, before_ms: int, key: bytes | None = None) -> int:
+        """Erase who, address and other names of people from entries older than a time; gives how many had them.
+
+        Parameters
+        ----------
+        key
+            Of the pseudonyms that take the place of who; None: nothing does.
+        """
         a, d = t.audit.c, t.audit_details.c
         old = sa.select(a.seq).where(a.tenant == self.tenant, a.at_ms < before_ms)
+        due = sa.and_(d.tenant == self.tenant, d.seq.in_(old), d.who_salt.is_not(None))
+        nothing = dict.fromkeys(("who", "who_salt", "address", "address_salt", "people", "people_salt"))
+        done = 0
+        for who in c.execute(sa.select(d.who).distinct().where(due)).scalars().all():
+            name = None if key is None or who is None else pseudonym(key, who)
+            change = sa.update(t.audit_details).where(due, d.who == who).values(**nothing, pseudonym=name)
+            done += int(c.execute(change).rowcount)
+        return done
+
+    def pseudonyms(self, c: Connection) -> str:
+        """Hash over all pseudonyms and their places."""
+        d, found = t.audit_details.c, hashlib.sha256()
         query = (
-            sa.update(t.audit_details)
-            .where(d.tenant == self.tenant, d.seq.in_(old), d.who_salt.is_not(None))
-            .values(who=None, who_salt=None, address=None, address_salt=None)
+            sa.select(d.seq, d.pseudonym).where(d.tenant == self.tenant, d.pseudonym.is_not(None)).order_by(d.seq)
         )
-        return int(c.execute(query).rowcount)
+        for seq, name in c.execute(query, execution_options={"yield_per": 1000}):
+            found.update(named(seq, name))
+        return found.hexdigest()
 
     def _head(self, c: Connection) -> tuple[int, list[bytes]]:
         h = t.audit_heads
@@ -171,9 +194,18 @@ class AuditRepository:
         c.execute(insert.on_conflict_do_update(index_elements=["tenant"], set_=values))
 
 
-def entry_of(row: Any) -> Entry:
-    words = {name: row[name] for name in ("seq", "at_ms", "who", "kind", "address", "act", "subject", "outcome")}
-    return Entry(**words, data=json.loads(row["data"]))
+def entry_of(row: Any, *, whole: bool = True) -> Entry:
+    """Make an entry of a row; `whole`: with what names people in its place, else as the leaf commits to it."""
+    words = {name: row[name] for name in ("seq", "at_ms", "who", "kind", "address", "act", "outcome", "pseudonym")}
+    subject, data = row["subject"], json.loads(row["data"])
+    if whole and row["people"] is not None:
+        subject, data = merged(subject, data, json.loads(row["people"]))
+    return Entry(**words, subject=subject, data=data)
+
+
+def named(seq: int, name: str) -> bytes:
+    """A pseudonym and its place, as they are hashed."""
+    return f"{seq} {name}\n".encode()
 
 
 def _commitments(entry: Entry, who_salt: str, address_salt: str, rest_salt: str) -> tuple[str, str, str]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from foreshock.audit.merkle import append, consistency_proof, inclusion_proof, root_of
 from foreshock.audit.model import commitment, leaf_of
-from foreshock.audit.repository import AuditRepository, entry_of, record
+from foreshock.audit.personal import forget_key, pseudonym_key
+from foreshock.audit.profiles import Profiles
+from foreshock.audit.repository import AuditRepository, entry_of, named, record
 from foreshock.audit.signing import ALGORITHMS, signed_by
 from foreshock.audit.witness import Witness
+from foreshock.secrets import Keyring
 from foreshock.store import team_tables as t
 from foreshock.store.store import Store
 from foreshock_models.errors import StateError, StoreError
 
-__all__ = ["Verification", "erase_people", "export", "prove", "verify"]
+__all__ = ["Verification", "erase_people", "export", "forget_pseudonyms", "prove", "pseudonymise_due", "verify"]
 
 MOST_PROBLEMS = 20
 ERASED = "audit:erase"
@@ -79,11 +84,13 @@ def _walk(repository: AuditRepository, c: Connection, found: Verification, wante
     roots: dict[int, str] = {}
     missing: list[tuple[int, int]] = []
     erasures: list[int] = []
+    pseudonyms, said = hashlib.sha256(), hashlib.sha256().hexdigest()
     for row in repository.leaves(c):
         seq = row["seq"]
         if seq != found.size:
             found.say(f"entry {found.size} is missing" if seq > found.size else f"entry {seq} is there twice")
-        leaf = leaf_of(repository.tenant, seq, row["at_ms"], row["who_hash"], row["address_hash"], row["rest_hash"])
+        hashes = (row[f"{name}_hash"] for name in ("who", "address", "rest", "people"))
+        leaf = leaf_of(repository.tenant, seq, row["at_ms"], *hashes)
         if leaf.hex() != row["leaf"]:
             found.say(f"entry {seq} was changed")
         frontier = append(frontier, found.size, leaf)
@@ -95,13 +102,21 @@ def _walk(repository: AuditRepository, c: Connection, found: Verification, wante
             continue
         if _differs(row):
             found.say(f"the words of entry {seq} were changed")
-        if None in (row["d_who"], row["d_who_salt"], row["d_address"], row["d_address_salt"]):
+        if None in (row["d_who"], row["d_who_salt"], row["d_address"], row["d_address_salt"]) or (
+            row["people_hash"] is not None and None in (row["d_people"], row["d_people_salt"])
+        ):
             missing.append((seq, row["at_ms"]))
+        if row["d_pseudonym"] is not None:
+            pseudonyms.update(named(seq, row["d_pseudonym"]))
         if row["d_act"] == ERASED and not _differs(row):
-            erasures.append(int(orjson.loads(row["d_data"]).get("before_ms", 0)))
+            data = orjson.loads(row["d_data"])
+            erasures.append(int(data.get("before_ms", 0)))
+            said = data.get("pseudonyms", said)
     for seq, at_ms in missing:
         if at_ms >= max(erasures, default=0):
             found.say(f"who did entry {seq} was taken away, and no entry says so")
+    if pseudonyms.hexdigest() != said:
+        found.say("pseudonyms of people were changed")
     found.root = root_of(frontier).hex()
     return roots
 
@@ -109,11 +124,12 @@ def _walk(repository: AuditRepository, c: Connection, found: Verification, wante
 def _differs(row: Any) -> bool:
     """Return whether words are not those that the leaf commits to; what was erased is not compared."""
     try:
-        entry = entry_of({"at_ms": 0} | {name[2:]: row[name] for name in row if name.startswith("d_")})
+        words = {"at_ms": 0} | {name[2:]: row[name] for name in row if name.startswith("d_")}
+        entry = entry_of(words, whole=False)
         rest = commitment("rest", row["d_rest_salt"], entry.rest())
     except (ValueError, TypeError):
         return True
-    for name in ("who", "address"):
+    for name in ("who", "address", "people"):
         if row[f"d_{name}_salt"] is None:
             if row[f"d_{name}"] is not None:
                 return True
@@ -168,19 +184,61 @@ def export(store: Store, witness: Witness, tenant: str = t.DEFAULT_TENANT) -> It
         yield {"key": {"id": kid, "algorithm": algorithm, "public": public.hex()}}
 
 
-def erase_people(store: Store, before_ms: int, tenant: str = t.DEFAULT_TENANT) -> int:
-    """Erase who and address of entries older than a time; the log can still be verified. Gives how many."""
+def erase_people(
+    store: Store,
+    before_ms: int,
+    tenant: str = t.DEFAULT_TENANT,
+    *,
+    profiles: Profiles = Profiles(),  # noqa: B008 - frozen
+    ring: Keyring | None = None,
+) -> int:
+    """Erase people from entries older than a time; the log can still be verified. Gives how many.
+
+    Parameters
+    ----------
+    ring
+        Pseudonyms take the place of names, by a key that it seals; None: nothing does.
+
+    Raises
+    ------
+    StateError
+        A profile keeps them.
+    """
+    profiles.check_erasure(before_ms)
     repository = AuditRepository(store, tenant)
     with store.begin() as c:
-        erased = repository.erase_people(c, before_ms)
+        key = None if ring is None else pseudonym_key(store, c, ring, tenant)
+        erased = repository.erase_people(c, before_ms, key)
         if erased:
-            record(store, c, ERASED, tenant=tenant, before_ms=before_ms, entries=erased)
+            hashed = repository.pseudonyms(c)
+            record(store, c, ERASED, tenant=tenant, before_ms=before_ms, entries=erased, pseudonyms=hashed)
     return erased
 
 
+def pseudonymise_due(store: Store, profiles: Profiles, ring: Callable[[], Keyring], now_ms: int) -> int:
+    """Let pseudonyms take the place of people in the logs of all tenants, where that is due; gives how many."""
+    before_ms = profiles.due_before_ms(now_ms)
+    if before_ms is None:
+        return 0
+    with store.read() as c:
+        tenants = list(c.execute(sa.select(t.audit_heads.c.tenant)).scalars())
+    return sum(erase_people(store, before_ms, name, profiles=profiles, ring=ring()) for name in tenants)
+
+
+def forget_pseudonyms(store: Store, tenant: str = t.DEFAULT_TENANT) -> bool:
+    """Destroy the key of the pseudonyms: from then on they name nobody, and new ones differ."""
+    with store.begin() as c:
+        gone = forget_key(c, tenant)
+        if gone:
+            record(store, c, "audit:forget", tenant=tenant)
+    return gone
+
+
 def _line(row: Any) -> dict[str, Any]:
-    hashes = {name: row[name] for name in ("who_hash", "address_hash", "rest_hash", "leaf")}
+    hashes = {name: row[name] for name in ("who_hash", "address_hash", "rest_hash", "people_hash", "leaf")}
     words = {name[2:]: row[name] for name in row if name.startswith("d_") and name not in ("d_tenant", "d_seq")}
     if words.get("data") is not None:
         words["data"] = orjson.loads(words["data"])
+    if words.get("people") is not None:
+        words["people"] = orjson.loads(words["people"])
     return {"seq": row["seq"], "at_ms": row["at_ms"], **words, **hashes}

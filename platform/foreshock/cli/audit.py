@@ -12,7 +12,7 @@ from foreshock.cli.console import say, show_json, show_table, stream
 from foreshock.cli.formats import moment
 from foreshock.cli.options import AsJson, Limit, Tenant, positive_duration, the_store
 
-audit = typer.Typer(help="The audit log: list, export, verify, prove.", no_args_is_help=True)
+audit = typer.Typer(help="The audit log: list, export, verify, prove, erase.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 
 
@@ -37,8 +37,8 @@ def audit_list(
         return
     rows = [
         (
-            str(e.seq), moment(e.at_ms), e.who or "(erased)", e.kind, e.address or "", e.act, e.subject, e.outcome,
-            ", ".join(f"{name} {value}" for name, value in e.data.items()),
+            str(e.seq), moment(e.at_ms), e.who or e.pseudonym or "(erased)", e.kind, e.address or "", e.act,
+            e.subject, e.outcome, ", ".join(f"{name} {value}" for name, value in e.data.items()),
         )
         for e in found
     ]  # fmt: skip
@@ -115,12 +115,29 @@ def audit_prove(
 @audit.command("erase")
 def audit_erase(
     older: Annotated[str, typer.Option(help="Of entries older than this, as in 90d.")],
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Put a pseudonym in the place of each.")] = False,
     tenant: Tenant = "default",
 ) -> None:
-    """Erase who and from which address; what was done stays, and can be verified."""
+    """Erase people and addresses; what was done stays, and can be verified."""
+    import os
     import time
 
+    from foreshock.audit.profiles import profiles_of
     from foreshock.audit.service import erase_people
+    from foreshock.secrets import open_keyring
+    from foreshock.settings import load_settings
 
+    settings = load_settings()
     before = round((time.time() - positive_duration(older, "--older").total_seconds()) * 1000)
-    say(f"{erase_people(the_store(tenant), before, tenant)} entries name nobody any more")
+    ring = open_keyring(settings.home, os.environ.get("ENCRYPTION_KEY")) if pseudonyms else None
+    done = erase_people(the_store(tenant), before, tenant, profiles=profiles_of(settings), ring=ring)
+    say(f"{done} entries name nobody any more")
+
+
+@audit.command("forget")
+def audit_forget(tenant: Tenant = "default") -> None:
+    """Destroy the key of pseudonyms: no name leads to one of them any more."""
+    from foreshock.audit.service import forget_pseudonyms
+
+    gone = forget_pseudonyms(the_store(tenant), tenant)
+    say("the key is destroyed" if gone else "there is no key of pseudonyms")

@@ -64,6 +64,7 @@ def the_store(tenant: str | None = None) -> Store:
         Must be one that there is.
     """
     from foreshock.audit.acting import act_as
+    from foreshock.audit.profiles import profiles_of
     from foreshock.audit.signing import sign_audit
     from foreshock.identity.tenants import Tenants
     from foreshock.runtime.home import open_home
@@ -75,9 +76,23 @@ def the_store(tenant: str | None = None) -> Store:
     open_home(settings.home)
     act_as(the_user().actor())
     store = sign_audit(open_store(settings.store), settings.home, os.environ.get("ENCRYPTION_KEY"))
+    if profiles_of(settings).sox:
+        _note_command(store, tenant)
     if tenant not in (None, DEFAULT_TENANT):
         Tenants(store).check(str(tenant))
     return store
+
+
+def _note_command(store: Store, tenant: str | None) -> None:
+    """Write into the audit log which command is run: it sees something, even if it changes nothing."""
+    from typer.main import get_current_context  # type: ignore[attr-defined]
+
+    from foreshock.audit import record
+
+    context = get_current_context(silent=True)
+    if context is not None:
+        with store.begin() as c:
+            record(store, c, "commands:run", context.command_path, tenant=tenant)
 
 
 def the_user(tenant: str = "default") -> Principal:

@@ -39,6 +39,7 @@ def serve(config: Paths, host: Host = None, port: Port = None) -> None:
 def _run(config: list[Path], host: str | None, port: int | None, *, scoring: bool) -> None:
     settings = settings_for_ray(host=host, port=port)
     from foreshock.api.authentication import present_token
+    from foreshock.runtime.audit_retention import pseudonymising
     from foreshock.runtime.compiling import compiling
     from foreshock.runtime.reach import check_reach
     from foreshock.up import bring_up, ray_cluster
@@ -51,7 +52,8 @@ def _run(config: list[Path], host: str | None, port: int | None, *, scoring: boo
             kernels.wait(note.steps)  # else each process compiles the same
             running = bring_up(settings, jobs, files=files, scoring=scoring, own_cluster=own)
         announce(settings, running, jobs)
-        wait_for_stop()
+        with pseudonymising(settings):
+            wait_for_stop()
         say("stopping")
 
 

@@ -149,6 +149,7 @@ audit = Table(
     Column("who_hash", String(64), nullable=False),
     Column("address_hash", String(64), nullable=False),
     Column("rest_hash", String(64), nullable=False),
+    Column("people_hash", String(64), comment="null before this version"),
     Column("leaf", String(64), nullable=False),
     comment="leaves of the audit log; triggers refuse UPDATE and DELETE",
 )  # fmt: skip
@@ -167,6 +168,9 @@ audit_details = Table(
     Column("subject", String(512), nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("data", Text, nullable=False, comment="JSON"),
+    Column("people", Text, comment="what of subject and data names a person, JSON"),
+    Column("people_salt", String(32)),
+    Column("pseudonym", String(32), comment="in place of who"),
     Index("audit_details_by_act", "tenant", "act", "seq"),
     comment="entries in words; of who and address, triggers allow erasure alone",
 )  # fmt: skip

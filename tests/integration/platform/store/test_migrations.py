@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from foreshock.audit import Actor, acting, record
 from foreshock.store import Store, open_store
 from foreshock.store.migrate import downgrade, upgrade
 from foreshock.store.tables import metadata
@@ -98,3 +100,14 @@ def test_every_migration_can_be_taken_back_one_at_a_time(store: Store) -> None:
     upgrade(store)
     found = sa.inspect(store.engine)
     assert {c["name"] for c in found.get_columns("alerts")} == set(metadata.tables["alerts"].columns.keys())
+
+
+def test_names_of_people_in_audit_entries_survive_the_way_down(store: Store) -> None:
+    with acting(Actor("anna", "person")), store.begin() as c:
+        record(store, c, "users:add", "benjamin", owner="carlotta", roles=["viewer"])
+    downgrade(store, "second_wall")
+    with store.begin() as c:
+        subject, data = c.execute(sa.text("SELECT subject, data FROM audit_details")).one()
+    assert (subject, json.loads(data)) == ("benjamin", {"roles": ["viewer"], "owner": "carlotta"})
+    with store.engine.connect() as c, pytest.raises(sa.exc.DBAPIError, match="cannot be changed"):
+        c.exec_driver_sql("UPDATE audit_details SET who = 'x'")

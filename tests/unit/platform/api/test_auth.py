@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyotp
@@ -142,3 +143,21 @@ def test_who_may_see_some_jobs_sees_no_silence_of_others(application: Any) -> No
     assert application.ask("DELETE", f"/ai/silences/{made['db-1']}", anna).status == 404
     assert application.ask("DELETE", f"/ai/silences/{made['web-1']}", anna).status == 200
     assert len(application.ask("GET", "/ai/silences").json()) == 1
+
+
+def test_with_the_profile_sox_who_saw_what_is_in_the_audit_log_once_a_minute(
+    make_application: Callable[..., Any],
+) -> None:
+    application = make_application(audit="sox")
+    token = signed_in(application, "anna")
+    for path in ("/auth/me", "/auth/me", "/incidents", "/incidents/none-of-this-id"):
+        application.ask("GET", path, token)
+    entries = application.ask("GET", "/admin/audit?act=requests:read").json()["entries"]
+    assert [(e["who"], e["subject"]) for e in reversed(entries)] == [
+        ("anna", "GET /auth/me"), ("anna", "GET /incidents"),
+    ]  # fmt: skip
+
+
+def test_without_a_profile_reads_are_not_in_the_audit_log(application: Any) -> None:
+    application.ask("GET", "/incidents")
+    assert application.ask("GET", "/admin/audit?act=requests:read").json()["entries"] == []

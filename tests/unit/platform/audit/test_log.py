@@ -16,13 +16,15 @@ import sqlalchemy as sa
 from foreshock.audit import Actor, acting, record
 from foreshock.audit.merkle import verify_consistency, verify_inclusion
 from foreshock.audit.model import Checkpoint
+from foreshock.audit.profiles import KEPT_MS, Profiles
 from foreshock.audit.repository import EACH, AuditRepository
-from foreshock.audit.service import erase_people, export, prove, verify
+from foreshock.audit.service import erase_people, export, forget_pseudonyms, prove, verify
 from foreshock.audit.signing import rotate_keys, sign_audit, signed_by
 from foreshock.audit.witness import Witness
+from foreshock.secrets import open_keyring
 from foreshock.store import Store, open_store
 from foreshock.store import team_tables as t
-from foreshock_models.errors import StoreError
+from foreshock_models.errors import StateError, StoreError
 
 ENTRIES = 12
 
@@ -204,6 +206,68 @@ def test_people_are_erased_and_the_log_still_verifies(store: Store, witness: Wit
         found = AuditRepository(store).find(c, act="alerts")
     assert {(entry.who, entry.address) for entry in found} == {(None, None)}
     assert found[0].data == {"why": "reason 11", "n": 11}
+
+
+def test_pseudonyms_take_the_place_of_people_wherever_an_entry_names_them(
+    store: Store, witness: Witness, tmp_path: Path
+) -> None:
+    with acting(Actor("anna", "person", "10.1.2.3")), store.begin() as c:
+        record(store, c, "users:add", "benjamin", roles=["viewer"])
+        record(store, c, "alerts:resolve", "a1", who="carlotta", why="restarted")
+    ring = open_keyring(tmp_path)
+    with store.read() as c:
+        found = AuditRepository(store).find(c)
+    assert [(e.subject, e.data) for e in found] == [
+        ("a1", {"who": "carlotta", "why": "restarted"}), ("benjamin", {"roles": ["viewer"]}),
+    ]  # fmt: skip
+    assert erase_people(store, 1 << 50, ring=ring) == 2
+    with acting(Actor("anna", "person", "10.1.2.3")), store.begin() as c:
+        record(store, c, "alerts:resolve", "a2")
+    assert erase_people(store, 1 << 50, ring=ring) == 2
+    assert verify(store, witness).problems == []
+    lines = json.dumps(list(export(store, witness)))
+    assert [name for name in ("anna", "benjamin", "carlotta", "10.1.2.3") if name in lines] == []
+    with store.read() as c:
+        found = AuditRepository(store).find(c, act="alerts") + AuditRepository(store).find(c, act="users")
+        (anna,) = {entry.pseudonym for entry in found}
+        assert anna is not None and AuditRepository(store).find(c, who=anna) != []
+        sealed = c.execute(sa.select(t.signing_keys.c.private).where(t.signing_keys.c.purpose == "pseudonyms"))
+        assert len(sealed.scalars().all()) == 1
+    assert forget_pseudonyms(store) and not forget_pseudonyms(store)
+    with acting(Actor("anna")), store.begin() as c:
+        record(store, c, "alerts:resolve", "a3")
+    erase_people(store, 1 << 50, ring=ring)
+    with store.read() as c:
+        assert AuditRepository(store).find(c, act="alerts")[0].pseudonym not in (None, anna)
+    assert verify(store, witness).problems == []
+
+
+def test_a_pseudonym_that_somebody_changed_is_found_and_the_database_refuses_it(
+    store: Store, witness: Witness, tmp_path: Path
+) -> None:
+    fill(store)
+    erase_people(store, 1 << 50, ring=open_keyring(tmp_path))
+    change = "UPDATE audit_details SET pseudonym = 'p-somebody-else' WHERE seq = 3"
+    with store.engine.connect() as c, pytest.raises(sa.exc.DBAPIError, match="cannot be changed"):
+        c.exec_driver_sql(change)
+    with store.engine.connect() as c:
+        c.exec_driver_sql("DROP TRIGGER audit_details_update")
+        c.exec_driver_sql(change)
+        c.commit()
+    assert verify(store, witness).problems == ["pseudonyms of people were changed"]
+
+
+def test_with_gdpr_what_is_due_is_pseudonymised_and_with_sox_nothing_is_erased_for_seven_years(
+    store: Store,
+) -> None:
+    now_ms, day = 1_790_000_000_000, 86_400_000
+    assert Profiles().due_before_ms(now_ms) is None
+    assert Profiles(gdpr=True, pseudonyms_after_ms=30 * day).due_before_ms(now_ms) == now_ms - 30 * day
+    assert Profiles(gdpr=True, sox=True).due_before_ms(now_ms) == now_ms - KEPT_MS
+    fill(store)
+    with pytest.raises(StateError, match="kept for seven years"):
+        erase_people(store, 1 << 50, profiles=Profiles(sox=True))
+    assert erase_people(store, 1, profiles=Profiles(sox=True)) == 0
 
 
 def test_an_entry_is_proved_to_somebody_who_has_the_keys_alone(store: Store, witness: Witness) -> None:

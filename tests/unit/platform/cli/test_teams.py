@@ -93,6 +93,35 @@ def test_an_audit_log_that_was_cut_off_is_an_error_that_says_so(home: Path) -> N
         run("audit", "verify")
 
 
+def test_with_the_profile_sox_commands_that_only_read_are_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("users", "list")
+    assert json.loads(run("audit", "list", "--json")) == []
+    monkeypatch.setenv("FORESHOCK_AUDIT", "sox")
+    run("users", "list")
+    entry = json.loads(run("audit", "list", "--json"))[-1]
+    assert (entry["act"], entry["subject"].split(" ")[-2:]) == ("commands:run", ["users", "list"])
+    assert entry["kind"] == "local"
+    with pytest.raises(StateError, match="kept for seven years"):
+        run("audit", "erase", "--older", "1d")
+
+
+def test_with_the_profile_gdpr_people_give_way_to_pseudonyms_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from foreshock.runtime.audit_retention import pseudonymise_now
+    from foreshock.settings import load_settings
+
+    run("users", "add", "anna")
+    monkeypatch.setenv("FORESHOCK_AUDIT", "gdpr")
+    assert pseudonymise_now(load_settings()) == 0
+    monkeypatch.setenv("FORESHOCK_AUDIT_PSEUDONYMS", "1ms")
+    assert pseudonymise_now(load_settings()) >= 1
+    text = run("audit", "list", "--json", "--act", "users")
+    (entry,) = json.loads(text)
+    assert (entry["who"], entry["pseudonym"][:2]) == (None, "p-")
+    assert "anna" not in text
+    assert "none changed or removed" in run("audit", "verify")
+    assert "destroyed" in run("audit", "forget")
+
+
 def test_an_audit_export_is_sealed_for_a_recipient_who_alone_opens_it(home: Path) -> None:
     run("keys", "recipient", str(home / "auditor"))
     run("users", "add", "anna")
@@ -107,9 +136,10 @@ def test_an_audit_export_is_sealed_for_a_recipient_who_alone_opens_it(home: Path
 def test_a_backup_is_sealed_and_opened_and_a_damaged_one_is_not_written(home: Path) -> None:
     run("users", "add", "anna")
     run("keys", "recipient", str(home / "key"))
-    run("keys", "seal", str(home / "foreshock.db"), "--to", str(home / "key.pub"), "-o", str(home / "backup"))
-    run("keys", "open", str(home / "backup"), "--key", str(home / "key"), "-o", str(home / "again.db"))
-    assert (home / "again.db").read_bytes() == (home / "foreshock.db").read_bytes()
+    (home / "backup.tar").write_bytes(b"a backup" * 1000)
+    run("keys", "seal", str(home / "backup.tar"), "--to", str(home / "key.pub"), "-o", str(home / "backup"))
+    run("keys", "open", str(home / "backup"), "--key", str(home / "key"), "-o", str(home / "again.tar"))
+    assert (home / "again.tar").read_bytes() == (home / "backup.tar").read_bytes()
     (home / "backup").write_bytes((home / "backup").read_bytes()[:-1])
     with pytest.raises(DataError, match="its end is missing"):
         run("keys", "open", str(home / "backup"), "--key", str(home / "key"), "-o", str(home / "never.db"))
