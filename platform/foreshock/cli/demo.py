@@ -68,7 +68,7 @@ def demo(
         hosts=hosts, days=days, incidents=min(incidents, hosts - 1), incident_hours=hours, seed=seed,
         cascades=2 if hosts >= 10 else 0,
     )  # fmt: skip
-    job, file = _job(home, windows, hosts)
+    job, file = write_job(home, windows, hosts)
     say(f"fleet: {windows!r}")
     replayed = Replay(windows.end - timedelta(hours=hours), windows.end, REPLAY_EVERY)
     with compiling() as kernels, ray_cluster(settings, num_cpus=4, serving=True) as own:
@@ -92,8 +92,8 @@ def demo(
             wait_for_stop()
 
 
-def _job(home: Path, windows: Windows, hosts: int) -> tuple[Job, Path]:
-    """The job file of the demo: an ordinary one."""
+def write_job(home: Path, windows: Windows, hosts: int) -> tuple[Job, Path]:
+    """Write the rows and the job file of the demo, an ordinary one, into its home."""
     from foreshock_pipelines.datasets.demo import demo_calls
     from foreshock_pipelines.jobfile import load_job
 
@@ -106,8 +106,9 @@ def _job(home: Path, windows: Windows, hosts: int) -> tuple[Job, Path]:
         "entity: [instance]",
         f"step: {windows.step:g}s",
         "false_alerts: 1 per week",
-        f"topology: {{calls: {json.dumps(demo_calls(hosts))}}}",
     ]
+    if calls := demo_calls(hosts):  # fewer than five hosts call nobody
+        lines.append(f"topology: {{calls: {json.dumps(calls)}}}")
     file = home / "demo.yaml"
     file.write_text("\n".join(lines) + "\n")
     return load_job(file), file
