@@ -146,10 +146,14 @@ def incidents_of(
 
 
 def agreement(truth: Mapping[str, str], placed: Mapping[str, str]) -> Agreement:
-    """Compare incidents with known ones: `truth` and `placed` give the incident of each alert."""
+    """Compare incidents with known ones: `truth` and `placed` give the incident of each alert.
+
+    Where no pair was put together, none was so wrongly; where none belongs together, none was missed.
+    """
     both = pairwise((truth[name], placed[name]) for name in truth)
-    precision = both / max(1, pairwise(placed[name] for name in truth))
-    recall = both / max(1, pairwise(truth.values()))
+    together, belong = pairwise(placed[name] for name in truth), pairwise(truth.values())
+    precision = both / together if together else 1.0
+    recall = both / belong if belong else 1.0
     return Agreement(precision, recall, 2 * precision * recall / max(1e-9, precision + recall))
 
 

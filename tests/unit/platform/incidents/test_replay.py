@@ -64,6 +64,13 @@ def test_agreement_is_whole_where_all_pairs_agree() -> None:
     assert agreement(truth, {"a": "x", "b": "y", "c": "y"}).f1 == 0.0
 
 
+def test_alerts_that_are_all_alone_and_rightly_so_agree_in_full() -> None:
+    apart = {"a": "1", "b": "2"}
+    assert agreement(apart, apart).f1 == 1.0
+    assert agreement(apart, {"a": "x", "b": "x"}).f1 == 0.0
+    assert agreement({"a": "1", "b": "1"}, apart).f1 == 0.0
+
+
 def test_labels_may_name_incidents_or_not(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     head, rows = "start,end,service,incident\n", "2026-01-01,2026-01-02,db,x\n2026-01-03,2026-01-04,db,\n"
