@@ -171,7 +171,7 @@ class AlertPipeline:
                 change = self._open(c, job, scored, result, i, now_ms)
             elif state == EntityState.RESOLVED and alert is not None:
                 why = f"no anomalous row for {format_duration(job.alerts.resolve_after)}"
-                change = self._resolve(c, alert, at, why)
+                change = self._resolve(c, alert, at, why, float(result.peak[i]))
             elif alert is not None and state in (EntityState.ANOMALOUS, EntityState.QUIET):
                 change = self._update(c, alert, float(scored.score[i]), float(result.peak[i]), at)
             elif state == EntityState.ANOMALOUS:
@@ -322,8 +322,14 @@ class AlertPipeline:
         self.alerts.save(c, changed, event=event, at_ms=at, who=PLATFORM, why=found.why)
         return Change(event, changed)
 
-    def _resolve(self, c: Connection, alert: Alert, at: int, why: str) -> Change:
-        done = replace(alert, state="resolved", resolved_ms=at, resolved_by=PLATFORM, updated_ms=at)
+    def _resolve(self, c: Connection, alert: Alert, at: int, why: str, peak: float = 0.0) -> Change:
+        """Resolve an alert; `peak`: its highest score, which may be of this very pass."""
+        highest = max(alert.peak, peak)
+        grade = severity(highest, 0.0) if highest > alert.peak and alert.severity != "critical" else alert.severity
+        done = replace(
+            alert, state="resolved", resolved_ms=at, resolved_by=PLATFORM, updated_ms=at, peak=highest,
+            severity=grade,
+        )  # fmt: skip
         self.alerts.save(c, done, event="resolved", at_ms=at, who=PLATFORM, why=why)
         return Change("resolved", done)
 

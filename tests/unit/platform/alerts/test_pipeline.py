@@ -70,6 +70,14 @@ def test_a_high_score_makes_the_alert_critical(engine: AlertPipeline, job: Job, 
     assert AlertRepository(engine.store).list().alerts[0].severity == "critical"
 
 
+def test_an_alert_that_ends_in_the_pass_it_opened_in_has_its_highest_score(
+    engine: AlertPipeline, job: Job, scored: Rows
+) -> None:
+    assert events(engine, job, scored({"a": [1.2, 1.3, 2.5, 0.1, 0.1, 0.1, 0.1]})) == ["opened", "resolved"]
+    (alert,) = AlertRepository(engine.store).list().alerts
+    assert (alert.peak, alert.severity) == (2.5, "critical")
+
+
 def test_rows_that_the_policy_does_not_permit_raise_no_alert(engine: AlertPipeline, job: Job, scored: Rows) -> None:
     assert events(engine, job, scored({"a": [1.2, 1.3]}, permitted=np.zeros(2, bool))) == []
 

@@ -80,10 +80,6 @@ def alarms(night: Night) -> list[Alert]:
     return max(night.play().values(), key=lambda alerts: max(a.peak for a in alerts))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="since rows of an ended alert are replaced, it alerts once more (1.51, then 1.38), then no longer",
-)
 def test_a_false_alarm_no_longer_alerts_when_the_same_pattern_comes_again(
     night: Night, alarms: list[Alert]
 ) -> None:
