@@ -2,8 +2,8 @@
 
 A feature of an entity is compared with its own median at that hour of the day. What lies further from it than
 `FACTOR` times what nine rows in ten do, in `VOTES` rows, is no part of what is normal: medians and such quantiles
-are about the same with a few percent of such rows. A feature that does so in more than `MOST` of its rows, or on
-more than `MOST_DAYS` of the days, is like that.
+are about the same with a few percent of such rows. A feature that does so in more than `MOST` of its rows, or again
+and again, is like that.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ __all__ = ["Distrusted", "describe", "distrusted", "without"]
 FACTOR = 3
 VOTES = (3, 5)
 MOST = 0.1
-MOST_DAYS = 0.5
-"""Share of the days on which a feature may do so, and five days in any case."""
+MOST_TIMES, MOST_A_DAY, MOST_DAYS = 5, 0.5, 2
+"""A feature may do so so many times, or so many times a day; what it does more often, on more days than these, is
+routine, as bursts of disks and of retries are."""
 DAY_MS = 86_400_000
 LEVEL = 0.9
 """Quantile of the distances that is the unit; as many rows may be anomalous, less a half."""
@@ -137,11 +138,12 @@ def _voted(over: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _recurs(over: NDArray[np.bool_], timestamps: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Features that do so on most days ``(F,)``: what comes so often is normal."""
+    """Features that do so again and again ``(F,)``: what comes so often is normal."""
     days, day = np.unique(timestamps // DAY_MS, return_inverse=True)
     on = np.zeros((len(days), over.shape[1]), np.bool_)
     np.logical_or.at(on, day, over)
-    often: NDArray[np.bool_] = on.sum(axis=0) > max(MOST_DAYS * len(days), 5)
+    times = np.array([len(_runs(over[:, j])) for j in range(over.shape[1])])
+    often: NDArray[np.bool_] = (times > max(MOST_A_DAY * len(days), MOST_TIMES)) & (on.sum(axis=0) > MOST_DAYS)
     return often
 
 

@@ -17,6 +17,7 @@ from foreshock_models.calibration.budget import Budget
 from foreshock_models.detectors import Detector, Ensemble, make
 from foreshock_models.panel import Panel
 from foreshock_models.policy import EntityState, Policy
+from foreshock_pipelines.scoring.causes import usual_values
 
 BUDGETS = ("1 per week", "1 per day")
 RESOLVE_AFTER = 600.0
@@ -53,18 +54,27 @@ def of_test(
     context = train.iloc[-detector.context :]  # a live scorer has them at hand
     rows = panel_of(pd.concat([context, test]), step)
     detector.recalibrate(Budget.parse(budget))
-    scores = detector.score(rows, since=int(rows.timestamps[len(context)])).score
-    return scores, open_alerts(scores, panel_of(test, step)), rows, len(context)
+    scores = detector.score(rows, since=int(rows.timestamps[len(context)]))
+    return scores.score, open_alerts(scores.score, panel_of(test, step), ~scores.warming), rows, len(context)
 
 
-def open_alerts(score: NDArray[np.float64], panel: Panel) -> NDArray[np.bool_]:
-    """Rows at which an alert is open, by the default policy (3 of 5, resolved after 10 min)."""
-    state = Policy(resolve_after=RESOLVE_AFTER).apply(panel, score, np.ones(len(score), np.bool_)).entity_state
+def open_alerts(
+    score: NDArray[np.float64], panel: Panel, permitted: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Rows at which an alert is open, by the default policy (3 of 5, resolved after 10 min).
+
+    ``permitted`` ``(n_rows,)``: rows that may alert, as those that are warming up may not; default: all.
+    """
+    allowed = np.ones(len(score), np.bool_) if permitted is None else permitted
+    state = Policy(resolve_after=RESOLVE_AFTER).apply(panel, score, allowed).entity_state
     return np.isin(state, (EntityState.OPENED, EntityState.ANOMALOUS, EntityState.QUIET))
 
 
 def causes(detector: Detector, rows: Panel, alert: NDArray[np.bool_], skip: int) -> list[list[str] | None]:
-    """For rows in alert, the metrics by attribution: explained as an alert opens and every 5 rows after."""
+    """For rows in alert, the metrics by attribution: explained as an alert opens and every 5 rows after.
+
+    As in an alert, a metric whose values are usual is no cause.
+    """
     top: list[list[str] | None] = [None] * len(alert)
     begins = np.flatnonzero(np.diff(np.r_[0, alert.astype(int)]) == 1)
     ends = np.flatnonzero(np.diff(np.r_[alert.astype(int), 0]) == -1) + 1
@@ -73,9 +83,14 @@ def causes(detector: Detector, rows: Panel, alert: NDArray[np.bool_], skip: int)
     if len(chosen) == 0:
         return top
     attributions = detector.explain(rows, chosen + skip).attributions
+    usual = usual_values(rows, detector, chosen + skip, Policy().of)
+    attributions = np.where(usual & ~usual.all(axis=1, keepdims=True), -np.inf, attributions)
     names = np.array(detector.features_in_)
     at = np.searchsorted(chosen, np.flatnonzero(alert), side="right") - 1
-    ranked = [names[order].tolist() for order in np.argsort(-attributions, axis=1, kind="stable")]
+    ranked = [
+        names[order][np.isfinite(values[order])].tolist()
+        for values, order in zip(attributions, np.argsort(-attributions, axis=1, kind="stable"), strict=True)
+    ]
     for row, k in zip(np.flatnonzero(alert), at, strict=True):
         top[row] = ranked[k]
     return top

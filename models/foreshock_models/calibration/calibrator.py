@@ -9,8 +9,8 @@ score is 1 at the line as it is now, and elsewhere, where possible, what trainin
 in time stay comparable. Where most rows of some days are over the line, that level is accepted as the new
 normal.
 
-A score tells of now: where the values of the last rows are within their usual band, or back in it, it is below 1,
-whatever the rows before them were.
+A score tells of now: where the values of the last rows are within their usual band, it is below 1, whatever came
+before them.
 
 Raw scores of a single feature drift most: they are divided by their own mean over the last week.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = [
     "DRIFT_LIMIT", "FLAT", "GAP_ROWS", "HALF_VOLATILITY", "HIGHEST_LINE", "HOURS_AROUND", "INPUT_LIMIT",
     "LOWEST_LINE", "MARGIN", "MAX_DISTANCE", "MAX_EXCESS", "MAX_HOURS", "MAX_PEAK", "MAX_RAW", "MEAN_SHARE",
-    "MIN_BAND", "NEAR_LINE", "PEAK_DECAY", "QUIET_ROWS", "RECENT_ROWS", "RECOVERED_SHARE", "RECURRENCE_WINDOW_DAYS",
+    "MIN_BAND", "NEAR_LINE", "PEAK_DECAY", "QUIET_ROWS", "RECENT_ROWS", "RECURRENCE_WINDOW_DAYS",
     "REGIME_SHARE", "SCALED_LIMIT", "SMALLEST_DEVIATION", "SPREAD_RATE", "STEEP", "UPPER_SHARE", "USUAL_ROWS",
     "WAITING_SCORE", "WARM_UP_ROWS",
 ]  # fmt: skip
@@ -59,8 +59,6 @@ MIN_BAND = 0.05
 """Width of the usual band of a feature, at least, as a share of its range."""
 USUAL_ROWS = 2
 """So many rows with usual values in a row are no anomaly, whatever the rows before them were."""
-RECOVERED_SHARE = 0.25
-"""While an alert is open, values are back when they deviate by less than this share of the alert's peak."""
 SMALLEST_DEVIATION = 1e-3
 """Least deviation of a young entity; what is usual is learnt from it on."""
 

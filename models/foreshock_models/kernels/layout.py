@@ -42,7 +42,6 @@ CALIBRATION = np.dtype(
         ("training_mean", "f8"),  # the same in training
         ("votes", "f8", (MAX_VOTES,)),  # of the last rows, newest first
         ("usual_deviation", "f8"),  # values that deviate no more than this are usual
-        ("alert_deviation", "f8"),  # largest deviation during the open alert
         ("rows_usual", "f8"),  # rows since the last one whose values were not usual
         ("first_vote_ms", "f8"),  # first and last row over the line of what is pending or open
         ("last_vote_ms", "f8"),

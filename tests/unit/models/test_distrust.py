@@ -115,6 +115,21 @@ def test_what_comes_daily_or_fills_a_tenth_of_the_rows_is_normal() -> None:
     assert distrusted(Panel.of(values, step=300)) == []
 
 
+def test_bursts_that_come_again_and_again_are_normal_and_a_few_of_them_are_not() -> None:
+    day = 1440
+    firsts = [200, 700, day + 300, day + 900, 2 * day + 100, 3 * day + 500, 4 * day + 1000]
+
+    def bursting(times: list[int]) -> Panel:
+        values = np.random.default_rng(0).normal(10, 1, (5 * day, 2))
+        for first in times:
+            values[first : first + 12, 0] += 30
+        return Panel.of(values)
+
+    assert distrusted(bursting(firsts)) == []
+    assert len(distrusted(bursting(firsts[:3]))) == 3
+    assert len(distrusted(bursting([day + 12 * k for k in range(0, 40, 4)]))) == 10  # one incident that flickers
+
+
 def test_a_gap_takes_the_place_of_what_is_distrusted() -> None:
     values = np.random.default_rng(0).normal(10, 1, (500, 1))
     values[300:330] = 40

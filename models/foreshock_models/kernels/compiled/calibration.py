@@ -2,7 +2,7 @@
 
 Five state machines run for each entity, one function each; all work on one record of `layout.CALIBRATION`:
 
-- `_has_usual_values`: whether values are within their usual band, or back in it: no such row is over the line;
+- `_has_usual_values`: whether values are within their usual band: no such row is over the line;
 - `_learn_location`: location and spread of the raw score, while the entity is young;
 - `_move_line`: the alert, and the integral controller that keeps the rate of alerts at the budget;
 - `_accept_regime`: the share of rows over the line, and the new normal that most of some days makes;
@@ -28,7 +28,6 @@ from foreshock_models.kernels.constants import (
     NEAR_LINE,
     PEAK_DECAY,
     QUIET_ROWS,
-    RECOVERED_SHARE,
     RECURRENCE_WINDOW_DAYS,
     REGIME_SHARE,
     SMALLEST_DEVIATION,
@@ -131,32 +130,15 @@ def _is_warming(entity: Record) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _usual_up_to(entity: Record) -> float:
-    """Deviation up to which values are usual; while an alert is open, they are back with a share of its peak."""
-    if entity.in_alert == 1.0:
-        return max(entity.usual_deviation, RECOVERED_SHARE * entity.alert_deviation)
-    return entity.usual_deviation
-
-
-@njit(cache=True, nogil=True)
 def _has_usual_values(entity: Record, deviation: float) -> bool:
     """True if the values of this row, and of the rows just before it, are usual; not where nothing is known."""
-    return deviation <= _usual_up_to(entity) and entity.rows_usual + 1.0 >= USUAL_ROWS
+    return deviation <= entity.usual_deviation and entity.rows_usual + 1.0 >= USUAL_ROWS
 
 
 @njit(cache=True, nogil=True)
 def _limit_of_usual(deviation: float, most: float) -> float:
     """Highest score of a row with usual values, which deviate by `most` at most: the lower, the less they do."""
     return 0.5 * WAITING_SCORE * (1.0 + (deviation / most if most > 0.0 else 0.0))
-
-
-@njit(cache=True, nogil=True)
-def _follow_deviation(entity: Record, deviation: float) -> None:
-    """Count the rows with usual values, and note the largest deviation of the alert."""
-    usual = deviation <= _usual_up_to(entity)
-    entity.rows_usual = entity.rows_usual + 1.0 if usual else 0.0
-    before = entity.alert_deviation if entity.in_alert == 1.0 else 0.0
-    entity.alert_deviation = deviation if deviation > before else before  # also where nothing is known
 
 
 @njit(cache=True, nogil=True)
@@ -358,13 +340,13 @@ def calibrate(
             score[i] = relative_to_line(value, entity.line if entity.in_alert == 1.0 else max(entity.line, raised))
             usual = _has_usual_values(entity, deviation[i])
             if usual:
-                score[i] = min(score[i], _limit_of_usual(deviation[i], _usual_up_to(entity)))
+                score[i] = min(score[i], _limit_of_usual(deviation[i], entity.usual_deviation))
             if not present:
                 continue
             record_hour(ring, hour, value if value >= entity.line and not usual and not warming[i] else 0.0)
             entity.slow_mean += shared.slow_rate * (x[i] - entity.slow_mean)
             vote = 1.0 if score[i] >= 1.0 and not warming[i] else 0.0
-            _follow_deviation(entity, deviation[i])
+            entity.rows_usual = entity.rows_usual + 1.0 if deviation[i] <= entity.usual_deviation else 0.0
             before = entity.in_alert
             _follow_alert(entity, vote, float(timestamps[i]), shared)
             _move_line(

@@ -19,7 +19,6 @@ from foreshock_models.kernels.constants import (
     NEAR_LINE,
     PEAK_DECAY,
     QUIET_ROWS,
-    RECOVERED_SHARE,
     RECURRENCE_WINDOW_DAYS,
     REGIME_SHARE,
     SMALLEST_DEVIATION,
@@ -121,8 +120,6 @@ def calibrate(
             line = entity["line"] if entity["in_alert"] else max(entity["line"], raised)
             score[i] = relative_to_line(value, line)
             most = entity["usual_deviation"]
-            if entity["in_alert"]:
-                most = max(most, RECOVERED_SHARE * entity["alert_deviation"])
             inside = bool(deviation[i] <= most)
             usual = inside and entity["rows_usual"] >= USUAL_ROWS - 1
             if usual:
@@ -136,7 +133,7 @@ def calibrate(
                 vote = bool(score[i] >= 1.0 and not warming[i])
                 counted = None if usual or warming[i] else value
                 record_hour(ring, hour, value if counted is not None and value >= entity["line"] else 0.0)
-                _follow_deviation(entity, deviation[i], inside)
+                entity["rows_usual"] = entity["rows_usual"] + 1 if inside else 0
                 was_open = entity["in_alert"]
                 if vote:
                     if not was_open and not entity["votes"][: s["votes_of"] - 1].any():
@@ -182,12 +179,6 @@ def _follow_gap(entity: Any, now_ms: float, s: Any) -> None:
 def _limit_of_usual(deviation: float, most: float) -> float:
     """Highest score of a row with usual values."""
     return 0.5 * WAITING_SCORE * (1 + (deviation / most if most > 0 else 0.0))
-
-
-def _follow_deviation(entity: Any, deviation: float, inside: bool) -> None:
-    """Count the rows with usual values, and note the largest deviation of the alert."""
-    entity["rows_usual"] = entity["rows_usual"] + 1 if inside else 0
-    entity["alert_deviation"] = np.fmax(entity["alert_deviation"] if entity["in_alert"] else 0.0, deviation)
 
 
 def _learn(entity: Any, x: float, z: float, value: float | None, vote: bool, deviation: float, s: Any) -> bool:

@@ -62,7 +62,7 @@ def test_a_winner_is_promoted_only_where_that_is_asked_for(
     trained: Any, registry: Registry, ray_cluster: None
 ) -> None:
     # its newest rows hold incidents, which count as false alerts: with so many allowed they decide nothing
-    job = trained.job.model_copy(update={"false_alerts": "24 per day"})
+    job = trained.job.model_copy(update={"false_alerts": "4 per day"})
     weak = job.model_copy(update={"detectors": {"iforest": {"n_trees": 1, "max_samples": 2, "smoothing": 60}}})
     train(weak, registry)
     strong = {"iforest": {"n_trees": Choice((15,), 15), "smoothing": Int(1, 6, 6), "short": Int(5, 6, 5)}}
@@ -227,7 +227,7 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
         from foreshock_pipelines.jobfile import load_job
         from foreshock_pipelines.jobs.tune import tune
         from foreshock_pipelines.promotion.policy import IF_BETTER
-        from foreshock_pipelines.registry import Registry
+from foreshock_pipelines.registry import Registry
         tune(load_job({str(trained.file)!r}), Registry({registry.uri!r}), trials=12, space={SPACE!r},
              storage=Path({str(storage)!r}), on_trial=lambda t: print(t.number, t.state, flush=True))
     """)

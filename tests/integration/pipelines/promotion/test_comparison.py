@@ -86,13 +86,6 @@ class Fleet:
         )  # fmt: skip
 
 
-UNRESOLVED = pytest.mark.xfail(
-    strict=True,
-    reason="a champion with 7 false alerts in held-back rows loses to few splits, with 2, at a precision that does "
-    "not differ for sure (.132 and .115)",
-)
-
-
 @pytest.fixture(params=[1, 2, 3])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
     return make_fleet(tmp_path, request.param)
@@ -120,11 +113,7 @@ def shuffled(panel: Panel) -> Panel:
     return Panel(values, panel.offsets, panel.entities, panel.features, panel.timestamps, panel.step)
 
 
-def test_what_is_worse_on_purpose_never_beats_a_champion_that_has_seen_unknown_incidents(
-    fleet: Fleet, request: pytest.FixtureRequest
-) -> None:
-    if request.node.callspec.params["fleet"] == 1:
-        request.applymarker(UNRESOLVED)
+def test_what_is_worse_on_purpose_never_beats_a_champion_that_has_seen_unknown_incidents(fleet: Fleet) -> None:
     fleet.reign(fleet.fitted(fleet.rows, **GOOD), fleet.rows)
     worse = {
         "one split": fleet.fitted(**ONE_SPLIT),

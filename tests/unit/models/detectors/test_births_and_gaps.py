@@ -37,13 +37,17 @@ def openings(detector: Detector, panel: Panel, since: int, *, while_warming: boo
     return int((Policy().apply(scores.panel, scores.score, permitted).entity_state == EntityState.OPENED).sum())
 
 
-@pytest.fixture(scope="module")
-def week() -> tuple[Detector, Panel, int]:
+def fitted_on_a_week(seed: int) -> tuple[Detector, Panel, int]:
     """A detector fitted on a week, and the week after it."""
-    panel = fleet(14)
+    panel = fleet(14, seed=seed)
     since = int(panel.timestamps.max()) - 7 * DAY
     detector = IForest(n_trees=20).fit(panel.take(panel.timestamps < since), budget=Budget.parse("1 per week"))
     return detector, panel, since
+
+
+@pytest.fixture(scope="module")
+def week() -> tuple[Detector, Panel, int]:
+    return fitted_on_a_week(7)
 
 
 def rolling_deploys(panel: Panel, since: int) -> Panel:
@@ -74,12 +78,14 @@ def rolling_deploys(panel: Panel, since: int) -> Panel:
 
 
 def test_a_week_of_rolling_deploys_stays_within_the_budget(week: tuple[Detector, Panel, int]) -> None:
-    detector, panel, since = week
-    replay = rolling_deploys(panel, since)
-    assert replay.n_entities > 2 * HOSTS
-    quiet, found = openings(detector, panel, since), openings(detector, replay, since)
-    assert found <= quiet + 2
-    assert found <= HOSTS + 5  # 1 per week and host; more are rarer than one in ten
+    found = 0
+    for detector, panel, since in (week, fitted_on_a_week(1)):
+        replay = rolling_deploys(panel, since)
+        assert replay.n_entities > 2 * HOSTS
+        here = openings(detector, replay, since)
+        assert here <= openings(detector, panel, since) + 2
+        found += here
+    assert found <= 2 * HOSTS  # 1 per week and host, in the mean: a single week has 9 to 13
 
 
 def test_clocks_that_change_by_an_hour_stay_within_the_budget(week: tuple[Detector, Panel, int]) -> None:
@@ -92,12 +98,14 @@ def test_clocks_that_change_by_an_hour_stay_within_the_budget(week: tuple[Detect
     assert openings(detector, with_values(panel, values), since) <= HOSTS
 
 
-@pytest.mark.parametrize("seed", [7, 1, 2])
-def test_a_line_from_a_weekend_is_not_applied_to_monday(seed: int) -> None:
-    panel = fleet(7, 20, seed, datetime(2026, 3, 2, 18, tzinfo=UTC))
-    since = int(panel.timestamps.max()) - DAY // 4
-    detector = IForest(n_trees=20).fit(panel.take(panel.timestamps < since), budget=Budget.parse("1 per week"))
-    assert openings(detector, panel, since) <= 4  # .7 are expected; a line of the weekend gave 6 to 11
+def test_a_line_from_a_weekend_is_not_applied_to_monday() -> None:
+    found = []
+    for seed in (7, 1, 2, 3, 4):
+        panel = fleet(7, 20, seed, datetime(2026, 3, 2, 18, tzinfo=UTC))
+        since = int(panel.timestamps.max()) - DAY // 4
+        detector = IForest(n_trees=20).fit(panel.take(panel.timestamps < since), budget=Budget.parse("1 per week"))
+        found.append(openings(detector, panel, since))
+    assert np.mean(found) <= 20 / 7 / 4  # 1 per week and host; a line of the weekend gave 6 to 11
 
 
 def test_a_new_entity_does_not_alert_until_it_is_warm_unless_asked(week: tuple[Detector, Panel, int]) -> None:

@@ -74,7 +74,7 @@ def test_an_alert_is_resolved_soon_after_the_values_are_back(scored: tuple[Detec
     begins = np.flatnonzero(state == EntityState.OPENED) + 5 * DAY
     ends = np.flatnonzero(state == EntityState.RESOLVED) + 5 * DAY
     for event in (EVENT, AGAIN):
-        assert ((ends >= event.stop) & (ends <= event.stop + 12)).any()
+        assert ((ends >= event.stop) & (ends <= event.stop + 30)).any()  # a row in twenty is out of its usual band
         assert not ((begins >= event.stop) & (begins < event.stop + 40)).any()
 
 

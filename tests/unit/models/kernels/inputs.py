@@ -82,7 +82,6 @@ def calibration_state(n_entities: int, seed: int) -> tuple[NDArray[np.float64], 
     entities["peak"] = rng.uniform(1.0, 3.0, n_entities)
     entities["slow_mean"], entities["training_mean"] = rng.uniform(0.1, 2.0, (2, n_entities))
     entities["usual_deviation"] = rng.choice([0.0, 0.05, 0.2], n_entities)
-    entities["alert_deviation"] = rng.choice([0.0, 0.3, 1.0], n_entities)
     entities["trained"] = rng.integers(0, 2, n_entities)
     entities["last_sample_ms"] = rng.choice([0.0, 1_772_366_000_000.0], n_entities)
     entities["rows_usual"] = rng.integers(0, 3, n_entities)

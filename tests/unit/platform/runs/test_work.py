@@ -30,7 +30,8 @@ def test_the_second_scheduled_training_is_compared_with_the_champion_with_its_re
     first, second = WORK["train"](task), WORK["train"](task)
     assert (first["comparison"], list(first["aliases"])) == (None, ["champion"])
     assert second["comparison"]["champion_version"] == first["version"]
-    assert any(second["comparison"]["reason"] in line for line in lines)
+    (at,) = [number for number, line in enumerate(lines) if second["comparison"]["reason"] in line]
+    assert all(" alert" in line for line in lines[at + 1 :])  # from which values it would alert
 
 
 def test_a_training_that_a_person_asks_for_serves_at_once(trained: Any, store: Store, tmp_path: Path) -> None:
