@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from foreshock.api.authorization import allow
+from foreshock.api.errors import Problem
 from foreshock.api.schemas import Body, body_schema
 from foreshock.identity.model import Principal
 from foreshock.runs.champions import Champions
@@ -37,7 +38,7 @@ def add_models(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) ->
     async def promote(request: Request, caller: PROMOTES, job: Job) -> dict[str, str]:
         """Make a version the champion; it is served within seconds."""
         here = backend()
-        here.reach(caller, "models:promote", job)
+        _check(here, caller, job)
         body: Promotion = await read_json(request, Promotion, here.max_body)
         return _told(await run_in_threadpool(_champions(here).promote, job, body.which))
 
@@ -45,8 +46,15 @@ def add_models(app: FastAPI, backend: Callable[[], Any], read_json: ReadJson) ->
     async def rollback(request: Request, caller: PROMOTES, job: Job) -> dict[str, str]:
         """Make the champion before this one the champion again; 404 if there was none."""
         here = backend()
-        here.reach(caller, "models:promote", job)
+        _check(here, caller, job)
         return _told(await run_in_threadpool(_champions(here).rollback, job))
+
+
+def _check(here: Any, caller: Principal, job: str) -> None:
+    """Refuse (404) a job that is another tenant's, or that the caller has no permission for: it is not seen."""
+    jobs = here.jobs_for(caller, "models:promote")
+    if jobs is not None and not jobs.admits(job):
+        raise Problem(404, f"no job {job!r} here")
 
 
 def _champions(here: Any) -> Champions:

@@ -98,3 +98,18 @@ def test_champions_change_over_http(make_application: Any, tmp_path: Path) -> No
     assert application.ask("POST", "/ai/models/no-such-job/promote", body={}).status == 404
     acts = [e["act"] for e in application.ask("GET", "/admin/audit?act=models").json()["entries"]]
     assert acts == ["models:rollback", "models:promote"]
+
+
+def test_champions_of_other_jobs_than_ones_own_are_not_seen(make_application: Any, tmp_path: Path) -> None:
+    registry, first, _ = published(tmp_path / "registry")
+    application = make_application(registry_uri=str(tmp_path / "registry"))
+    tokens = [
+        application.ask("POST", "/admin/tokens", body={"name": "ci", "scopes": ["editor"], "jobs": jobs}).json()[
+            "token"
+        ]
+        for jobs in ("web-*", "no*")
+    ]
+    for verb in ("promote", "rollback"):
+        assert application.ask("POST", f"/ai/models/node/{verb}", tokens[0], {}).status == 404
+    assert registry.champion("node") == first
+    assert application.ask("POST", "/ai/models/node/promote", tokens[1], {}).status == 200
