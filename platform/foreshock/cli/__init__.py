@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from foreshock.cli.app import app, main
+import sys
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; its modules are imported here, so that Ctrl-C ends that quietly, too."""
+    try:
+        from foreshock.cli.app import main as run_command
+
+        run_command()
+    except KeyboardInterrupt:  # before the command has begun, which takes care of it from then on
+        sys.stderr.write("stopped\n")
+        sys.exit(130)
