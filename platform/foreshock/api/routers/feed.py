@@ -98,6 +98,8 @@ async def _serve(socket: WebSocket, here: Any) -> None:
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
     try:
         hello, key, principal = await asyncio.wait_for(_greet(socket, here, offered), PATIENCE)
+        if (noted := socket.app.noted) is not None:  # to listen is to read
+            await asyncio.to_thread(noted, principal, "WEBSOCKET", WEBSOCKET, address_of(socket.scope), 101)
     except (Problem, ForeshockError) as exc:
         if isinstance(exc, AccessError):
             await _note_failure(socket)

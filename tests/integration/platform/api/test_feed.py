@@ -48,10 +48,16 @@ def limits() -> Limits:
 
 
 @pytest.fixture
-def url(house: Any, tmp_path: Path, limits: Limits) -> Iterator[str]:
+def noted() -> list[Any]:
+    """Requests that the application told of."""
+    return []
+
+
+@pytest.fixture
+def url(house: Any, tmp_path: Path, limits: Limits, noted: list[Any]) -> Iterator[str]:
     verifier = Verifier(token_digest(TOKEN), house.store, AccessTokens(house.store, lambda: open_keyring(tmp_path)))
     here = SimpleNamespace(store=house.store, verifier=verifier)
-    app = Api(lambda: verifier, lambda: limits)
+    app = Api(lambda: verifier, lambda: limits, lambda *request: noted.append(request[1:3]))
     add_feed(app, lambda: here)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="websockets-sansio"))
@@ -217,3 +223,11 @@ def test_a_wrong_token_counts_as_a_failure_of_its_address(url: str, socket: Conn
         client.send('{"token": "wrong"}')
         assert closed_within(client, 10) == 1008
     assert httpx.get(f"http://{url}/events/stream", headers={"Authorization": "Bearer wrong"}).status_code == 429
+
+
+def test_who_listens_is_told_to_the_audit_log(socket: Connect, house: Any, noted: list[Any]) -> None:
+    happens(house, "a")
+    connection = socket()
+    connection.send(json.dumps({"token": TOKEN, "since": 0}))
+    received(connection)
+    assert noted == [("WEBSOCKET", WEBSOCKET)]
