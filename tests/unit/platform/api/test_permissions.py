@@ -37,7 +37,9 @@ def endpoints(app: Any) -> list[tuple[str, str, str | None]]:
 
 
 def concrete(path: str) -> str:
-    return "/".join("x" if part.startswith("{") else part for part in path.split("/"))
+    """A path with values in it; of jobs, one that those who may reach some jobs may reach."""
+    values = {"{job}": "web-x"}
+    return "/".join(values.get(part, "x") if part.startswith("{") else part for part in path.split("/"))
 
 
 def forged(token: str) -> dict[str, str]:
