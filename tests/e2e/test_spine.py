@@ -78,7 +78,8 @@ def test_from_the_source_to_an_alert_with_attributions_in_alertmanager(
         file.write_text(
             f"name: machine\nsource: {{prometheus: '{source}'}}\nqueries:\n{queries}entity: [instance]\n"
             "step: 60s\ndetectors: [iforest, vae]\nfalse_alerts: 6 per day\n"
-            f"notify: [{{type: alertmanager, url: '{am}'}}]\n"
+            # an alert that ended leaves Alertmanager; it is asked after the last incident is over
+            f"alerts: {{resolve_after: 12h}}\nnotify: [{{type: alertmanager, url: '{am}'}}]\n"
         )
         job = load_job(file)
         registry = Registry(tmp_path / "models")
