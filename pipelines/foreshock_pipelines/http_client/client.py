@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
@@ -35,6 +35,7 @@ SMALL = 1 << 16
 MOST_REDIRECTS = 5
 MOVED = {301, 302, 303, 307, 308}
 SAME_METHOD = {307, 308}
+Params = Mapping[str, str | Sequence[str]]
 
 
 class AnswerTooLarge(HttpError):
@@ -58,7 +59,7 @@ class Response:
 class _Request:
     method: str
     url: str
-    params: Mapping[str, str]
+    params: Params
     body: bytes | Mapping[str, str] | None
     headers: Mapping[str, str]
     until: float
@@ -119,7 +120,7 @@ class HttpClient:
         method: str,
         url: str,
         *,
-        params: Mapping[str, str] | None = None,
+        params: Params | None = None,
         body: bytes | Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 10.0,
@@ -133,7 +134,7 @@ class HttpClient:
         Parameters
         ----------
         params
-            Added to the query of the URL.
+            Added to the query of the URL; a name may have several values.
         body
             Bytes, or the fields of a form.
         timeout

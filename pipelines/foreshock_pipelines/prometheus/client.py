@@ -56,7 +56,7 @@ class PrometheusClient:
         self.config = config
         parts = urlsplit(config.prometheus)
         self.url = urlunsplit(parts._replace(query="", fragment="")).rstrip("/")
-        self.parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.parameters = _parameters(parts.query)
         self.deadline = deadline
         self.stop = stop or threading.Event()
         self.http = HttpClient(config, connections=config.parallel, stop=self.stop)
@@ -169,6 +169,14 @@ class PrometheusClient:
         if exc.status in (401, 403):
             return SourceUnavailable(f"{self.shown}: access denied: {exc}; check bearer_token_file or basic_auth")
         return SourceUnavailable(f"{self.shown}: {exc}")
+
+
+def _parameters(query: str) -> dict[str, list[str]]:
+    """Parameters of a URL by name, each with all of its values (``?extra_label=a=b&extra_label=c=d``)."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def _partial(answer: Answer) -> str:

@@ -157,11 +157,11 @@ def test_compression_is_asked_for_only_if_told_to(faulty: Start, compression: bo
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_parameters_of_the_url_go_with_each_request(faulty: Start, method: str) -> None:
     server = faulty(Reply(), Reply()) if method == "POST" else faulty(Reply(405), Reply())
-    one = client(f"{server.url}/select/0/?dedup=true&extra_label=a%26b", retries=0)
+    one = client(f"{server.url}/select/0/?dedup=true&extra_label=a%26b&extra_label=c", retries=0)
     ask(one)
     path, _, parameters = server.paths[-1].partition("?")
     assert path == "/select/0/api/v1/query_range"
-    assert parameters.startswith("dedup=true&extra_label=a%26b")
+    assert parameters.startswith("dedup=true&extra_label=a%26b&extra_label=c")
     assert server.methods[-1] == method
     assert one.shown == f"{server.url}/select/0"
 
