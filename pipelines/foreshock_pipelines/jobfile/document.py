@@ -17,10 +17,15 @@ __all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "parse_yaml"]
 MAX_DEPTH = 32
 MAX_VALUES = 20_000
 """Values of a document; what an alias stands for counts at each place."""
+MAX_DIGITS = 400
+"""Characters of a number: more than the largest float has, and base 60 takes quadratic time (``1:30:30...``)."""
 MAX_TEXT = 4 << 20
 """Characters of all values, counted in the same way."""
 PLAIN = "tag:yaml.org,2002:"
-UNREADABLE = {"int": "a number of too many digits", "float": "not a number", "timestamp": "no such date"}
+UNREADABLE = {
+    "int": "a number of too many digits", "float": "a number of too many digits", "timestamp": "no such date",
+}  # fmt: skip
+NUMBERS = (PLAIN + "int", PLAIN + "float")
 KEY_KINDS = {"bool": "true or false", "null": "empty", "int": "a number", "float": "a number"}
 SURROGATE = re.compile("[\ud800-\udfff]")
 Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -134,6 +139,8 @@ class _Loader(Fast):  # type: ignore[misc]
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
+            if node.tag in NUMBERS and len(node.value) > MAX_DIGITS:
+                raise ValueError("too many digits")
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as exc:  # 2026-02-30, or a number of 5,000 digits
             what = UNREADABLE.get(node.tag.removeprefix(PLAIN), "cannot be read")

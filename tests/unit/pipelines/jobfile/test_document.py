@@ -33,6 +33,8 @@ ALIASES = "events:\n- &a0 [x, x]\n" + "".join(f"- &a{i} [{', '.join([f'*a{i - 1}
         ("".join(f"k{i}: &a{i} x\n" for i in range(60_000)), f"more than {MAX_VALUES:,} values"),
         ("%TAG !x! y\n" * 90_000 + "--- a", "%TAG"),
         ("a: " + "9" * 5000, "line 1, a: a number of too many digits"),
+        ("a: 1" + ":01" * 300_000, "line 1, a: a number of too many digits"),
+        ("a: 1." + "0" * 900_000, "line 1, a: a number of too many digits"),
         ("a: {b: [1, .inf]}", "a.b.1: inf is not a finite number"),
         ("a: .nan", "a: nan is not a finite number"),
         ("a: 1.0e+999", "a: inf is not a finite number"),
