@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["arrow_windows"]
 
+HEADER = 4 << 20
+"""Bytes of the header of one message, which for a schema names all columns and holds what its writer added."""
 MESSAGES = 10_000
 """Batches and dictionaries in one stream."""
 UNPACKED = 16 * MOST_VALUES
@@ -69,6 +71,11 @@ def _measure(data: bytes) -> int:
     for count, message in enumerate(_messages(data)):
         if count > MESSAGES:
             raise DataError(f"the stream has more than {MESSAGES:,} batches; write fewer, larger ones")
+        if message.metadata.size > HEADER:
+            raise DataError(
+                f"the stream has a header of {message.metadata.size:,} bytes, at most {HEADER:,}; send only the columns "
+                "that the model needs, without metadata"
+            )
         header = _Table.root(message.metadata)
         content = header.table(2)
         if message.type == "schema":

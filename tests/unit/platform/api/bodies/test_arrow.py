@@ -238,6 +238,12 @@ def test_views_that_show_the_same_bytes_again_and_again_are_counted() -> None:
     refused(data, "labels are")
 
 
+def test_a_header_that_is_larger_than_columns_need_is_refused() -> None:
+    added = table().replace_schema_metadata({f"key-{i}": "v" * 100 for i in range(50_000)})
+    refused(stream(added), "header of")
+    refused(stream(table(**{f"{i:060}": pa.nulls(ROWS) for i in range(50_000)})), "header of")
+
+
 def test_a_stream_of_another_byte_order_is_refused() -> None:
     data = bytearray(stream(table()))
     message = 8 + struct.unpack_from("<I", data, 8)[0]
