@@ -47,16 +47,23 @@ def make_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-        if parsed.drivername == "postgresql":
+        if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         name = parsed.get_backend_name()
         if name not in ("sqlite", "postgresql"):
             raise StoreError(f"FORESHOCK_STORE_URL: {name} cannot be used; allowed: sqlite, postgresql")
+        if "\0" in str(parsed.database):
+            raise ValueError("a NUL in the name of the file")
         engine = _sqlite(parsed) if name == "sqlite" else _postgresql(parsed)
         narrow(engine)
         return engine
-    except (sa_exc.ArgumentError, ImportError) as exc:
+    except (sa_exc.NoSuchModuleError, ImportError) as exc:
         raise StoreError(f"FORESHOCK_STORE_URL: cannot be used: {exc}") from exc
+    except (sa_exc.ArgumentError, ValueError):  # their texts may quote the password
+        raise StoreError(
+            "FORESHOCK_STORE_URL: not the URL of a database; write sqlite:////path/of/file.db or "
+            "postgresql://USER:PASSWORD@HOST:5432/DATABASE, signs in the password as %XX"
+        ) from None
 
 
 def make_file(engine: Engine) -> None:

@@ -76,3 +76,22 @@ def test_a_postgresql_that_is_away_is_one_line_without_its_password(monkeypatch:
         open_store("postgresql://me:secret@127.0.0.1:9/db")
     assert "Connection refused" in str(caught.value)
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:sec@ret:secret@host/db", "postgresql://me:x@host:secret/db", "postgresql://me:secret@[::1/db",
+        "sqlite://secret@host/db", "sqlite:////a\0secret", "secret", "",
+    ],
+)  # fmt: skip
+def test_what_is_no_url_of_a_database_is_one_line_that_quotes_nothing_of_it(url: str) -> None:
+    with pytest.raises(
+        StoreError, match="^FORESHOCK_STORE_URL: not the URL of a database; write sqlite:"
+    ) as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_scheme_postgres_is_postgresql_as_hosts_of_databases_write_it() -> None:
+    assert store_at("postgres://me@127.0.0.1:9/db").engine.url.drivername == "postgresql+psycopg"
