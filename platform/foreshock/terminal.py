@@ -8,8 +8,9 @@ __all__ = ["visible", "visible_lines"]
 
 HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters: C0, delete, C1
-    "\xad\u061c\u180e\u200b\u200e\u200f\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+    "\xad\u061c\u200b\u200e\u200f\u2060-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
     "\u2028-\u202e"  # line and paragraph separators, bidirectional embeddings and overrides
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\U0001bca0-\U0001bca3\U000e0100-\U000e01ef"  # fillers
     "\ud800-\udfff]"  # bytes of file names that are not valid UTF-8
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"  # joiners, unless between letters of a script
 )

@@ -46,6 +46,7 @@ def test_a_log_line_is_one_line_whatever_it_says(as_json: bool, tmp_path: Path) 
         ("\u202ea\u2066\u200fb\u2028", r"\u202ea\u2066\u200fb\u2028"),
         ("web-1\u200b\ufeff\xad", r"web-1\u200b\ufeff\xad"),
         ("web\u200d-1", r"web\u200d-1"),
+        ("web\u3164\uffa0\u115f\u034f\u180e-1", r"web\u3164\uffa0\u115f\u034f\u180e-1"),
         ("👩\u200d💻 می\u200cخواهم", "👩\u200d💻 می\u200cخواهم"),
         ("\udcff\U000e0041", r"\udcff\U000e0041"),
     ],
