@@ -176,7 +176,10 @@ class Storage:
         return f"{self.root}/{job}"
 
     def _folders(self, path: str) -> list[str]:
-        found = self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        try:
+            found = self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        except OSError as exc:
+            raise RegistryError(f"{self.shown}: the models cannot be listed: {exc}") from exc
         return [f.base_name for f in found if f.type == fs.FileType.Directory and NAME.fullmatch(f.base_name)]
 
     def _download(self, file: fs.FileInfo, to: Path) -> None:

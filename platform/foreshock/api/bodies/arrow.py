@@ -73,8 +73,8 @@ def _measure(data: bytes) -> int:
             raise DataError(f"the stream has more than {MESSAGES:,} batches; write fewer, larger ones")
         if message.metadata.size > HEADER:
             raise DataError(
-                f"the stream has a header of {message.metadata.size:,} bytes, at most {HEADER:,}; send only the columns "
-                "that the model needs, without metadata"
+                f"the stream has a header of {message.metadata.size:,} bytes, at most {HEADER:,}; send only the "
+                "columns that the model needs, without metadata"
             )
         header = _Table.root(message.metadata)
         content = header.table(2)

@@ -127,3 +127,10 @@ def test_a_folder_that_is_no_job_and_a_version_with_a_folder_in_it_end_nothing(
     (tmp_path / "node" / version / "inner").mkdir()
     with pytest.raises(ArtifactError):
         registry.load("node")
+
+
+def test_a_root_that_is_no_folder_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    for ask in (Registry.jobs, Registry.to_pandas):
+        with pytest.raises(RegistryError, match="the models cannot be listed"):
+            ask(Registry(tmp_path / "models"))

@@ -86,9 +86,7 @@ def test_a_postgresql_that_is_away_is_one_line_without_its_password(monkeypatch:
     ],
 )  # fmt: skip
 def test_what_is_no_url_of_a_database_is_one_line_that_quotes_nothing_of_it(url: str) -> None:
-    with pytest.raises(
-        StoreError, match="^FORESHOCK_STORE_URL: not the URL of a database; write sqlite:"
-    ) as caught:
+    with pytest.raises(StoreError, match=r"^FORESHOCK_STORE_URL: not the URL of a database; write ") as caught:
         open_store(url)
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
