@@ -154,3 +154,24 @@ def test_a_rotation_that_stops_after_a_step_is_completed_by_the_next(
     assert read(store, tmp_path, "anna") == b"anna"
     assert list(rotate(store, tmp_path).keys) == list(sealed_by(store))
     assert read(store, tmp_path, "ben") == b"ben"
+
+
+def test_a_key_is_not_forgotten_while_a_transaction_may_still_seal_by_it(
+    store_anywhere: Store, tmp_path: Path
+) -> None:
+    store = store_anywhere
+    rotation = threading.Thread(target=rotate, args=(store, tmp_path))
+    with store.begin() as c:
+        hold_keys(store, c)
+        sealed = seal(open_keyring(tmp_path), b"anna", PURPOSE + "anna")
+        rotation.start()
+        while len(open_keyring(tmp_path).keys) < 2:
+            time.sleep(0.01)
+        rotation.join(0.5)
+        assert rotation.is_alive()
+        values = {"id": "anna", "name": "anna", "recovery": [], "created_ms": 0, "second_factor": sealed}
+        c.execute(sa.insert(t.people).values(**values))
+    rotation.join(30)
+    assert not rotation.is_alive()
+    assert read(store, tmp_path, "anna") == b"anna"
+    assert len(open_keyring(tmp_path).keys) == 1
