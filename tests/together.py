@@ -47,9 +47,10 @@ def run(name: str) -> bool:
     """Run one part and print its output; return whether it passed."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fs-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        # the folder's name is short because Ray's sockets lie in it
+        # the folder's name is short because Ray's sockets lie in it; pytest's own folder, which all runs of a user
+        # share, is closed to others whenever a run begins, PostgreSQL's user included
         done = subprocess.run(
-            [*PYTEST, *PARTS[name]],
+            [*PYTEST, f"--basetemp={folder}/t", *PARTS[name]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "RAY_TMPDIR": folder},
