@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.scaling import scale
 from foreshock_models.panel import Panel
 
@@ -107,6 +108,21 @@ class Scaler:
         return list(self.entities), {"scaler.center": self.center, "scaler.spread": self.spread}
 
     @classmethod
-    def from_arrays(cls, entities: list[str], arrays: dict[str, NDArray[Any]]) -> Self:
-        """Restore a scaler from `to_arrays`."""
-        return cls(tuple(entities), arrays["scaler.center"], arrays["scaler.spread"])
+    def from_arrays(cls, entities: list[str], arrays: dict[str, NDArray[Any]], n_features: int) -> Self:
+        """Restore a scaler from `to_arrays`.
+
+        Raises
+        ------
+        ArtifactError
+            The arrays have another shape or type than those of these entities and features: compiled loops would
+            read beside them.
+        """
+        center, spread = arrays["scaler.center"], arrays["scaler.spread"]
+        shape = (len(entities) + 1, n_features)
+        for name, array in (("center", center), ("spread", spread)):
+            if array.shape != shape or array.dtype != np.float64:
+                raise ArtifactError(
+                    f"the scaler is damaged: {name} is {array.dtype} of the shape {array.shape}, "
+                    f"not float64 of {shape}"
+                )
+        return cls(tuple(entities), center, spread)

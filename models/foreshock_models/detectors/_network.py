@@ -136,7 +136,7 @@ class NetworkDetector(Detector):
         weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
         if {name: value.shape for name, value in weights.items()} != architecture.shapes():
             raise ArtifactError(f"the weights of {self.name} do not have the shapes that its parameters give")
-        scaler = Scaler.from_arrays(values["entities"], arrays)
+        scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
         weights = {name: value.astype(np.float32) for name, value in weights.items()}
         scorer = self._scorer(architecture, weights, scaler, arrays["background"], values["losses"])
         scorer.usual, scorer.band = arrays["usual"], arrays["band"]

@@ -96,7 +96,7 @@ class Covariance(Detector):
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CovarianceScorer:
         return CovarianceScorer(
-            Scaler.from_arrays(values["entities"], arrays), values["scales"], values["memory"],
+            Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), values["scales"], values["memory"],
             arrays["mean"], arrays["precision"], self.ridge, self.random_state,
         )  # fmt: skip
 

@@ -87,7 +87,9 @@ class Discord(Detector):
         return DiscordScorer(scaler, window, filled_windows(scaler, panel, window).flat(chosen))
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> DiscordScorer:
-        return DiscordScorer(Scaler.from_arrays(values["entities"], arrays), values["window"], arrays["known"])
+        return DiscordScorer(
+            Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), values["window"], arrays["known"]
+        )
 
 
 class DiscordScorer(AdditiveScorer):

@@ -114,7 +114,7 @@ class IForest(Detector):
         return ForestScorer(scaler, lengths, forest, size, weight, self.quantile, self.random_state)
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ForestScorer:
-        scaler = Scaler.from_arrays(values["entities"], arrays)
+        scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
         forest = Forest.from_arrays(arrays)
         size, weight = arrays["size"], arrays["weight"]
         scorer = ForestScorer(

@@ -103,7 +103,7 @@ class PyOD(Detector):
         return self._scorer(scaler, x[chosen])
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PyODScorer:
-        return self._scorer(Scaler.from_arrays(values["entities"], arrays), arrays["sample"])
+        return self._scorer(Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), arrays["sample"])
 
     @property
     def _ranked(self) -> bool:

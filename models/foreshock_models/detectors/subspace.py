@@ -91,7 +91,7 @@ class Subspace(Detector):
         return SubspaceScorer(scaler, window, mean, precision.astype(np.float64, copy=False))
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SubspaceScorer:
-        scaler = Scaler.from_arrays(values["entities"], arrays)
+        scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
         return SubspaceScorer(scaler, values["window"], arrays["mean"], arrays["precision"])
 
 

@@ -33,7 +33,7 @@ class ZScore(Detector):
         return ZScoreScorer(Scaler.fit(panel), self.tolerance)
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ZScoreScorer:
-        return ZScoreScorer(Scaler.from_arrays(values["entities"], arrays), self.tolerance)
+        return ZScoreScorer(Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), self.tolerance)
 
 
 class ZScoreScorer(Scorer):
