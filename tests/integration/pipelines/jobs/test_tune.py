@@ -61,8 +61,9 @@ def test_tuning_gains_and_publishes_a_challenger_beside_the_champion(
 def test_a_winner_is_promoted_only_where_that_is_asked_for(
     trained: Any, registry: Registry, ray_cluster: None
 ) -> None:
-    # its newest rows hold incidents, which count as false alerts: with so many allowed they decide nothing
-    job = trained.job.model_copy(update={"false_alerts": "4 per day"})
+    # its newest rows hold incidents, which count as false alerts: with so many allowed they decide nothing; of 4 a
+    # day, 10 alerts are allowed, and the challenger has 11
+    job = trained.job.model_copy(update={"false_alerts": "6 per day"})
     weak = job.model_copy(update={"detectors": {"iforest": {"n_trees": 1, "max_samples": 2, "smoothing": 60}}})
     train(weak, registry)
     strong = {"iforest": {"n_trees": Choice((15,), 15), "smoothing": Int(1, 6, 6), "short": Int(5, 6, 5)}}
