@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.scaling import scale
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 
 __all__ = ["Scaler"]
 
@@ -114,15 +114,8 @@ class Scaler:
         Raises
         ------
         ArtifactError
-            The arrays have another shape or type than those of these entities and features: compiled loops would
-            read beside them.
+            The arrays have another shape or type than those of these entities and features.
         """
-        center, spread = arrays["scaler.center"], arrays["scaler.spread"]
         shape = (len(entities) + 1, n_features)
-        for name, array in (("center", center), ("spread", spread)):
-            if array.shape != shape or array.dtype != np.float64:
-                raise ArtifactError(
-                    f"the scaler is damaged: {name} is {array.dtype} of the shape {array.shape}, "
-                    f"not float64 of {shape}"
-                )
+        center, spread = (saved_array(arrays, f"scaler.{name}", shape) for name in ("center", "spread"))
         return cls(tuple(entities), center, spread)

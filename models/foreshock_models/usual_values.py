@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 
 __all__ = ["HOURS", "QUANTILES", "Baseline"]
 
@@ -95,9 +96,19 @@ class Baseline:
         return list(self.entities), {"profile": self.table, "profile.reach": self.value_range}
 
     @classmethod
-    def from_arrays(cls, entities: list[str], arrays: dict[str, NDArray[Any]]) -> Self:
-        """Restore a baseline from `to_arrays`."""
-        return cls(tuple(entities), arrays["profile"], arrays["profile.reach"])
+    def from_arrays(
+        cls, entities: list[str], arrays: dict[str, NDArray[Any]], n_features: int, prefix: str = ""
+    ) -> Self:
+        """Restore a baseline from `to_arrays`.
+
+        Raises
+        ------
+        ArtifactError
+            The arrays have another shape or type than those of these entities and features.
+        """
+        n = len(entities) + 1
+        table = saved_array(arrays, f"{prefix}profile", (n, HOURS, len(QUANTILES), n_features), np.float32)
+        return cls(tuple(entities), table, saved_array(arrays, f"{prefix}profile.reach", (n, n_features)))
 
     def _places(self, panel: Panel) -> NDArray[np.int64]:
         """Row of each entity of `panel` in the tables; -1, the last one, for an unknown entity."""

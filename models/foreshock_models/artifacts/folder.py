@@ -96,6 +96,8 @@ def load(folder: str | Path) -> Detector:
     try:
         detector = _unpack(manifest["model"], tensors)
         context = detector.context
+    except ArtifactError as exc:
+        raise ArtifactError(f"{folder}: {exc}") from exc
     except Exception as exc:  # a boundary: detectors, also of other packages, are made of what somebody else wrote
         said = f"{type(exc).__name__}: {exc}"[:500]
         raise ArtifactError(f"{folder}: the manifest does not fit this version's detectors: {said}") from exc
@@ -141,7 +143,7 @@ def _unpack(packed: dict[str, Any], tensors: dict[str, dict[str, NDArray[np.gene
     detector.score_range_ = (packed["range"][0], packed["range"][1])
     detector.calibrator_ = Calibrator.from_arrays(packed["calibration"], arrays)
     detector.state_ = detector.calibrator_.state
-    detector.baseline_ = Baseline.from_arrays(packed["profile"], arrays)
+    detector.baseline_ = Baseline.from_arrays(packed["profile"], arrays, detector.n_features_in_)
     if isinstance(detector, Ensemble):
         detector.members_ = {name: _unpack(member, tensors) for name, member in packed["members"].items()}
     detector.scorer_ = detector._load_scorer(packed["values"], arrays)

@@ -53,6 +53,7 @@ from foreshock_models.kernels.layout import (
     widened,
 )
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.state import State
 
 __all__ = ["Calibrated", "Calibrator"]
@@ -308,10 +309,18 @@ class Calibrator:
 
     @classmethod
     def from_arrays(cls, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
-        """Restore a calibrator from `to_arrays`; models of an earlier version have no recurrences."""
-        table = widened(arrays["calibration.state"], CALIBRATION)
+        """Restore a calibrator from `to_arrays`; models of an earlier version have no recurrences.
+
+        Raises
+        ------
+        ArtifactError
+            The arrays have another shape or type than those of these entities.
+        """
+        n = len(values["entities"])
+        table = widened(saved_array(arrays, "calibration.state", (n, None)), CALIBRATION)
         state = _without_recurrence(tuple(values["entities"]), table)
-        state.arrays["hours"] = arrays.get("calibration.hours", state.arrays["hours"])
+        if "calibration.hours" in arrays:
+            state.arrays["hours"] = saved_array(arrays, "calibration.hours", (n, RING_WIDTH), np.float32)
         return cls(
             budget=Budget(
                 values["alerts"],

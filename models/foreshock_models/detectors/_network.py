@@ -14,10 +14,10 @@ from foreshock_models.detectors._detector import Detector
 from foreshock_models.detectors._holdout import HOLD_BACK
 from foreshock_models.detectors._network_scorer import TRAINED_SHARE, NetworkScorer, late_rows
 from foreshock_models.detectors._windows import TrailingWindows
-from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.activations import Array
 from foreshock_models.kernels.compiled.residuals import network_inputs
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.scaling import Scaler
 
 if TYPE_CHECKING:
@@ -133,13 +133,15 @@ class NetworkDetector(Detector):
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> NetworkScorer:
         architecture = self._architecture(values["n_features"], values["span"])
-        weights = {k.removeprefix("net."): v for k, v in arrays.items() if k.startswith("net.")}
-        if {name: value.shape for name, value in weights.items()} != architecture.shapes():
-            raise ArtifactError(f"the weights of {self.name} do not have the shapes that its parameters give")
+        weights = {
+            name: saved_array(arrays, f"net.{name}", shape, np.float32)
+            for name, shape in architecture.shapes().items()
+        }
         scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
-        weights = {name: value.astype(np.float32) for name, value in weights.items()}
-        scorer = self._scorer(architecture, weights, scaler, arrays["background"], values["losses"])
-        scorer.usual, scorer.band = arrays["usual"], arrays["band"]
+        n = self.n_features_in_
+        background = saved_array(arrays, "background", (None, None, n), np.float32)
+        scorer = self._scorer(architecture, weights, scaler, background, values["losses"])
+        scorer.usual, scorer.band = (saved_array(arrays, name, (n,)) for name in ("usual", "band"))
         return scorer
 
     def _scorer(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Forest", "flatten", "grow", "score_forests"]
 
 
+KINDS = {"threshold": np.float64, "depth": np.float64, "normal": np.float64} | {
+    name: np.int32 for name in ("feature", "left", "right", "roots")
+}
+"""Types of the arrays of a `Forest`."""
 DEEPEST = 20
 """Levels of the deepest tree that is loaded; one grown on 256 rows has 8."""
 
@@ -99,6 +103,7 @@ class Forest:
         n = len(self.feature)
         if (
             any(a.shape != (n,) for a in (self.threshold, self.left, self.right, self.depth))
+            or any(getattr(self, name).dtype != kind for name, kind in KINDS.items())
             or self.roots.ndim != 2
         ):
             return False

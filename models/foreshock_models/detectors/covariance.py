@@ -17,6 +17,7 @@ from foreshock_models.detectors._search_space import Float, Int, Space
 from foreshock_models.kernels.compiled.levels import trailing_levels
 from foreshock_models.kernels.compiled.windows import forward_fill, trailing_rows
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Covariance", "CovarianceScorer"]
@@ -95,9 +96,11 @@ class Covariance(Detector):
         )
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CovarianceScorer:
+        levels = self.n_features_in_ * values["scales"]
         return CovarianceScorer(
             Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), values["scales"], values["memory"],
-            arrays["mean"], arrays["precision"], self.ridge, self.random_state,
+            saved_array(arrays, "mean", (levels,)), saved_array(arrays, "precision", (levels, levels)),
+            self.ridge, self.random_state,
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Int, Space
 from foreshock_models.detectors._windows import filled_windows, fitting_length, sample_whole_windows
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Discord", "DiscordScorer"]
@@ -87,9 +88,9 @@ class Discord(Detector):
         return DiscordScorer(scaler, window, filled_windows(scaler, panel, window).flat(chosen))
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> DiscordScorer:
-        return DiscordScorer(
-            Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), values["window"], arrays["known"]
-        )
+        scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
+        n = self.n_features_in_ * values["window"]
+        return DiscordScorer(scaler, values["window"], saved_array(arrays, "known", (None, n), np.float32))
 
 
 class DiscordScorer(AdditiveScorer):

@@ -15,14 +15,18 @@ from foreshock_models.detectors._detector import Detector
 from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Choice, Float, Int, Space
 from foreshock_models.detectors._trees import Forest, grow, score_forests
+from foreshock_models.errors import ArtifactError
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.kernels.compiled.iforest import contributions, excess
 from foreshock_models.kernels.compiled.windows import trailing_rows, window_statistics
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.scaling import Scaler
 
 __all__ = ["ForestScorer", "IForest"]
 
+STATISTICS = 4
+"""Statistics of a window that `window_statistics` gives."""
 SCALE_ROWS = 20_000
 """Rows, drawn at random, that the scale of the scores is fitted on."""
 
@@ -115,12 +119,15 @@ class IForest(Detector):
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ForestScorer:
         scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
+        n = self.n_features_in_
         forest = Forest.from_arrays(arrays)
-        size, weight = arrays["size"], arrays["weight"]
+        if forest.roots.shape != (n, self.n_trees) or forest.feature.max(initial=0) >= STATISTICS:
+            raise ArtifactError("the saved model is damaged: its trees are not those of its features")
+        size, weight = saved_array(arrays, "size", (n, STATISTICS), np.float32), saved_array(arrays, "weight", (n,))
         scorer = ForestScorer(
             scaler, tuple(values["lengths"]), forest, size, weight, self.quantile, self.random_state
         )
-        scorer.floor, scorer.base = arrays["floor"], arrays["base"]
+        scorer.floor, scorer.base = (saved_array(arrays, name, (n,)) for name in ("floor", "base"))
         return scorer
 
 
@@ -151,7 +158,7 @@ class ForestScorer(AdditiveScorer):
         scaler: Scaler,
         lengths: tuple[int, ...],
         forest: Forest,
-        size: NDArray[np.float64],
+        size: NDArray[Any],
         weight: NDArray[np.float64],
         quantile: float,
         seed: int,

@@ -17,9 +17,8 @@ from foreshock_models.usual_values import Baseline
 
 __all__ = ["Light", "LightScorer"]
 
-NAMES = ("profile", "profile.reach")
-"""Arrays of a `Baseline`; the prefix tells them from the detector's own baseline."""
-
+PREFIX = "light."
+"""Of the arrays of the scorer's baseline; tells them from those of the detector's own."""
 MAX_DISTANCE = 1e6
 """Half-widths of the band: a larger distance counts as this one."""
 
@@ -63,9 +62,7 @@ class Light(Detector):
         return LightScorer(Baseline.fit(panel))
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LightScorer:
-        return LightScorer(
-            Baseline.from_arrays(values["entities"], {name: arrays[f"light.{name}"] for name in NAMES})
-        )
+        return LightScorer(Baseline.from_arrays(values["entities"], arrays, self.n_features_in_, PREFIX))
 
 
 class LightScorer(AdditiveScorer):
@@ -86,7 +83,7 @@ class LightScorer(AdditiveScorer):
 
     def to_arrays(self) -> Arrays:
         entities, arrays = self.usual.to_arrays()
-        return {"entities": entities}, {f"light.{name}": values for name, values in arrays.items()}
+        return {"entities": entities}, {f"{PREFIX}{name}": values for name, values in arrays.items()}
 
     def _contributions(self, panel: Panel, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
         chosen = panel if rows is None else panel.pick(rows)

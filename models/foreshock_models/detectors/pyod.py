@@ -18,6 +18,7 @@ from foreshock_models.detectors._scorer import Arrays, Scorer
 from foreshock_models.errors import ConfigError, allowed
 from foreshock_models.explain.explanation import Explanation
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.scaling import Scaler
 
 __all__ = ["PyOD", "PyODScorer"]
@@ -103,7 +104,8 @@ class PyOD(Detector):
         return self._scorer(scaler, x[chosen])
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PyODScorer:
-        return self._scorer(Scaler.from_arrays(values["entities"], arrays, self.n_features_in_), arrays["sample"])
+        scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
+        return self._scorer(scaler, saved_array(arrays, "sample", (None, self.n_features_in_)))
 
     @property
     def _ranked(self) -> bool:

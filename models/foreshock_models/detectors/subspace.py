@@ -17,6 +17,7 @@ from foreshock_models.detectors._scorer import AdditiveScorer, Arrays
 from foreshock_models.detectors._search_space import Float, Int, Space
 from foreshock_models.detectors._windows import filled_windows, fitting_length, sample_whole_windows
 from foreshock_models.panel import Panel
+from foreshock_models.saved_arrays import saved_array
 from foreshock_models.scaling import Scaler
 
 __all__ = ["Subspace", "SubspaceScorer"]
@@ -92,7 +93,9 @@ class Subspace(Detector):
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SubspaceScorer:
         scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
-        return SubspaceScorer(scaler, values["window"], arrays["mean"], arrays["precision"])
+        n = self.n_features_in_ * values["window"]
+        mean, precision = saved_array(arrays, "mean", (n,)), saved_array(arrays, "precision", (n, n))
+        return SubspaceScorer(scaler, values["window"], mean, precision)
 
 
 class SubspaceScorer(AdditiveScorer):

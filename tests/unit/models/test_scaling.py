@@ -18,5 +18,5 @@ NAMES = ["scaler.center", "scaler.spread"]
 def test_saved_arrays_that_loops_would_read_beside_are_refused(name: str, wrong: np.ndarray) -> None:
     arrays = dict.fromkeys(NAMES, np.ones((2, 2)))
     Scaler.from_arrays(["web-1"], arrays, 2)
-    with pytest.raises(ArtifactError, match="the scaler is damaged"):
+    with pytest.raises(ArtifactError, match="the saved model is damaged"):
         Scaler.from_arrays(["web-1"], {**arrays, name: wrong}, 2)
