@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,8 +25,8 @@ PROMETHEUS = "prometheus"
 
 
 def need(program: str, package: str) -> str:
-    """Path of a program; skips the test, naming the package, where it is not installed."""
-    found = shutil.which(program) or (program if Path(program).is_file() else None)
+    """Path of a program, of this environment or of the system; skips the test, naming the package, without it."""
+    found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}")
     if found is None:
         pytest.skip(f"{program} is not installed (Debian: apt-get install {package})")
     return found

@@ -9,6 +9,8 @@ import sys
 INTERRUPTED = """
 import importlib.abc, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+
 class Interrupts(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "foreshock.cli.app":
