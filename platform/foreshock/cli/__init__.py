@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
 __all__ = ["main"]
 
@@ -14,5 +14,5 @@ def main() -> None:
 
         run_command()
     except KeyboardInterrupt:  # before the command has begun, which takes care of it from then on
-        sys.stderr.write("stopped\n")
-        sys.exit(130)
+        os.write(2, b"stopped\n")  # the console may not be there yet
+        raise SystemExit(130) from None
