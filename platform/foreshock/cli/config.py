@@ -22,7 +22,7 @@ app.add_typer(group, name="config")
 @group.command()
 def validate(
     paths: Annotated[list[Path] | None, typer.Argument(help="Job files, or folders of them.")] = None,
-    config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="The same.")] = None,
+    config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="More of them.")] = None,
     online: Annotated[bool, typer.Option("--online", help="Ask the source each query, too.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the jobs, defaults filled in, secrets left out, as JSON.")

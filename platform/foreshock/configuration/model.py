@@ -35,7 +35,7 @@ class Version:
     problem: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The same, as JSON values."""
+        """Return the version as JSON values."""
         value = asdict(self)
         return {"version": value.pop("number"), **value}
 

@@ -128,7 +128,7 @@ class Principal:
         return frozenset().union(*(grant.permissions for grant in self.grants))
 
     def actor(self, address: str = "") -> Actor:
-        """The same, as the audit log names it."""
+        """Return the principal as the audit log names it."""
         kind = "local" if self.kind == "local" else "person" if self.kind == "person" else "token"
         return Actor(self.name, kind, address)
 

@@ -80,7 +80,7 @@ def parse_silence(
 
 
 def check_silence(silence: Silence) -> Silence:
-    """The same silence, if it can be.
+    """Return the silence if it is valid.
 
     Raises
     ------

@@ -16,7 +16,7 @@ __all__ = ["Retention", "delete_expired"]
 BATCH = 2000
 """Rows of a table that one transaction takes away: others need not wait long."""
 INCIDENTS = 200
-"""The same of incidents, each of which has alerts, messages and a timeline."""
+"""Incidents that one transaction takes away: each has alerts, messages and a timeline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,5 +79,5 @@ class Channel:
 
 
 def idempotency_key(payload: dict[str, Any]) -> str:
-    """The same at every attempt to deliver a message, and another one for every message."""
+    """Return what identifies a message at each attempt to deliver it."""
     return str(payload.get("key") or f"{payload['id']}-{payload['event']}-{payload.get('posted', '')}")
