@@ -14,6 +14,7 @@ from foreshock_models.detectors._detector import Detector
 from foreshock_models.detectors._holdout import HOLD_BACK
 from foreshock_models.detectors._network_scorer import TRAINED_SHARE, NetworkScorer, late_rows
 from foreshock_models.detectors._windows import TrailingWindows
+from foreshock_models.errors import ArtifactError
 from foreshock_models.kernels.compiled.activations import Array
 from foreshock_models.kernels.compiled.residuals import network_inputs
 from foreshock_models.panel import Panel
@@ -133,10 +134,10 @@ class NetworkDetector(Detector):
 
     def _load_scorer(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> NetworkScorer:
         architecture = self._architecture(values["n_features"], values["span"])
-        weights = {
-            name: saved_array(arrays, f"net.{name}", shape, np.float32)
-            for name, shape in architecture.shapes().items()
-        }
+        shapes = architecture.shapes()
+        if other := {name for name in arrays if name.startswith("net.")} - {f"net.{name}" for name in shapes}:
+            raise ArtifactError(f"the saved model is damaged: {self.name} has no weights {sorted(other)[0]}")
+        weights = {name: saved_array(arrays, f"net.{name}", shape, np.float32) for name, shape in shapes.items()}
         scaler = Scaler.from_arrays(values["entities"], arrays, self.n_features_in_)
         n = self.n_features_in_
         background = saved_array(arrays, "background", (None, None, n), np.float32)
