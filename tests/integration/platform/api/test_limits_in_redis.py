@@ -48,7 +48,7 @@ async def asked(limits: Limits, who: Principal) -> None:
 
 
 def passed(*acts: Any) -> int:
-    """How many of these are let through."""
+    """Return the number of these requests that are let through."""
 
     async def go() -> int:
         found = 0

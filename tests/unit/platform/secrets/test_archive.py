@@ -1,4 +1,4 @@
-"""What is sealed for years opens by the private key, whole and unchanged, and in no other case."""
+"""A sealed archive opens by the private key alone, whole and unchanged."""
 
 from __future__ import annotations
 
